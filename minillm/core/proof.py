@@ -1,0 +1,55 @@
+"""The course's visible checks: a claim, a comparison and its margin, printed in one line, or an error.
+
+Margins are rounded up to a power of ten, so that the line is the same on every machine.
+"""
+
+import math
+
+import numpy as np
+
+
+# package only
+def prove(name: str, condition: bool, detail: str = "") -> None:
+    """Print `✓ name (detail)` if the condition holds; AssertionError if not."""
+    if not condition:
+        raise AssertionError(f"✗ {name}" + (f" ({detail})" if detail else ""))
+    print(f"✓ {name}" + (f" ({detail})" if detail else ""))
+
+
+# package only
+def prove_equal(name: str, ours: object, theirs: object) -> None:
+    """Exact equality: numbers, texts, lists, arrays or tensors of the same shape."""
+    if hasattr(ours, "shape") or hasattr(theirs, "shape"):
+        condition = bool(np.array_equal(as_array(ours), as_array(theirs)))
+    else:
+        condition = bool(ours == theirs)
+    prove(name, condition, "exactly" if condition else f"{ours!r:.200} is not {theirs!r:.200}")
+
+
+# package only
+def prove_close(name: str, ours: object, theirs: object, allowed: float) -> None:
+    """The largest absolute difference is at most `allowed`; shapes must agree, NaN never passes."""
+    left, right = as_array(ours).astype(np.float64), as_array(theirs).astype(np.float64)
+    assert left.shape == right.shape, f"✗ {name}: shapes {left.shape} and {right.shape} differ"
+    difference = float(np.abs(left - right).max()) if left.size else 0.0
+    condition = difference <= allowed
+    prove(name, condition, f"largest difference {margin(difference)}, allowed {allowed:.0e}")
+
+
+# package only
+def margin(difference: float) -> str:
+    """The next power of ten above a difference: `< 1e-05`; exact agreement says `0`."""
+    if difference == 0:
+        return "0"
+    if not math.isfinite(difference):
+        return str(difference)
+    return f"< 1e{math.floor(math.log10(difference)) + 1:+03d}"
+
+
+# package only
+def as_array(value: object) -> np.ndarray:
+    """A tensor, array, list or number as an array (tensors are detached, bfloat16 becomes float32)."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() and value.element_size() < 4 else value
+    return np.asarray(value)

@@ -1,0 +1,258 @@
+"""What a run leaves on disk: artifacts with manifests, written whole or not at all.
+
+A run is a folder. Each stage leaves one artifact in it: a folder of files and a `manifest.json`
+that holds the configuration, the SHA-256 of every file and the SHA-256 of every parent artifact.
+The one idea: a *key* (configuration + stage code + parents) decides whether an artifact can be used
+again, a *content hash* (files + configuration + parents) whether it is still what was written.
+Neither covers a time, so the same recipe gives the same hashes on the same machine.
+"""
+
+import ast
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock
+
+import minillm
+
+MANIFEST = "manifest.json"
+READ_BYTES = 1 << 20
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+# package only
+def canonical(value: object) -> str:
+    """JSON with sorted keys: equal values give equal text, whatever their order."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+# package only
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# package only
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read a megabyte at a time."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+# package only
+def code_sha256(modules: Sequence[str]) -> str:
+    """SHA-256 of what the named modules and packages *do*: docstrings and comments do not count."""
+    digest = hashlib.sha256()
+    for name in sorted(modules):
+        origin = Path(importlib.util.find_spec(name).origin)
+        for path in sorted(origin.parent.rglob("*.py")) if origin.stem == "__init__" else [origin]:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, DOCUMENTED) and ast.get_docstring(node):
+                    node.body = node.body[1:]
+            digest.update(path.name.encode() + ast.dump(tree).encode())
+    return digest.hexdigest()
+
+
+# package only
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Write beside the target, flush to disk, rename: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# package only
+def replace_folder(made: Path, target: Path) -> None:
+    """Put the folder `made` in the place of `target`; the earlier one goes only when `made` is there."""
+    earlier = target.with_name(f".{target.name}.earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if target.exists():
+        os.replace(target, earlier)
+    os.replace(made, target)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+# package only
+class JsonLines:
+    """A log that grows by one JSON object a line; every line is on disk before the next is written."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+
+    def write(self, **fields: object) -> None:
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+# package only
+def read_json_lines(path: Path) -> Iterator[dict]:
+    """The objects of a JSON-lines file, in order; a broken line is named with its number."""
+    with open(path, encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}, line {number}: not a JSON object ({error.msg}); remove or repair that line"
+                ) from None
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artifact:
+    """A folder that one stage wrote, and what its manifest says."""
+
+    kind: str
+    path: Path
+    key: str
+    sha256: str
+    summary: str
+    config: dict
+    figures: dict
+    files: dict[str, str]
+    parents: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "Artifact":
+        """Read a folder's manifest. FileNotFoundError where there is none, ValueError where it is broken."""
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            names = [each.name for each in dataclasses.fields(cls) if each.name != "path"]
+            return cls(path=path, **{name: manifest[name] for name in names})
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path / MANIFEST}: not a manifest ({error}); delete the folder {path} to make it again"
+            ) from None
+
+    def altered_file(self) -> str | None:
+        """The first file whose bytes are not those that were written, or None."""
+        for name, expected in self.files.items():
+            file = self.path / name
+            if not file.is_file() or file_sha256(file) != expected:
+                return name
+        if self.sha256 != content_sha256(self.config, self.parents, self.files):
+            return MANIFEST
+        return None
+
+    def verify(self) -> "Artifact":
+        """Return self; ValueError naming the file that was altered after it was written."""
+        if name := self.altered_file():
+            raise ValueError(
+                f"{self.path / name}: altered after it was written (its SHA-256 is not the manifest's); "
+                f"put the file back, or delete the folder {self.path} to make it again"
+            )
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.summary} → {self.path.parent.parent.name}/{self.path.parent.name}/{self.kind}"
+
+
+# package only
+def content_sha256(config: dict, parents: dict[str, str], files: dict[str, str]) -> str:
+    return sha256_of(canonical([config, parents, files]))
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One passage through the course: the folder `<home>/runs/<name>`."""
+
+    name: str
+    path: Path
+
+    def artifact(self, kind: str) -> Artifact:
+        """The finished artifact of this kind; FileNotFoundError naming the remedy if there is none."""
+        folder = self.path / kind
+        if not (folder / MANIFEST).is_file():
+            raise FileNotFoundError(
+                f"run '{self.name}' has no {kind} yet ({folder}); "
+                f"make it with: minillm course --run {self.name}"
+            )
+        return Artifact.load(folder).verify()
+
+
+# package only
+def make_artifact(
+    run: Run,
+    kind: str,
+    *,
+    config: object,
+    parents: Sequence[Artifact],
+    code: Sequence[str],
+    write: Callable[[Path], dict],
+    summary: Callable[[dict], str],
+) -> Artifact:
+    """Use the finished artifact if its key is the same; else make it under a lock and rename it into place.
+
+    `write` fills a temporary folder and returns figures. Either way the same line is printed.
+    """
+    config_dict = json.loads(canonical(config))
+    parent_hashes = {parent.kind: parent.sha256 for parent in parents}
+    key = sha256_of(canonical([kind, config_dict, parent_hashes, code_sha256(code)]))
+    run.path.mkdir(parents=True, exist_ok=True)
+    with FileLock(run.path / f".{kind}.lock"):
+        artifact = usable(run.path / kind, key)
+        if artifact is None:
+            partial = run.path / f".{kind}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            try:
+                figures = write(partial)
+                artifact = seal(partial, kind, key, config_dict, parent_hashes, figures, summary(figures))
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            replace_folder(partial, run.path / kind)
+            artifact = dataclasses.replace(artifact, path=run.path / kind)
+    print(artifact)
+    sys.stdout.flush()
+    return artifact
+
+
+# package only
+def usable(folder: Path, key: str) -> Artifact | None:
+    """The artifact in `folder` if it has this key; an altered one is an error, never silently remade."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    artifact = Artifact.load(folder)
+    return artifact.verify() if artifact.key == key else None
+
+
+# package only
+def seal(
+    folder: Path, kind: str, key: str, config: dict, parents: dict[str, str], figures: dict, summary: str
+) -> Artifact:
+    """Hash every file of a finished folder and write its manifest."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
+    artifact = Artifact(
+        kind=kind, path=folder, key=key, sha256=content_sha256(config, parents, files), summary=summary,
+        config=config, figures=figures, files=files, parents=parents,
+    )
+    manifest = {name: value for name, value in dataclasses.asdict(artifact).items() if name != "path"}
+    manifest["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    manifest["code_version"] = minillm.__version__
+    atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+    return artifact
