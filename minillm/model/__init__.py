@@ -1,0 +1,1 @@
+"""Tokens become logits, loss and text (notebooks 04, 05, 06)."""

@@ -1,0 +1,87 @@
+"""Attention in three forms with the same numbers: written out, PyTorch's fused one, our Triton kernel.
+
+out = softmax(q kᵀ / √K + mask) v, causal, with H query heads that share G key/value heads
+(Vaswani et al., arXiv:1706.03762; grouped queries: Ainslie et al., arXiv:2305.13245).
+A form is chosen by its name in `ATTENTION`; one that cannot run here warns with its reason.
+"""
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+
+def attention_mask(
+    num_queries: int, num_keys: int, offset: int, documents_BT: torch.Tensor | None, device: torch.device
+) -> torch.Tensor:
+    """True where query t may look at key s: s ≤ t + offset, and both lie in the same document."""
+    query_T1 = torch.arange(num_queries, device=device)[:, None] + offset
+    mask_TS = torch.arange(num_keys, device=device)[None, :] <= query_T1
+    if documents_BT is None:
+        return mask_TS
+    same_BTS = documents_BT[:, :, None] == documents_BT[:, None, :]
+    return (mask_TS & same_BTS)[:, None]
+
+
+def reference_attention(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSK: torch.Tensor,
+    *,
+    documents_BT: torch.Tensor | None = None,
+    offset: int = 0,
+) -> torch.Tensor:
+    """The equation, line by line. Holds all B·H·T·S scores at once."""
+    queries_per_key = q_BHTK.shape[1] // k_BGSK.shape[1]
+    k_BHSK = k_BGSK.repeat_interleave(queries_per_key, dim=1)
+    v_BHSK = v_BGSK.repeat_interleave(queries_per_key, dim=1)
+    mask = attention_mask(q_BHTK.shape[2], k_BHSK.shape[2], offset, documents_BT, q_BHTK.device)
+    scores_BHTS = q_BHTK @ k_BHSK.transpose(-2, -1) / math.sqrt(q_BHTK.shape[-1])
+    weights_BHTS = scores_BHTS.masked_fill(~mask, -math.inf).softmax(dim=-1)
+    return weights_BHTS.to(v_BHSK.dtype) @ v_BHSK
+
+
+def torch_attention(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSK: torch.Tensor,
+    *,
+    documents_BT: torch.Tensor | None = None,
+    offset: int = 0,
+) -> torch.Tensor:
+    """PyTorch's own fused kernel (SDPA) for whatever device the tensors are on."""
+    num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
+    is_plain_causal = documents_BT is None and offset == 0 and num_queries == num_keys
+    mask = None
+    if not is_plain_causal and num_queries > 1 or documents_BT is not None:
+        mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
+    return F.scaled_dot_product_attention(
+        q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=is_plain_causal and num_queries > 1, enable_gqa=True
+    )
+
+
+def triton_attention(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSK: torch.Tensor,
+    *,
+    documents_BT: torch.Tensor | None = None,
+    offset: int = 0,
+) -> torch.Tensor:
+    """Our fused kernel where Triton is installed; else PyTorch's, with a warning."""
+    if importlib.util.find_spec("triton") is None:
+        warnings.warn("triton is not installed here: attention 'torch' is used instead", stacklevel=2)
+        return torch_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+    from minillm.model.flash_attention import flash_attention
+
+    return flash_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+
+
+ATTENTION: dict[str, Callable[..., torch.Tensor]] = {
+    "reference": reference_attention,
+    "torch": torch_attention,
+    "triton": triton_attention,
+}

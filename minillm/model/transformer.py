@@ -1,0 +1,207 @@
+"""The model: tokens in, logits out. A Llama-shaped decoder with the weight names of Llama checkpoints.
+
+x ← x + attention(norm(x)); x ← x + feed_forward(norm(x)), L times, then one norm and the head.
+RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), rotary positions, grouped queries. No file of
+this room knows about devices, ranks or caches: a cache is anything with `extend(layer, k, v) -> (k, v)`.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from minillm.model.attention import ATTENTION
+from minillm.model.positions import rotary_angles, rotate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The model's shape. `ffn_width` is F, `width` is D, `num_heads` H, `num_kv_heads` G."""
+
+    vocab_size: int
+    width: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    ffn_width: int
+    context_length: int
+    rope_theta: float = 10_000.0
+    norm_epsilon: float = 1e-5
+    tie_embeddings: bool = True
+    attention: str = "torch"
+    initial_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "width", "num_layers", "num_heads", "num_kv_heads", "ffn_width", "context_length"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        if self.width % (2 * self.num_heads):
+            raise ValueError(
+                f"width = {self.width}: must be a multiple of 2 · num_heads = {2 * self.num_heads}, "
+                "because rotary positions turn pairs; change width or num_heads"
+            )
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"num_kv_heads = {self.num_kv_heads}: must divide num_heads = {self.num_heads}; "
+                f"use {self.num_heads} (no sharing) or 1 (all share one)"
+            )
+        if self.attention not in ATTENTION:
+            raise ValueError(f"attention = {self.attention!r}: choose one of {', '.join(ATTENTION)}")
+
+    @property
+    def head_width(self) -> int:
+        """K = D / H."""
+        return self.width // self.num_heads
+
+
+class Cache(Protocol):
+    """What the model asks of a cache: keep this layer's keys and values, return all of them so far."""
+
+    num_tokens: int
+
+    def extend(
+        self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+
+
+class RMSNorm(nn.Module):
+    """y = x / √(mean(x²) + ε) · w, computed in float32."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        x_float = x_BTD.float()
+        scale = torch.rsqrt(x_float.square().mean(dim=-1, keepdim=True) + self.epsilon)
+        return self.weight * (x_float * scale).to(x_BTD.dtype)
+
+
+class Attention(nn.Module):
+    """Project to queries, keys, values; turn by position; attend; project back."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_width = layer, config.head_width
+        self.attend = ATTENTION[config.attention]
+        kv_width = config.num_kv_heads * config.head_width
+        self.q_proj = nn.Linear(config.width, config.width, bias=False)
+        self.k_proj = nn.Linear(config.width, kv_width, bias=False)
+        self.v_proj = nn.Linear(config.width, kv_width, bias=False)
+        self.o_proj = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(
+        self,
+        x_BTD: torch.Tensor,
+        rotary: tuple[torch.Tensor, torch.Tensor],
+        cache: Cache | None,
+        documents_BT: torch.Tensor | None,
+    ) -> torch.Tensor:
+        split = (*x_BTD.shape[:2], -1, self.head_width)
+        q_BHTK = rotate(self.q_proj(x_BTD).view(split).transpose(1, 2), *rotary)
+        k_BGTK = rotate(self.k_proj(x_BTD).view(split).transpose(1, 2), *rotary)
+        v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
+        k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK) if cache else (k_BGTK, v_BGTK)
+        offset = k_BGSK.shape[2] - q_BHTK.shape[2]
+        out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+        return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: down(silu(gate(x)) · up(x))."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.width, config.ffn_width, bias=False)
+        self.up_proj = nn.Linear(config.width, config.ffn_width, bias=False)
+        self.down_proj = nn.Linear(config.ffn_width, config.width, bias=False)
+
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
+
+
+class Layer(nn.Module):
+    """Two steps along the residual stream, each behind its own norm."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
+        self.mlp = FeedForward(config)
+
+    def forward(
+        self,
+        x_BTD: torch.Tensor,
+        rotary: tuple[torch.Tensor, torch.Tensor],
+        cache: Cache | None,
+        documents_BT: torch.Tensor | None,
+    ) -> torch.Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary, cache, documents_BT)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+
+
+class Backbone(nn.Module):
+    """Embedding, layers and last norm: everything but the head (the `model.` of checkpoint names)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
+        self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.num_layers))
+        self.norm = RMSNorm(config.width, config.norm_epsilon)
+        cos, sin = rotary_angles(config.context_length, config.head_width, config.rope_theta)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: Cache | None, documents_BT: torch.Tensor | None
+    ) -> torch.Tensor:
+        start = cache.num_tokens if cache else 0
+        stop = start + tokens_BT.shape[1]
+        if stop > self.cos.shape[0]:
+            raise ValueError(
+                f"{stop} tokens: the context length is {self.cos.shape[0]}; "
+                "shorten the text or build the model with a larger context_length"
+            )
+        x_BTD = self.embed_tokens(tokens_BT)
+        rotary = self.cos[start:stop].to(x_BTD.dtype), self.sin[start:stop].to(x_BTD.dtype)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, rotary, cache, documents_BT)
+        return self.norm(x_BTD)
+
+
+class Transformer(nn.Module):
+    """tokens_BT → logits_BTV."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Backbone(config)
+        self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        initialise(self, config)
+
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: Cache | None = None, documents_BT: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits of the next token at every position; `documents_BT` keeps packed documents apart."""
+        return self.lm_head(self.model(tokens_BT, cache, documents_BT))
+
+    @property
+    def num_parameters(self) -> int:
+        """Each stored number once: tied weights count once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def initialise(model: Transformer, config: ModelConfig) -> None:
+    """Normal weights; the two projections that write to the residual stream are smaller by √(2L)."""
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            writes_to_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
+            scale = math.sqrt(2 * config.num_layers) if writes_to_stream else 1.0
+            nn.init.normal_(parameter, std=config.initial_std / scale)
