@@ -30,7 +30,7 @@ ROOMS = (
     ("train", "checkpoint"),
     ("align", "assistant"),
     ("evaluate", "scores"),
-    ("compress", "smaller model"),
+    ("compress", "smaller"),
     ("serve", "replies"),
     ("monitor", "alarm"),
 )
@@ -89,7 +89,10 @@ def pipeline(lit: str | Sequence[str]) -> None:
         "", xy=(0.4, 0.24), xytext=(len(ROOMS) - 0.57, 0.24),
         arrowprops={"arrowstyle": "->", "color": COLOUR["muted"], "connectionstyle": "arc3,rad=-0.02"},
     )
-    ax.text(len(ROOMS) / 2, 0.08, "new data, and the next round", ha="center", fontsize=7, color=COLOUR["reference"])
+    ax.text(
+        len(ROOMS) / 2, 0.1, "new data, and the next round", ha="center", va="center", fontsize=7,
+        color=COLOUR["reference"], backgroundcolor="white",
+    )
     plt.show()
 
 

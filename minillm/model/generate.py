@@ -10,6 +10,8 @@ import torch
 
 from minillm.model.transformer import Transformer
 
+NOT_GIVEN = -1
+
 
 class KeyValueCache:
     """Keeps each layer's keys and values, `[B, G, S, K]`, and appends the next ones."""
@@ -57,23 +59,38 @@ def generate_batch(
     generator: torch.Generator | None = None,
     use_cache: bool = True,
 ) -> list[list[int]]:
-    """Continue prompts of equal length; each result ends before its first stop token."""
-    tokens_BT = torch.tensor(prompts, dtype=torch.long, device=next(model.parameters()).device)
-    stops = torch.tensor(stop_ids, device=tokens_BT.device)
-    is_done_B = torch.zeros(len(prompts), dtype=torch.bool, device=tokens_BT.device)
+    """Continue prompts of any lengths; each result ends before its first stop token.
+
+    All rows advance together from the shortest prompt's end; a row still inside its prompt takes its own next token.
+    """
+    device = next(model.parameters()).device
+    lengths = [len(prompt) for prompt in prompts]
+    given_BT = torch.full((len(prompts), max(lengths)), NOT_GIVEN, device=device)
+    for row, prompt in enumerate(prompts):
+        given_BT[row, : len(prompt)] = torch.tensor(prompt)
+    tokens_BT = given_BT[:, : min(lengths)]
+    stop_ids_tensor = torch.tensor(stop_ids, dtype=torch.long, device=device)
+    is_done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     cache = KeyValueCache() if use_cache else None
-    last_BT, num_prompt = tokens_BT, tokens_BT.shape[1]
-    for _ in range(min(max_tokens, model.config.context_length - num_prompt)):
-        logits_BV = model(last_BT if cache else tokens_BT, cache)[:, -1]
+    fresh_BT = tokens_BT
+    for position in range(min(lengths), min(model.config.context_length, max(lengths) + max_tokens)):
+        logits_BV = model(fresh_BT if cache else tokens_BT, cache)[:, -1]
         if cache:
-            cache.num_tokens = tokens_BT.shape[1]
+            cache.num_tokens = position
         probability_BV = next_token_probabilities(logits_BV, temperature, top_k, top_p)
-        last_BT = torch.multinomial(probability_BV, 1, generator=generator)
-        tokens_BT = torch.cat((tokens_BT, last_BT), dim=1)
-        is_done_B |= torch.isin(last_BT[:, 0], stops)
-        if is_done_B.all():
+        fresh_BT = torch.multinomial(probability_BV, 1, generator=generator)
+        if position < max(lengths):
+            own_B1 = given_BT[:, position : position + 1]
+            fresh_BT = torch.where(own_B1 == NOT_GIVEN, fresh_BT, own_B1)
+        tokens_BT = torch.cat((tokens_BT, fresh_BT), dim=1)
+        is_done_B |= torch.isin(fresh_BT[:, 0], stop_ids_tensor)
+        if is_done_B.all() and position >= max(lengths):
             break
-    return [until_stop(row, set(stop_ids)) for row in tokens_BT[:, num_prompt:].tolist()]
+    rows = tokens_BT.tolist()
+    return [
+        until_stop(row[length : length + max_tokens], set(stop_ids))
+        for row, length in zip(rows, lengths, strict=True)
+    ]
 
 
 def until_stop(tokens: list[int], stop_ids: set[int]) -> list[int]:
