@@ -1,0 +1,106 @@
+"""Does the model write stories that make sense? The story world's checker reads them and counts.
+
+Held-out openings go in, the model continues them, and each sentence is parsed and checked against what
+the story said before. Only this score is here so far: tasks, intervals and robustness are left out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from minillm.corpus.storyworld import Story, check_story
+from minillm.model.generate import generate_batch
+from minillm.model.transformer import Transformer
+from minillm.tokenizer.bytepair import Tokenizer
+
+SHINGLE_WORDS = 3
+NEAR_DUPLICATE = 0.8
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingConfig:
+    """How stories are sampled: `count` of each level, at this temperature and nucleus."""
+
+    count: int = 200
+    temperature: float = 0.8
+    top_p: float = 0.95
+    batch_size: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count = {self.count}: at least one story must be sampled")
+
+
+# package only
+def continue_openings(
+    model: Transformer, tokenizer: Tokenizer, openings: Sequence[str], config: SamplingConfig
+) -> list[str]:
+    """The model's whole stories: each opening with its continuation up to `<|endoftext|>` or the context's end."""
+    generator = torch.Generator(device=next(model.parameters()).device).manual_seed(config.seed)
+    stories = []
+    for begin in range(0, len(openings), config.batch_size):
+        chosen = openings[begin : begin + config.batch_size]
+        prompts = [[tokenizer.end_of_text, *tokenizer.encode(opening)] for opening in chosen]
+        continuations = generate_batch(
+            model, prompts, max_tokens=model.config.context_length, temperature=config.temperature,
+            top_p=config.top_p, stop_ids=[tokenizer.end_of_text], generator=generator,
+        )
+        stories += [
+            opening + tokenizer.decode(tokens) for opening, tokens in zip(chosen, continuations, strict=True)
+        ]
+    return stories
+
+
+# package only
+def shingles(text: str) -> set[tuple[str, ...]]:
+    """Every run of three words, in lower case."""
+    words = text.lower().split()
+    return {tuple(words[index : index + SHINGLE_WORDS]) for index in range(len(words) - SHINGLE_WORDS + 1)}
+
+
+# package only
+def near_duplicate_fraction(texts: Sequence[str], known_texts: Iterable[str]) -> float:
+    """The share of `texts` whose shingles agree (Jaccard ≥ 0.8) with some known text."""
+    shingles_of = [shingles(text) for text in texts]
+    holders: dict[tuple[str, ...], list[int]] = {}
+    for index, own in enumerate(shingles_of):
+        for shingle in own:
+            holders.setdefault(shingle, []).append(index)
+    is_near = [False] * len(texts)
+    for known in known_texts:
+        known_shingles = shingles(known)
+        shared = Counter(index for shingle in known_shingles for index in holders.get(shingle, ()))
+        for index, count in shared.items():
+            union = len(shingles_of[index]) + len(known_shingles) - count
+            is_near[index] |= count >= NEAR_DUPLICATE * union
+    return sum(is_near) / len(texts)
+
+
+# package only
+def story_scores(texts: Sequence[str]) -> dict[str, float]:
+    """What the checker says of these stories: readable sentences, bad sentences, stories without any."""
+    reports = [check_story(text) for text in texts]
+    verdicts = [verdict for report in reports for verdict in report.sentences]
+    num_bad = sum(not verdict.readable or verdict.contradiction is not None for verdict in verdicts)
+    return {
+        "stories": len(texts),
+        "readable_fraction": sum(verdict.readable for verdict in verdicts) / max(1, len(verdicts)),
+        "consistent_fraction": sum(report.is_consistent for report in reports) / len(reports),
+        "bad_sentences_per_story": num_bad / len(texts),
+    }
+
+
+# package only
+def probe(
+    model: Transformer, tokenizer: Tokenizer, held_out: Sequence[Story], config: SamplingConfig
+) -> dict[int, dict[str, float]]:
+    """Scores by level for the first `count` held-out stories of each level."""
+    scores = {}
+    for level in sorted({story.level for story in held_out}):
+        openings = [story.opening for story in held_out if story.level == level][: config.count]
+        scores[level] = story_scores(continue_openings(model, tokenizer, openings, config))
+    return scores
