@@ -1,0 +1,1 @@
+"""Text becomes documents: collected, cleaned, mixed (notebook 01)."""
