@@ -56,6 +56,15 @@ class ModelConfig:
         """K = D / H."""
         return self.width // self.num_heads
 
+    @property
+    def num_parameters(self) -> int:
+        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D."""
+        kv_width = self.num_kv_heads * self.head_width
+        attention = 2 * self.width**2 + 2 * self.width * kv_width
+        layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
+        embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
+        return embeddings + self.num_layers * layer + self.width
+
 
 class Cache(Protocol):
     """What the model asks of a cache: keep this layer's keys and values, return all of them so far."""
