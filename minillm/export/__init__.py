@@ -1,0 +1,1 @@
+"""A model leaves for other people's engines, and theirs come in."""
