@@ -1,0 +1,159 @@
+"""A model on disk, and a training run that survives being killed.
+
+`save_model` writes what the world needs: weights, shape, tokenizer. `save_checkpoint` writes what the *next step*
+needs as well: optimizer, random numbers, place in the stream. Files are safetensors and JSON, never pickles: loading
+them runs no code. A checkpoint appears whole, by a rename, or not at all, and carries the SHA-256 of each file.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from minillm.core.records import atomic_write, canonical, replace_folder, sha256_of
+from minillm.model.transformer import ModelConfig, Transformer
+from minillm.tokenizer.bytepair import Tokenizer
+
+WEIGHTS, SHAPE, TOKENIZER, STATE = "model.safetensors", "model.json", "tokenizer.json", "state.json"
+
+
+def model_tensors(model: nn.Module, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+    """The weights by name, each stored number once: a tied head is the embedding and is not repeated."""
+    return {name: each.detach().to("cpu", dtype).contiguous() for name, each in model.named_parameters()}
+
+
+@torch.no_grad()
+def load_model_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Copy weights into a model of the same shape; ValueError naming the first that does not fit."""
+    parameters = dict(model.named_parameters())
+    for name in sorted(parameters.keys() | tensors.keys()):
+        expected = tuple(parameters[name].shape) if name in parameters else "nothing"
+        found = tuple(tensors[name].shape) if name in tensors else "nothing"
+        if expected != found:
+            raise ValueError(f"weight {name}: the model expects {expected}, the file has {found}; use the shape it was saved with")
+        parameters[name].copy_(tensors[name])
+
+
+def save_model(model: Transformer, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """Write weights (in `dtype`, or as they are), shape and tokenizer into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / WEIGHTS, safetensors.torch.save(model_tensors(model, dtype)))
+    atomic_write(folder / SHAPE, json.dumps(dataclasses.asdict(model.config), indent=1) + "\n")
+    tokenizer.save(folder / TOKENIZER)
+
+
+def load_model(folder: Path | str, device: str = "cpu") -> tuple[Transformer, Tokenizer]:
+    """The model (float32, ready to generate) and the tokenizer of a folder that `save_model` wrote."""
+    folder = Path(folder)
+    for name in (WEIGHTS, SHAPE, TOKENIZER):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"{folder / name} is missing: {folder} is not a saved model; train one first")
+    try:
+        config = ModelConfig(**json.loads((folder / SHAPE).read_text(encoding="utf-8")))
+        tensors = safetensors.torch.load_file(folder / WEIGHTS)
+    except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{folder}: not a readable model ({error}); copy or train it again") from None
+    model = Transformer(config)
+    load_model_tensors(model, tensors)
+    return model.to(device).eval(), Tokenizer.load(folder / TOKENIZER)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """Everything the next step depends on: weights, optimizer, random numbers, and a few plain numbers."""
+
+    model: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]
+    random: dict[str, torch.Tensor]
+    state: dict
+
+
+def random_state() -> dict[str, torch.Tensor]:
+    """The state of torch's random number generators."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state
+
+
+def set_random_state(state: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: int = 2) -> Path:
+    """Write `folder/step_000100` whole or not at all, then remove all but the last `keep`."""
+    parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "random": checkpoint.random}
+    target = folder / f"step_{step:06d}"
+    partial = folder / f".{target.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        hashes = {"state": sha256_of(canonical(checkpoint.state))}
+        for name, tensors in parts.items():
+            content = safetensors.torch.save(tensors)
+            hashes[name] = hashlib.sha256(content).hexdigest()
+            atomic_write(partial / f"{name}.safetensors", content)
+        atomic_write(partial / STATE, json.dumps({"state": checkpoint.state, "sha256": hashes}))
+        flush_folder(partial)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(
+            error.errno, f"{error.strerror}: the checkpoint of step {step} is not saved, earlier ones are intact; "
+            "free some space and run the same command again", str(target)
+        ) from error
+    replace_folder(partial, target)
+    flush_folder(folder)
+    remove_checkpoints(folder, step, keep)
+    return target
+
+
+def flush_folder(folder: Path) -> None:
+    """A rename is safe from a power cut only when the folder that holds the name is on disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_checkpoints(folder: Path, step: int, keep: int) -> None:
+    """Keep the `keep` last up to `step`; later ones are of a future that was given up (a resume from before them)."""
+    earlier = [path for path in sorted(folder.glob("step_*")) if path.name <= f"step_{step:06d}"]
+    for path in set(folder.glob("step_*")) - set(earlier[-keep:]):
+        shutil.rmtree(path)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """One checkpoint, every file checked against its SHA-256; ValueError naming the file that differs."""
+    written = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if sha256_of(canonical(written["state"])) != written["sha256"]["state"]:
+        raise ValueError(f"{path / STATE} is damaged")
+    parts = {}
+    for name in ("model", "optimizer", "random"):
+        content = (path / f"{name}.safetensors").read_bytes()
+        if hashlib.sha256(content).hexdigest() != written["sha256"][name]:
+            raise ValueError(f"{path / name}.safetensors is damaged")
+        parts[name] = safetensors.torch.load(content)
+    return Checkpoint(state=written["state"], **parts)
+
+
+def load_latest_checkpoint(folder: Path, key: str | None = None) -> Checkpoint | None:
+    """The newest readable checkpoint (of this key, if one is given); a damaged one is passed over with a warning."""
+    for path in sorted(folder.glob("step_*"), reverse=True):
+        try:
+            checkpoint = read_checkpoint(path)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            warnings.warn(f"checkpoint {path.name} cannot be used ({error}); the one before it is tried", stacklevel=2)
+            continue
+        if key is None or checkpoint.state.get("key") == key:
+            return checkpoint
+    return None

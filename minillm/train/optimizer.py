@@ -1,0 +1,204 @@
+"""Gradients become changed parameters.
+
+In: a model's parameters with their gradients, and one learning rate a step. Out: the same parameters, moved.
+AdamW (Loshchilov & Hutter, arXiv:1711.05101) divides each gradient by its own recent size; Muon (Jordan et al.,
+2024, scaled as in Liu et al., arXiv:2502.16982) makes a whole matrix's step orthogonal. The learning rate is a
+pure function of the fraction of training done. Left out: fused kernels, sharded states, other optimizers.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import nn
+
+# The quintic of Jordan et al.: so steep at 0 that five steps bring every singular value near 1
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+NEWTON_SCHULZ_STEPS = 5
+# The usual root mean square of an AdamW step: Muon's steps get the same, so that both take one learning rate
+ADAMW_STEP_SIZE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParameterGroup:
+    """Parameters that are moved alike, by name: the names key the optimizer's state in a checkpoint."""
+
+    parameters: dict[str, nn.Parameter]
+    weight_decay: float
+
+    def gradients(self) -> list[torch.Tensor]:
+        for name, parameter in self.parameters.items():
+            assert parameter.grad is not None, f"{name} took no part in the loss: set its requires_grad to False"
+        return [parameter.grad for parameter in self.parameters.values()]
+
+    def zeros(self) -> list[torch.Tensor]:
+        return [torch.zeros_like(parameter) for parameter in self.parameters.values()]
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
+    """Weight decay pulls matrices toward zero; vectors (the norms' scales) are left alone."""
+    trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+    matrices = {name: each for name, each in trained.items() if each.ndim >= 2}
+    vectors = {name: each for name, each in trained.items() if each.ndim < 2}
+    groups = [
+        ParameterGroup(parameters=matrices, weight_decay=weight_decay),
+        ParameterGroup(parameters=vectors, weight_decay=0.0),
+    ]
+    return [group for group in groups if group.parameters]
+
+
+def adamw_update(
+    parameters: list[torch.Tensor],
+    gradients: list[torch.Tensor],
+    means: list[torch.Tensor],
+    squares: list[torch.Tensor],
+    *,
+    step: int,
+    learning_rate: float,
+    betas: tuple[float, float],
+    epsilon: float,
+    weight_decay: float,
+) -> None:
+    """θ ← θ − η λ θ − η m̂ / (√v̂ + ε), in place, a whole list of tensors at a time."""
+    torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
+    torch._foreach_lerp_(means, gradients, 1 - betas[0])
+    torch._foreach_mul_(squares, betas[1])
+    torch._foreach_addcmul_(squares, gradients, gradients, 1 - betas[1])
+    denominators = torch._foreach_sqrt(squares)
+    torch._foreach_div_(denominators, math.sqrt(1 - betas[1] ** step))
+    torch._foreach_add_(denominators, epsilon)
+    torch._foreach_addcdiv_(parameters, means, denominators, -learning_rate / (1 - betas[0] ** step))
+
+
+class AdamW:
+    """Keeps a running mean and a running mean square of every gradient; steps by mean / √square."""
+
+    def __init__(
+        self, groups: list[ParameterGroup], *, betas: tuple[float, float] = (0.9, 0.95), epsilon: float = 1e-8
+    ) -> None:
+        self.groups, self.betas, self.epsilon = groups, betas, epsilon
+        self.num_steps = 0
+        self.means = [group.zeros() for group in groups]
+        self.squares = [group.zeros() for group in groups]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        self.num_steps += 1
+        for group, means, squares in zip(self.groups, self.means, self.squares, strict=True):
+            adamw_update(
+                list(group.parameters.values()), group.gradients(), means, squares,
+                step=self.num_steps, learning_rate=learning_rate, betas=self.betas,
+                epsilon=self.epsilon, weight_decay=group.weight_decay,
+            )
+
+    def state_tensors(self) -> dict[str, torch.Tensor]:
+        """Everything that the next step depends on, by name, for a checkpoint."""
+        tensors = {"adamw.num_steps": torch.tensor(self.num_steps)}
+        for group, means, squares in zip(self.groups, self.means, self.squares, strict=True):
+            tensors |= {f"mean.{name}": mean for name, mean in zip(group.parameters, means, strict=True)}
+            tensors |= {f"square.{name}": square for name, square in zip(group.parameters, squares, strict=True)}
+        return tensors
+
+    @torch.no_grad()
+    def load_state_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        self.num_steps = int(tensors["adamw.num_steps"])
+        for name, tensor in self.state_tensors().items():
+            tensor.copy_(tensors[name])
+
+
+def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
+    """U Vᵀ of matrix = U S Vᵀ, nearly: each Newton–Schulz step pushes the singular values toward 1."""
+    a, b, c = NEWTON_SCHULZ
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T.bfloat16() if is_tall else matrix.bfloat16()
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.T if is_tall else x
+
+
+class Muon:
+    """Moves the given matrices by their momentum made orthogonal, and leaves the others to AdamW."""
+
+    def __init__(self, matrices: ParameterGroup, others: AdamW, *, momentum: float = 0.95) -> None:
+        self.matrices, self.others, self.momentum = matrices, others, momentum
+        self.means = matrices.zeros()
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        self.others.step(learning_rate)
+        members = zip(self.matrices.parameters.values(), self.matrices.gradients(), self.means, strict=True)
+        for matrix, gradient, mean in members:
+            mean.lerp_(gradient, 1 - self.momentum)
+            direction = orthogonalized(gradient.lerp(mean, self.momentum))
+            size = ADAMW_STEP_SIZE * math.sqrt(max(matrix.shape))
+            matrix.mul_(1 - learning_rate * self.matrices.weight_decay)
+            matrix.add_(direction, alpha=-learning_rate * size)
+
+    def state_tensors(self) -> dict[str, torch.Tensor]:
+        named = zip(self.matrices.parameters, self.means, strict=True)
+        return self.others.state_tensors() | {f"muon.{name}": mean for name, mean in named}
+
+    @torch.no_grad()
+    def load_state_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        self.others.load_state_tensors(tensors)
+        for name, mean in zip(self.matrices.parameters, self.means, strict=True):
+            mean.copy_(tensors[f"muon.{name}"])
+
+
+# package only
+class Optimizer(Protocol):
+    """What the loop asks of an optimizer: move the parameters, give its state, take it back."""
+
+    def step(self, learning_rate: float) -> None: ...
+
+    def state_tensors(self) -> dict[str, torch.Tensor]: ...
+
+    def load_state_tensors(self, tensors: dict[str, torch.Tensor]) -> None: ...
+
+
+def make_optimizer(
+    model: nn.Module, kind: Literal["adamw", "muon"], *, weight_decay: float, betas: tuple[float, float]
+) -> Optimizer:
+    """AdamW for everything, or Muon for the matrices inside the layers and AdamW for the rest."""
+    groups = parameter_groups(model, weight_decay)
+    if kind == "adamw":
+        return AdamW(groups, betas=betas)
+    matrices = {name: each for name, each in groups[0].parameters.items() if ".layers." in name}
+    others = {name: each for name, each in groups[0].parameters.items() if ".layers." not in name}
+    hidden = ParameterGroup(parameters=matrices, weight_decay=weight_decay)
+    outer = ParameterGroup(parameters=others, weight_decay=weight_decay)
+    return Muon(hidden, AdamW([outer, *groups[1:]], betas=betas))
+
+
+def learning_rate(
+    fraction_done: float,
+    *,
+    peak: float,
+    warmup_fraction: float,
+    final_fraction: float,
+    decay: Literal["cosine", "linear"] = "cosine",
+    decay_fraction: float = 1.0,
+) -> float:
+    """Up from 0 over the warm-up, level at `peak`, then down to `final_fraction` · peak over the last `decay_fraction`.
+
+    decay_fraction 1 starts to fall right after the warm-up; .2 holds the peak until .8 (WSD).
+    """
+    if fraction_done < warmup_fraction:
+        return peak * fraction_done / warmup_fraction
+    start = max(warmup_fraction, 1 - decay_fraction)
+    fallen = min(1.0, max(0.0, (fraction_done - start) / (1 - start)))
+    height = (1 + math.cos(math.pi * fallen)) / 2 if decay == "cosine" else 1 - fallen
+    return peak * (final_fraction + (1 - final_fraction) * height)
+
+
+@torch.no_grad()
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> torch.Tensor:
+    """Scale all gradients by one factor, so that their common length is at most `max_norm`; the length before."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
