@@ -1,0 +1,1 @@
+"""One module a chapter, `cNN_name.py`, whose `EXERCISES` is a tuple of `Exercise`."""

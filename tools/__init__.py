@@ -1,0 +1,1 @@
+"""The course's own tools: set-up, mirror, notebook checks, course runner."""
