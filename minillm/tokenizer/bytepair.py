@@ -1,0 +1,186 @@
+"""Text to tokens and back: byte-level byte-pair encoding, trained on the run's own documents.
+
+In: texts. Out: a `Tokenizer` whose ids are the 256 bytes, then a token per merge, then the special
+tokens. The idea: start from bytes, so that every text can be written, and give the most frequent
+pair of neighbours a token of its own, again and again (Gage 1994; inside words: Sennrich, Haddow and
+Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Left out: encoding in processes.
+"""
+
+import json
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from minillm.core.records import Artifact, Run, atomic_write, make_artifact
+from minillm.corpus.pipeline import read_documents
+from minillm.tokenizer.alphabet import spell, split_words, vocabulary
+from minillm.tokenizer.formats import read_tokenizer_json, tokenizer_json
+from minillm.tokenizer.merges import count_words, learn_merges, merge_by_rank
+
+END_OF_TEXT = "<|endoftext|>"
+SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
+
+# Words whose ids are remembered: enough for all frequent ones, and some 100 MB at most.
+MAX_CACHED_WORDS = 1 << 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerConfig:
+    """`vocab_size` counts everything: the 256 bytes, the merges and the special tokens."""
+
+    vocab_size: int = 4096
+    special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+    max_characters: int | None = None
+
+    def __post_init__(self) -> None:
+        names = self.special_tokens
+        if END_OF_TEXT not in names or "" in names or len(set(names)) < len(names):
+            raise ValueError(
+                f"special_tokens is {names}; give distinct names with {END_OF_TEXT} among them"
+            )
+        if self.vocab_size < 256 + len(names):
+            raise ValueError(
+                f"vocab_size is {self.vocab_size}; give at least {256 + len(names)}, "
+                f"room for the 256 bytes and the {len(names)} special tokens"
+            )
+        if self.max_characters is not None and self.max_characters < 1:
+            raise ValueError(
+                f"max_characters is {self.max_characters}; give a number ≥ 1, or None for all"
+            )
+
+
+class Tokenizer:
+    """Merges and special tokens; for every text, `decode(encode(text)) == text`."""
+
+    def __init__(
+        self, merges: Iterable[tuple[bytes, bytes]], special_tokens: Iterable[str] = SPECIAL_TOKENS
+    ) -> None:
+        self.merges = list(merges)
+        ids = vocabulary(self.merges)
+        names = list(special_tokens)
+        self.special_ids = {name: len(ids) + index for index, name in enumerate(names)}
+        self._token_by_id = [*ids, *(name.encode("utf-8") for name in names)]
+        self._ranks: dict[str, int] = {}
+        self._merged: dict[str, str] = {}
+        for rank, (left, right) in enumerate(self.merges):
+            pair = chr(ids[left]) + chr(ids[right])
+            self._ranks[pair] = rank
+            self._merged[pair] = chr(ids[left + right])
+        self._ids_by_word: dict[str, list[int]] = {}
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids: bytes, merged tokens and special tokens."""
+        return len(self._token_by_id)
+
+    @property
+    def end_of_text(self) -> int:
+        """The id of the mark between documents."""
+        return self.special_ids[END_OF_TEXT]
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text. What looks like a special token in it is text, and stays text."""
+        ids: list[int] = []
+        for word in split_words(text):
+            ids += self._ids_by_word.get(word) or self._encode_word(word)
+        return ids
+
+    def _encode_word(self, word: str) -> list[int]:
+        if len(self._ids_by_word) >= MAX_CACHED_WORDS:
+            self._ids_by_word.clear()
+        symbols = merge_by_rank(spell(word), self._ranks, self._merged)
+        self._ids_by_word[word] = [ord(symbol) for symbol in symbols]
+        return self._ids_by_word[word]
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that a token stands for; a special token stands for its name."""
+        if not 0 <= token_id < self.vocab_size:
+            raise ValueError(
+                f"token id is {token_id}; this tokenizer has 0 to {self.vocab_size - 1}: "
+                "decode with the tokenizer that encoded"
+            )
+        return self._token_by_id[token_id]
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """The bytes of the tokens, joined."""
+        return b"".join(self.token_bytes(token_id) for token_id in ids)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; bytes that are no character (or half of one) are shown as �."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+    def save(self, path: Path) -> None:
+        """Write a `tokenizer.json`, which `tokenizers` and `transformers` load too."""
+        content = tokenizer_json(self.merges, list(self.special_ids))
+        atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "Tokenizer":
+        """Read a file that `save` wrote; ValueError for another kind."""
+        return cls(*read_tokenizer_json(path))
+
+
+# package only
+def evenly_spaced(texts: list[str], max_characters: int) -> list[str]:
+    """Every n-th text, so that about `max_characters` are left, from all parts of the corpus."""
+    step = max(1, math.ceil(sum(map(len, texts)) / max_characters))
+    return [text[:max_characters] for text in texts[::step]]
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    """Learn a tokenizer; where the texts are too few for `vocab_size`, a smaller one, with a warning."""
+    texts = list(texts)
+    if config.max_characters is not None:
+        texts = evenly_spaced(texts, config.max_characters)
+    word_counts = count_words(texts)
+    if not word_counts:
+        raise ValueError("the texts are empty; give at least one character to learn from")
+    merges = learn_merges(word_counts, config.vocab_size - len(config.special_tokens))
+    tokenizer = Tokenizer(merges, config.special_tokens)
+    if tokenizer.vocab_size < config.vocab_size:
+        warnings.warn(
+            f"vocab_size is {config.vocab_size}, but with {tokenizer.vocab_size} ids each word of "
+            "this text is one token already: the tokenizer stays smaller; give more text for more",
+            stacklevel=2,
+        )
+    return tokenizer
+
+
+# package only
+def write_tokenizer(config: TokenizerConfig, documents: Path, folder: Path) -> dict[str, float]:
+    """Train on the training documents, measure on the validation documents (if there are any)."""
+    tokenizer = train_tokenizer([each.text for each in read_documents(documents, "train")], config)
+    tokenizer.save(folder / "tokenizer.json")
+    num_bytes = num_tokens = 0
+    for document in read_documents(documents, "validation"):
+        num_bytes += len(document.text.encode())
+        num_tokens += len(tokenizer.encode(document.text))
+    return {
+        "vocab_size": tokenizer.vocab_size,
+        "num_merges": len(tokenizer.merges),
+        "validation_bytes_per_token": round(num_bytes / num_tokens, 3) if num_tokens else 0.0,
+    }
+
+
+# package only
+def tokenizer_summary(figures: dict[str, float]) -> str:
+    """One line for a person."""
+    words = f"{figures['vocab_size']:,} tokens"
+    per_token = figures["validation_bytes_per_token"]
+    return f"{words}, {per_token:.2f} bytes each on unseen documents" if per_token else words
+
+
+def make_tokenizer(config: TokenizerConfig, run: Run) -> Artifact:
+    """The tokenizer stage: learn from a run's training documents, leave `tokenizer.json`."""
+    documents = run.artifact("documents")
+    return make_artifact(
+        run,
+        "tokenizer",
+        config=config,
+        parents=[documents],
+        code=("minillm.tokenizer",),
+        write=lambda folder: write_tokenizer(config, documents.path, folder),
+        summary=tokenizer_summary,
+    )

@@ -1,0 +1,97 @@
+"""The file of a tokenizer: `tokenizer.json`, which `tokenizers` and `transformers` load.
+
+In: merges and special tokens. Out: the file's content, and back. All else in the file follows from
+these two, so reading checks that it does: a file of another kind is refused, not half understood.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from minillm.tokenizer.alphabet import CHARACTER_BY_BYTE, SPLIT_PATTERN, vocabulary
+
+BYTE_BY_CHARACTER = {character: byte for byte, character in CHARACTER_BY_BYTE.items()}
+
+BYTE_LEVEL = {
+    "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False,
+}
+SPLIT_STEP = {
+    "type": "Split", "pattern": {"Regex": SPLIT_PATTERN}, "behavior": "Isolated", "invert": False,
+}
+SPECIAL_FLAGS = {
+    "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True,
+}
+MODEL_OPTIONS = {
+    "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+    "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+}
+
+
+# package only
+def printable(token: bytes) -> str:
+    """A token as the file writes it: one printable character per byte (a space is Ġ)."""
+    return "".join(CHARACTER_BY_BYTE[byte] for byte in token)
+
+
+# package only
+def from_printable(part: str) -> bytes:
+    """The inverse of `printable`; KeyError for a character that stands for no byte."""
+    return bytes(BYTE_BY_CHARACTER[character] for character in part)
+
+
+# package only
+def tokenizer_json(
+    merges: Sequence[tuple[bytes, bytes]], special_tokens: Sequence[str]
+) -> dict[str, object]:
+    """The content of a tokenizer.json: split by the pattern, bytes as characters, ranked merges."""
+    vocab = {printable(token): token_id for token, token_id in vocabulary(merges).items()}
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": token_id, "content": name, **SPECIAL_FLAGS}
+            for token_id, name in enumerate(special_tokens, start=len(vocab))
+        ],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT_STEP, BYTE_LEVEL]},
+        "post_processor": None,
+        "decoder": BYTE_LEVEL,
+        "model": {
+            **MODEL_OPTIONS,
+            "vocab": vocab,
+            "merges": [[printable(left), printable(right)] for left, right in merges],
+        },
+    }
+
+
+# package only
+def read_tokenizer_json(path: Path) -> tuple[list[tuple[bytes, bytes]], list[str]]:
+    """Merges and special tokens of a file; ValueError unless they say all that the file says."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file; make one with "
+            "minillm tokenizer --text FILE --vocab-size 4096 --out DIR"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        merges = [
+            (from_printable(left), from_printable(right))
+            for left, right in content["model"]["merges"]
+        ]
+        special_tokens = [added["content"] for added in content["added_tokens"]]
+        form = tokenizer_json(merges, special_tokens)
+        is_same = content["model"]["vocab"] == form["model"]["vocab"] and all(
+            content[key] == form[key] for key in ("normalizer", "pre_tokenizer", "added_tokens")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not the tokenizer.json of a byte-level BPE ({type(error).__name__}: {error}); "
+            "write it again with Tokenizer.save"
+        ) from None
+    if not is_same:
+        raise ValueError(
+            f"{path}: a tokenizer.json of another kind (its split pattern, normalizer, special "
+            "tokens or order of ids differ); only what Tokenizer.save wrote can be read"
+        )
+    return merges, special_tokens
