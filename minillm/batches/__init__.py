@@ -1,1 +1,1 @@
-"""tokens → batches: documents packed into rows, shards on disk, a stream that any step can resume."""
+"""tokens → batches: documents packed into rows, shards on disk, a stream resumable at any step."""

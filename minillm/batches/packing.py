@@ -1,42 +1,40 @@
 """Documents of every length into rows of one length.
 
 In: the documents' lengths in tokens. Out: rows, each a list of pieces that fill it. The one idea is
-best fit (Ding et al. 2024, arXiv 2404.10830): of the pieces that still fit into a row take the longest,
-and cut a document only where the row would otherwise stay too empty. A piece is a run of *input*
-positions; the target of each is the token after it, so a cut loses no target: the token after the
-cut is the target of one piece and the first input of the next.
+best fit (Ding et al. 2024, arXiv 2404.10830): of the pieces that still fit into a row take the
+longest, and cut a document only where the row would otherwise stay too empty. A piece is a run of
+*input* positions, and the target of each is the token after it: so a cut loses nothing, since the
+token after the cut is the last target of one piece and the first input of the next.
 """
 
 from bisect import bisect_right, insort
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
+
+by_length = attrgetter("length")
 
 
 class Piece(NamedTuple):
-    """Tokens start … start + length − 1 of one document, all in one row."""
+    """Tokens start … start + length − 1 of one document, side by side in one row."""
 
     document: int
     start: int
     length: int
 
 
-# package only
-def piece_length(piece: Piece) -> int:
-    return piece.length
-
-
 def fill_row(pool: list[Piece], capacity: int, max_gap: int) -> list[Piece]:
     """Take one row's pieces out of the pool, which is sorted by length and stays so."""
     row, space = [], capacity
     while pool and space > 0:
-        fitting = bisect_right(pool, space, key=piece_length)
-        if fitting > 0:
-            piece = pool.pop(fitting - 1)
+        num_fitting = bisect_right(pool, space, key=by_length)
+        if num_fitting > 0:
+            piece = pool.pop(num_fitting - 1)
         elif space > max_gap:
-            # nothing fits: cut the shortest, so that one document is cut again before a second is
+            # nothing fits: cut the shortest, so that one document is cut often and the others not
             document, start, length = pool.pop(0)
             piece = Piece(document, start, space)
-            insort(pool, Piece(document, start + space, length - space), key=piece_length)
+            insort(pool, Piece(document, start + space, length - space), key=by_length)
         else:
             break
         row.append(piece)
@@ -45,10 +43,9 @@ def fill_row(pool: list[Piece], capacity: int, max_gap: int) -> list[Piece]:
 
 
 def pack(lengths: Sequence[int], capacity: int, max_gap: int = 0) -> list[list[Piece]]:
-    """Rows of at most `capacity` tokens that hold every token of every document once.
+    """Rows of at most `capacity` tokens that hold each token of each document once.
 
-    Every row but the last stays emptier by at most `max_gap` tokens; `max_gap = capacity` cuts
-    only what is longer than a row.
+    At most `max_gap` tokens of a row stay empty, but for the last row.
     """
     rows, pool = [], []
     for document, length in enumerate(lengths):
@@ -58,7 +55,7 @@ def pack(lengths: Sequence[int], capacity: int, max_gap: int = 0) -> list[list[P
                 rows.append([piece])
             else:
                 pool.append(piece)
-    pool.sort(key=piece_length)
+    pool.sort(key=by_length)
     while pool:
         rows.append(fill_row(pool, capacity, max_gap))
     return rows

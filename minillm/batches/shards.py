@@ -1,15 +1,14 @@
 """Tokens on disk: one long sequence cut into files of one size, and an index of its documents.
 
-In: documents and a tokenizer. Out, for each split: `train_0000.bin`, `train_0001.bin` … (uint16, as they
-lie in memory), `train.index.npy` and `shards.json`. A document is stored as [<|endoftext|>, d1 … dn]: the
-mark begins it and is, as a target, the end of the document before; one more mark closes the sequence.
-So the target of position p is always the token at p + 1. Files are mapped, never read whole: the
-operating system fetches the pages that a batch touches. A split is gathered in memory while it is
-written (two bytes a token); left out: writing splits that do not fit there.
+In: documents and a tokenizer. Out, for each split: `train_0000.bin`, `train_0001.bin` … (uint16),
+`train.index.npy` and `shards.json`. A document is stored as [<|endoftext|>, d1 … dn]: the mark
+begins it and is, as a target, the end of the document before; one more mark closes the sequence.
+So the target of position p is always the token at p + 1. Files are mapped, not read: the operating
+system fetches the pages that a batch touches. Thin: a split is gathered in memory to be written.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from minillm.tokenizer.bytepair import Tokenizer
 
 SPLITS = ("train", "validation")
 DESCRIPTION = "shards.json"
-MAX_UINT16_VOCABULARY = 1 << 16
+MAX_UINT16_IDS = 1 << 16
 REMEDY = "delete the folder to make the shards again"
 
 
@@ -42,18 +41,8 @@ class BatchesConfig:
     # 8 MiB a file: a damaged one is cheap to replace, and a long corpus spreads over many
     tokens_per_shard: int = 1 << 22
 
-    # package only
     def __post_init__(self) -> None:
-        for name in ("context_length", "batch_size", "window_documents", "tokens_per_shard"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1; give a positive count")
-        if self.seed < 0:
-            raise ValueError(f"seed = {self.seed}: must be 0 or more; leave the sign away")
-        if not 0.0 <= self.max_waste_fraction <= 1.0:
-            raise ValueError(
-                f"max_waste_fraction = {self.max_waste_fraction}: must lie between 0 (cut documents until "
-                "rows are full) and 1 (cut none that fits into a row); .03 is 3 %"
-            )
+        check_config(self)
 
     @property
     def max_gap(self) -> int:
@@ -61,9 +50,25 @@ class BatchesConfig:
         return int(self.max_waste_fraction * self.context_length)
 
 
+# package only
+def check_config(config: BatchesConfig) -> None:
+    """ValueError for the first field that cannot be."""
+    for name in ("context_length", "batch_size", "window_documents", "tokens_per_shard"):
+        value = getattr(config, name)
+        if value < 1:
+            raise ValueError(f"{name} = {value}: must be at least 1; give a positive count")
+    if config.seed < 0:
+        raise ValueError(f"seed = {config.seed}: must be at least 0; leave the sign away")
+    if not 0.0 <= config.max_waste_fraction <= 1.0:
+        raise ValueError(
+            f"max_waste_fraction = {config.max_waste_fraction}: must lie between 0 (cut documents "
+            "until rows are full) and 1 (cut only what is longer than a row); .03 allows 3 %"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shards:
-    """One split: its files, mapped, and where each document begins (the last offset is the end)."""
+    """A split: its files, and where each document begins (one offset more marks the end)."""
 
     files: tuple[np.ndarray, ...]
     tokens_per_shard: int
@@ -76,12 +81,12 @@ class Shards:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of all documents, their opening marks included, the closing mark not."""
+        """Tokens of all documents with their opening marks, without the closing mark."""
         return int(self.offsets[-1])
 
     @property
     def num_bytes(self) -> int:
-        """UTF-8 bytes of the documents' text."""
+        """UTF-8 bytes of all documents' text."""
         return int(self.document_bytes.sum())
 
     @property
@@ -89,7 +94,7 @@ class Shards:
         return int(self.files[0][0])
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Tokens start … stop − 1 of the whole sequence: position p lies in file p // n at p % n."""
+        """Tokens start … stop − 1 of the sequence: position p is number p % n of file p // n."""
         assert 0 <= start <= stop <= self.num_tokens + 1, (start, stop, self.num_tokens)
         parts = [np.zeros(0, np.uint16)]
         while start < stop:
@@ -104,7 +109,7 @@ class Shards:
 
 
 def token_sequence(texts: Iterable[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """The sequence of all texts, and a line (tokens before, bytes before) for each, then the totals."""
+    """The sequence of all texts; and, a line for each, the tokens and bytes before it, then all."""
     parts, index = [], [(0, 0)]
     for text in texts:
         tokens = np.array([tokenizer.end_of_text, *tokenizer.encode(text)], np.uint16)
@@ -114,8 +119,10 @@ def token_sequence(texts: Iterable[str], tokenizer: Tokenizer) -> tuple[np.ndarr
     return np.concatenate(parts), np.array(index, np.int64)
 
 
-def write_split(folder: Path, split: str, tokens: np.ndarray, index: np.ndarray, tokens_per_shard: int) -> None:
-    """`split_0000.bin` … with `tokens_per_shard` tokens each (the last has the rest), and the index."""
+def write_split(
+    folder: Path, split: str, tokens: np.ndarray, index: np.ndarray, tokens_per_shard: int
+) -> None:
+    """`<split>_0000.bin` … of `tokens_per_shard` tokens each, the rest in the last; the index."""
     for number, start in enumerate(range(0, len(tokens), tokens_per_shard)):
         tokens[start : start + tokens_per_shard].tofile(folder / f"{split}_{number:04d}.bin")
     np.save(folder / f"{split}.index.npy", index)
@@ -126,92 +133,116 @@ def write_shards(
     folder: Path, documents: Iterable[Document], tokenizer: Tokenizer, tokens_per_shard: int
 ) -> dict[str, int]:
     """Encode the documents of each split and write them; returns the figures of the manifest."""
-    assert tokenizer.vocab_size <= MAX_UINT16_VOCABULARY, f"{tokenizer.vocab_size} ids do not fit into uint16"
+    if tokenizer.vocab_size > MAX_UINT16_IDS:
+        raise ValueError(
+            f"vocab_size = {tokenizer.vocab_size:,}: shards store an id in two bytes, so at most "
+            f"{MAX_UINT16_IDS:,} ids; train a tokenizer with fewer"
+        )
     texts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for document in documents:
         texts[document.split].append(document.text)
     figures = {}
     for split in SPLITS:
-        encoded = track(texts[split], f"encoding {split} documents")
-        tokens, index = token_sequence(encoded, tokenizer)
+        tokens, index = token_sequence(track(texts[split], f"encoding {split}"), tokenizer)
         write_split(folder, split, tokens, index, tokens_per_shard)
         figures[f"{split}_documents"] = len(index) - 1
-        figures[f"{split}_tokens"], figures[f"{split}_bytes"] = map(int, index[-1])
-    atomic_write(folder / DESCRIPTION, json.dumps({"tokens_per_shard": tokens_per_shard, "type": "uint16"}))
+        figures[f"{split}_tokens"], figures[f"{split}_bytes"] = index[-1].tolist()
+    atomic_write(folder / DESCRIPTION, json.dumps({"tokens_per_shard": tokens_per_shard}))
     return figures
 
 
 # package only
-def map_file(path: Path, num_tokens: int) -> np.ndarray:
-    """The tokens of one file, mapped; FileNotFoundError or ValueError where it is missing or cut off."""
+def require_file(path: Path) -> Path:
+    """The path; FileNotFoundError if there is no such file."""
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, and the index counts on it; {REMEDY}")
-    if path.stat().st_size != 2 * num_tokens:
-        raise ValueError(
-            f"{path}: {path.stat().st_size:,} bytes found, {2 * num_tokens:,} expected "
-            f"({num_tokens:,} tokens of 2 bytes); {REMEDY}"
-        )
-    # a plain view of the map: np.memmap's own slices cost 5 µs each
-    return np.asarray(np.memmap(path, np.uint16, mode="r"))
+        raise FileNotFoundError(f"{path}: missing, without it the shards cannot be read; {REMEDY}")
+    return path
+
+
+# package only
+def read_description(path: Path) -> int:
+    """How many tokens a full file holds; ValueError where the description does not say it."""
+    try:
+        tokens_per_shard = json.loads(require_file(path).read_bytes())["tokens_per_shard"]
+    except (ValueError, KeyError, TypeError):
+        tokens_per_shard = None
+    if not isinstance(tokens_per_shard, int) or tokens_per_shard < 1:
+        raise ValueError(f"{path}: does not say tokens_per_shard, a positive count; {REMEDY}")
+    return tokens_per_shard
 
 
 # package only
 def read_index(path: Path) -> np.ndarray:
-    """The index of a split; FileNotFoundError or ValueError where it cannot be one."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; {REMEDY}, or look whether this is a folder of shards")
+    """The index of a split; ValueError where it cannot be one."""
     try:
-        index = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
+        index = np.load(require_file(path))
+    except (ValueError, EOFError) as error:
         raise ValueError(f"{path}: not an index of documents ({error}); {REMEDY}") from None
-    is_index = index.dtype == np.int64 and index.ndim == 2 and index.shape[1] == 2 and len(index) > 0
-    if not is_index or index[0].any() or (np.diff(index[:, 0]) < 1).any() or (np.diff(index[:, 1]) < 0).any():
-        raise ValueError(f"{path}: not an index of documents (offsets must start at 0 and rise); {REMEDY}")
+    has_shape = index.dtype == np.int64 and index.ndim == 2 and index.shape[1] == 2 and len(index)
+    steps = np.diff(index, axis=0) if has_shape else None
+    if steps is None or index[0].any() or (steps < (1, 0)).any():
+        raise ValueError(f"{path}: its offsets do not start at 0 and rise; {REMEDY}")
     return index
 
 
 # package only
+def map_file(path: Path, num_tokens: int) -> np.ndarray:
+    """The tokens of one file, mapped; ValueError where it has another size than the index says."""
+    num_bytes = require_file(path).stat().st_size
+    if num_bytes != 2 * num_tokens:
+        raise ValueError(
+            f"{path}: {num_bytes:,} bytes found, {2 * num_tokens:,} expected "
+            f"({num_tokens:,} tokens of 2 bytes); {REMEDY}"
+        )
+    # a plain view of the map, because slices of np.memmap itself cost 5 µs each
+    return np.asarray(np.memmap(path, np.uint16, mode="r"))
+
+
+# package only
 def open_shards(path: Path, split: str) -> Shards:
-    """Map a split's files. One clear error where a file is missing, cut off, or not what the index says."""
+    """Map a split. One error where a file is missing, cut off, or not what the index says."""
     if split not in SPLITS:
         raise ValueError(f"split = {split!r}: choose one of {', '.join(SPLITS)}")
-    index = read_index(path / f"{split}.index.npy")
-    tokens_per_shard = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))["tokens_per_shard"]
-    total = int(index[-1, 0]) + 1
+    index_path = path / f"{split}.index.npy"
+    index, tokens_per_shard = read_index(index_path), read_description(path / DESCRIPTION)
+    num_stored = int(index[-1, 0]) + 1
     files = tuple(
-        map_file(path / f"{split}_{number:04d}.bin", min(tokens_per_shard, total - start))
-        for number, start in enumerate(range(0, total, tokens_per_shard))
+        map_file(path / f"{split}_{number:04d}.bin", min(tokens_per_shard, num_stored - start))
+        for number, start in enumerate(range(0, num_stored, tokens_per_shard))
     )
-    shards = Shards(
+    for document, offset in enumerate(index[:, 0].tolist()):
+        if files[offset // tokens_per_shard][offset % tokens_per_shard] != files[0][0]:
+            raise ValueError(
+                f"{index_path}: document {document:,} should begin at token {offset:,}, but there "
+                f"is no opening mark; {REMEDY}"
+            )
+    return Shards(
         files=files, tokens_per_shard=tokens_per_shard,
         offsets=index[:, 0].copy(), document_bytes=np.diff(index[:, 1]),
     )
-    for document, offset in enumerate(shards.offsets.tolist()):
-        if files[offset // tokens_per_shard][offset % tokens_per_shard] != shards.end_of_text:
-            raise ValueError(
-                f"{path / f'{split}.index.npy'}: document {document:,} should begin at token {offset:,}, but "
-                f"the sequence has no opening mark there; {REMEDY}"
-            )
-    return shards
 
 
 def make_shards(config: BatchesConfig, run: Run) -> Artifact:
-    """Documents and tokenizer of this run → its shards."""
+    """The stage: documents and tokenizer of a run → its shards."""
     documents, tokenizer = run.artifact("documents"), run.artifact("tokenizer")
 
     def write(folder: Path) -> dict[str, int]:
         encoder = Tokenizer.load(tokenizer.path / "tokenizer.json")
-        return write_shards(folder, read_documents(documents.path), encoder, config.tokens_per_shard)
+        return write_shards(
+            folder, read_documents(documents.path), encoder, config.tokens_per_shard
+        )
 
     return make_artifact(
         run, "shards", config=config, parents=[documents, tokenizer],
-        code=("minillm.batches.shards", "minillm.tokenizer.bytepair"), write=write, summary=shards_summary,
+        code=("minillm.batches.shards",), write=write, summary=shards_summary,
     )
 
 
 # package only
 def shards_summary(figures: dict[str, int]) -> str:
-    return (
-        f"{figures['train_tokens']:,} tokens in {figures['train_documents']:,} documents to train on, "
-        f"{figures['validation_tokens']:,} in {figures['validation_documents']:,} held out"
+    """One line for a person: what there is to train on, and what is held out."""
+    train, validation = (
+        f"{figures[f'{split}_tokens']:,} tokens in {figures[f'{split}_documents']:,} documents"
+        for split in SPLITS
     )
+    return f"{train}; held out: {validation}"

@@ -1,9 +1,10 @@
-"""Shards → batches, endlessly, in an order that the seed alone decides.
+"""Shards → batches without end, in an order that follows from the seed alone.
 
-Epoch 0 keeps the order of the documents, which may be a curriculum, up to packing and shuffling within a
-window; later epochs shuffle the documents themselves. Everything about a batch follows from (seed, position),
-so the whole state of a stream is one integer: the number of batches it has given out. Ranks see the same global
-batches and take every world_size-th row of each. Left out: reading ahead in a thread (a batch costs .1–.3 ms).
+Epoch 0 keeps the order of the documents, which may be a curriculum, up to packing and shuffling in
+a window; later epochs shuffle the documents themselves. What a batch holds follows from the seed
+and its number, so the whole state of a stream is one integer: how many batches it has given out.
+Ranks see the same global batches, and each takes every world_size-th row of them. Left out:
+reading ahead in a thread, because a batch takes less than a millisecond.
 """
 
 from dataclasses import dataclass
@@ -14,39 +15,41 @@ import torch
 from minillm.batches.packing import Piece, pack
 from minillm.batches.shards import BatchesConfig, Shards
 
-# the target that no loss counts; torch's own default for `ignore_index`
+# the target that no loss counts: torch's own default
 IGNORE = -100
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Inputs, the token that follows each, and which piece of its row each position belongs to."""
+    """Inputs, the token after each, and the ordinal of the piece that each lies in, by row."""
 
     tokens_BT: torch.Tensor
     targets_BT: torch.Tensor
     documents_BT: torch.Tensor
 
-    # package only
     def to(self, device: str) -> "Batch":
-        return Batch(self.tokens_BT.to(device), self.targets_BT.to(device), self.documents_BT.to(device))
+        parts = (self.tokens_BT, self.targets_BT, self.documents_BT)
+        return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 def epoch_rows(lengths: np.ndarray, config: BatchesConfig, epoch: int) -> list[list[Piece]]:
-    """All rows of an epoch in the order of training: window by window, shuffled within each."""
+    """The rows of an epoch in the order of training: window by window, shuffled within each."""
     random = np.random.default_rng([config.seed, epoch])
-    order = np.arange(len(lengths)) if epoch == 0 else random.permutation(len(lengths))
+    order = range(len(lengths)) if epoch == 0 else random.permutation(len(lengths)).tolist()
     rows = []
     for first in range(0, len(order), config.window_documents):
-        documents = order[first : first + config.window_documents].tolist()
-        packed = pack(lengths[documents].tolist(), config.context_length, config.max_gap)
+        window = order[first : first + config.window_documents]
+        packed = pack(lengths[window].tolist(), config.context_length, config.max_gap)
         for index in random.permutation(len(packed)):
-            rows.append([piece._replace(document=documents[piece.document]) for piece in packed[index]])
+            rows.append([Piece(window[number], *where) for number, *where in packed[index]])
     return rows
 
 
-def batch_of_rows(rows: list[list[Piece]], num_rows: int, shards: Shards, context_length: int) -> Batch:
-    """Lay pieces side by side. What stays empty is padded with <|endoftext|>, has no target, and counts
-    as one more piece of its row, so no document can look at it."""
+def batch_of_rows(
+    rows: list[list[Piece]], num_rows: int, shards: Shards, context_length: int
+) -> Batch:
+    """Lay the pieces side by side. The padding is <|endoftext|> without a target, and counts as
+    one more piece of its row, so that no document can look at it."""
     tokens_BT = np.full((num_rows, context_length), shards.end_of_text, np.int64)
     targets_BT = np.full((num_rows, context_length), IGNORE, np.int64)
     documents_BT = np.zeros((num_rows, context_length), np.int32)
@@ -60,42 +63,42 @@ def batch_of_rows(rows: list[list[Piece]], num_rows: int, shards: Shards, contex
             documents_BT[row, column : column + length] = ordinal
             column += length
         documents_BT[row, column:] = len(pieces)
-    return Batch(*map(torch.from_numpy, (tokens_BT, targets_BT, documents_BT)))
+    return Batch(*(torch.from_numpy(part) for part in (tokens_BT, targets_BT, documents_BT)))
 
 
 class Stream:
-    """Batches without end. `position` counts those given out; a stream made with it goes on from there."""
+    """Batches without end. `position` counts those given out; made with it, a stream goes on."""
 
     def __init__(
-        self, shards: Shards, config: BatchesConfig, *, rank: int = 0, world_size: int = 1, position: int = 0
+        self, shards: Shards, config: BatchesConfig, *,
+        rank: int = 0, world_size: int = 1, position: int = 0,
     ) -> None:
         check_stream(shards, config, rank, world_size, position)
-        self.shards, self.config, self.rank, self.world_size = shards, config, rank, world_size
-        self.lengths = np.diff(shards.offsets)
-        self.position = position
+        self.shards, self.config, self.position = shards, config, position
+        self.rank, self.world_size = rank, world_size
         self.open_epoch(0, first=0)
-        while self.position - self.first >= self.num_batches_per_epoch:
+        while self.position >= self.first + self.num_batches_per_epoch:
             self.open_epoch(self.epoch + 1, first=self.first + self.num_batches_per_epoch)
 
     def open_epoch(self, epoch: int, first: int) -> None:
-        """Deal the rows of an epoch, whose first batch is number `first` of the whole stream."""
+        """Deal the rows of an epoch whose first batch is number `first` of the stream."""
         self.epoch, self.first = epoch, first
-        self.rows = epoch_rows(self.lengths, self.config, epoch)
+        self.rows = epoch_rows(np.diff(self.shards.offsets), self.config, epoch)
 
     @property
     def num_batches_per_epoch(self) -> int:
-        """Of the epoch under way; packing another order can give another epoch a row more or less."""
+        """Of this epoch: packed in another order, the next may need a row more or less."""
         return -(-len(self.rows) // self.config.batch_size)
 
     def __iter__(self) -> "Stream":
         return self
 
     def __next__(self) -> Batch:
-        if self.position - self.first == self.num_batches_per_epoch:
+        if self.position == self.first + self.num_batches_per_epoch:
             self.open_epoch(self.epoch + 1, first=self.position)
-        index, num_batches = self.position - self.first, self.num_batches_per_epoch
-        # rows are dealt evenly, so that no batch at the end of an epoch is nearly empty
-        start, stop = (len(self.rows) * each // num_batches for each in (index, index + 1))
+        number, num_batches = self.position - self.first, self.num_batches_per_epoch
+        # dealt evenly, so that no batch at the end of an epoch is nearly empty
+        start, stop = (len(self.rows) * each // num_batches for each in (number, number + 1))
         rows = self.rows[start:stop][self.rank :: self.world_size]
         self.position += 1
         num_rows = self.config.batch_size // self.world_size
@@ -103,7 +106,9 @@ class Stream:
 
 
 # package only
-def check_stream(shards: Shards, config: BatchesConfig, rank: int, world_size: int, position: int) -> None:
+def check_stream(
+    shards: Shards, config: BatchesConfig, rank: int, world_size: int, position: int
+) -> None:
     """ValueError where a stream cannot give what is asked of it."""
     if shards.num_documents == 0:
         raise ValueError("shards hold 0 documents: nothing to train on; give the corpus more text")
@@ -111,8 +116,8 @@ def check_stream(shards: Shards, config: BatchesConfig, rank: int, world_size: i
         raise ValueError(f"rank = {rank}: must lie between 0 and world_size − 1 = {world_size - 1}")
     if config.batch_size % world_size:
         raise ValueError(
-            f"batch_size = {config.batch_size}: must be a multiple of world_size = {world_size}, since "
-            "every rank takes as many rows; change batch_size"
+            f"batch_size = {config.batch_size}: must be a multiple of world_size = {world_size}, "
+            "because every rank takes as many rows; change batch_size"
         )
     if position < 0:
-        raise ValueError(f"position = {position}: must be 0 or more, the number of batches given out")
+        raise ValueError(f"position = {position}: must be at least 0, the batches given out")
