@@ -92,7 +92,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "{A} was {glad} because {B} had given {him} {t}.",
         "{A} was very {glad} because {he} had {t}.",
         "{A} was {glad} to have {t}.",
-        "{A} felt {glad} because {t} was {his} now.",
+        "{A} felt {glad} because {t} was {own} now.",
     ),
     "lose": (
         "{A} put {t} {s} and forgot it there.",

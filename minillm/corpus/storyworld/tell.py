@@ -36,7 +36,9 @@ class Story:
 def slots(event: Event, looks: dict[str, str], subject: str, rng: random.Random) -> dict[str, str]:
     """The words that fill the gaps of a phrase for this event."""
     he, him, his = ("she", "her", "her") if SEX[event.who] == "girl" else ("he", "him", "his")
-    words = {"A": subject, "he": he, "him": him, "his": his, "girl": SEX[event.who]}
+    words = {"A": subject, "he": he, "him": him, "his": his, "own": his, "girl": SEX[event.who]}
+    if his == "her":
+        words["own"] = "hers"
     if event.whom is not None:
         is_clear = SEX[event.whom] != SEX[event.who]
         pronoun = "her" if SEX[event.whom] == "girl" else "him"
