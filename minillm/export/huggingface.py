@@ -26,18 +26,24 @@ ARCHITECTURE = "LlamaForCausalLM"
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 # angles that early Llama checkpoints stored although they follow from the configuration
 RECOMPUTED = "rotary_emb.inv_freq"
+# what reading a file that is no configuration, or has values of other types, can raise
+MALFORMED = (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError, ZeroDivisionError)
 
 
 # package only
 def save_folder(model: Transformer, tokenizer: Tokenizer, folder: Path | str) -> Path:
-    """Write the folder whole or not at all; ValueError if it would replace somebody's other files."""
+    """Write the folder whole or not at all; ValueError if it would replace other files."""
     folder = Path(folder).absolute()
     if folder.exists() and not is_ours_to_replace(folder):
         raise ValueError(f"{folder}: exists and holds other files; choose a new or empty folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
+    partial = Path(
+        tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent)
+    )
     try:
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+        weights = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+        }
         if model.config.tie_embeddings:
             del weights[HEAD]
         save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
@@ -66,7 +72,7 @@ def write_json(path: Path, content: dict) -> None:
 
 # package only
 def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
-    """Our shape in Llama's words. Both spellings of theta, since libraries before 2026 read only the first."""
+    """Our shape in Llama's words; theta twice, since older libraries read only the first form."""
     return {
         "architectures": [ARCHITECTURE],
         "model_type": "llama",
@@ -119,7 +125,7 @@ def exported_tokenizer_config(config: ModelConfig, tokenizer: Tokenizer) -> dict
 def load_folder(folder: Path | str) -> tuple[Transformer, Tokenizer]:
     """Model (float32) and tokenizer of any Llama-shaped folder with one safetensors file.
 
-    FileNotFoundError for a missing file; ValueError for whatever our model would compute differently.
+    FileNotFoundError for a missing file; ValueError for what our model would compute otherwise.
     """
     folder = Path(folder)
     config = imported_config(folder)
@@ -148,7 +154,7 @@ def required_file(folder: Path, name: str) -> Path:
 
 # package only
 def imported_config(folder: Path) -> ModelConfig:
-    """Llama's words in ours, after `refuse_other_models`; fields with a default in transformers may be absent."""
+    """Llama's words in ours; a field with a default in transformers may be absent."""
     path = required_file(folder, CONFIG)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -167,15 +173,15 @@ def imported_config(folder: Path) -> ModelConfig:
             initial_std=fields.get("initializer_range", 0.02),
             tie_embeddings=fields.get("tie_word_embeddings", False),
         )
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path}: not a model configuration ({error})") from None
     except KeyError as error:
-        raise ValueError(f"{path}: the field {error} is missing; a Llama configuration has it") from None
+        raise ValueError(f"{path}: the field {error} of a Llama model is missing") from None
 
 
 # package only
 def refuse_other_models(fields: dict, path: Path) -> None:
-    """ValueError for an architecture, or an option of this one, whose numbers would differ from ours."""
+    """ValueError for an architecture, or an option of it, whose numbers would differ from ours."""
     architectures = fields.get("architectures") or [ARCHITECTURE]
     if fields.get("model_type", "llama") != "llama" or architectures != [ARCHITECTURE]:
         raise ValueError(
@@ -183,11 +189,13 @@ def refuse_other_models(fields: dict, path: Path) -> None:
             f"only {ARCHITECTURE} can be loaded"
         )
     scaling = fields.get("rope_scaling") or {}
+    scaling_type = scaling.get("rope_type", scaling.get("type", "default"))
     rope = fields.get("rope_parameters") or {}
     head_dim = fields["hidden_size"] // fields["num_attention_heads"]
     allowed = {
-        "rope_scaling's type": (scaling.get("rope_type", scaling.get("type", "default")), "default"),
+        "rope_scaling's type": (scaling_type, "default"),
         "rope_parameters' rope_type": (rope.get("rope_type", "default"), "default"),
+        "quantization_config": (fields.get("quantization_config"), None),
         "partial_rotary_factor": (rope.get("partial_rotary_factor", 1.0), 1.0),
         "attention_bias": (fields.get("attention_bias", False), False),
         "mlp_bias": (fields.get("mlp_bias", False), False),
@@ -201,7 +209,7 @@ def refuse_other_models(fields: dict, path: Path) -> None:
 
 # package only
 def imported_weights(folder: Path, model: Transformer) -> dict[str, torch.Tensor]:
-    """The folder's tensors as float32; ValueError unless names and shapes are exactly the model's."""
+    """The folder's tensors as float32; ValueError unless they are exactly the model's."""
     if not (folder / WEIGHTS).is_file() and (folder / f"{WEIGHTS}.index.json").is_file():
         raise ValueError(
             f"{folder}: the weights are sharded over several files; "
@@ -225,9 +233,14 @@ def imported_weights(folder: Path, model: Transformer) -> dict[str, torch.Tensor
 
 
 # package only
-def refuse_other_tensors(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path) -> None:
+def refuse_other_tensors(
+    found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], path: Path
+) -> None:
     """ValueError naming tensors that are missing, unknown or of another shape."""
-    for problem, names in (("lacks", expected.keys() - found.keys()), ("also has", found.keys() - expected.keys())):
+    for problem, names in (
+        ("lacks", expected.keys() - found.keys()),
+        ("also has", found.keys() - expected.keys()),
+    ):
         if names:
             raise ValueError(f"{path}: {problem} {some(names)}, unlike what config.json describes")
     for name, tensor in expected.items():

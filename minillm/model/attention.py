@@ -1,4 +1,4 @@
-"""Attention in three forms with the same numbers: written out, PyTorch's fused one, our Triton kernel.
+"""Attention in three forms with the same numbers: written out, PyTorch's, our Triton kernel.
 
 out = softmax(q kᵀ / √K + mask) v, causal, with H query heads that share G key/value heads
 (Vaswani et al., arXiv:1706.03762; grouped queries: Ainslie et al., arXiv:2305.13245).
@@ -15,13 +15,18 @@ import torch.nn.functional as F
 
 
 def attention_mask(
-    num_queries: int, num_keys: int, offset: int, documents_BT: torch.Tensor | None, device: torch.device
+    num_queries: int,
+    num_keys: int,
+    offset: int,
+    documents_BT: torch.Tensor | None,
+    device: torch.device,
 ) -> torch.Tensor:
     """True where query t may look at key s: s ≤ t + offset, and both lie in the same document."""
     query_T1 = torch.arange(num_queries, device=device)[:, None] + offset
     mask_TS = torch.arange(num_keys, device=device)[None, :] <= query_T1
     if documents_BT is None:
         return mask_TS
+    assert num_queries == num_keys, "documents are told apart in training, where no cache is"
     same_BTS = documents_BT[:, :, None] == documents_BT[:, None, :]
     return (mask_TS & same_BTS)[:, None]
 
@@ -52,14 +57,15 @@ def torch_attention(
     documents_BT: torch.Tensor | None = None,
     offset: int = 0,
 ) -> torch.Tensor:
-    """PyTorch's own fused kernel (SDPA) for whatever device the tensors are on."""
+    """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
-    is_plain_causal = documents_BT is None and offset == 0 and num_queries == num_keys
+    is_plain = documents_BT is None and (num_queries == num_keys or num_queries == 1)
     mask = None
-    if not is_plain_causal and num_queries > 1 or documents_BT is not None:
+    if not is_plain:
         mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
+    is_causal = is_plain and num_queries > 1
     return F.scaled_dot_product_attention(
-        q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=is_plain_causal and num_queries > 1, enable_gqa=True
+        q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=is_causal, enable_gqa=True
     )
 
 
@@ -73,7 +79,8 @@ def triton_attention(
 ) -> torch.Tensor:
     """Our fused kernel where Triton is installed; else PyTorch's, with a warning."""
     if importlib.util.find_spec("triton") is None:
-        warnings.warn("triton is not installed here: attention 'torch' is used instead", stacklevel=2)
+        reason = "triton is not installed here: attention 'torch' is used instead"
+        warnings.warn(reason, stacklevel=2)
         return torch_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
     from minillm.model.flash_attention import flash_attention
 

@@ -1,52 +1,73 @@
-"""How surprised the model is: cross-entropy in nats a token, and bits per byte, which compare across tokenisers."""
+"""How surprised the model is: in nats a token to train on, in bits a byte to compare by.
+
+Cross-entropy counts tokens, so its value depends on how long a tokenizer's tokens are. Bits per
+byte counts the bytes of the text, which are the same for everybody (as in Gao et al., "The Pile",
+arXiv:2101.00027). In: logits and targets, or a model and whole documents. Left out: a loss in
+chunks, which would never hold all logits at once.
+"""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 
 IGNORE = -100
-SCORED_ROWS = 16
+ROWS_AT_ONCE = 16
 
 
 def cross_entropy(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-    """mean over t of −log softmax(logits_t)[target_t], in nats; targets equal to IGNORE do not count."""
+    """mean over t of −log softmax(logits_t)[target_t], in nats, where the target is not IGNORE."""
     logits_NV = logits_BTV.flatten(0, -2).float()
     return F.cross_entropy(logits_NV, targets_BT.flatten(), ignore_index=IGNORE)
 
 
-def scoring_windows(num_tokens: int, context_length: int) -> list[tuple[int, int, int]]:
-    """(start, stop, first scored target) of windows that predict every token after the first exactly once.
+def scored_pieces(
+    document: Sequence[int], context_length: int
+) -> Iterator[tuple[Sequence[int], int]]:
+    """Pieces of a document, each with how many of its first tokens are only context.
 
-    Windows overlap by half, so that each token but the early ones has at least half a context before it.
+    Pieces overlap by half a context: no token far into a document is judged with little before it.
     """
-    windows, scored = [], 1
-    while scored < num_tokens:
-        start = max(0, scored - 1 - (context_length // 2 if scored > 1 else 0))
-        stop = min(num_tokens, start + context_length + 1)
-        windows.append((start, stop, scored))
-        scored = stop
-    return windows
+    scored = 1
+    while scored < len(document):
+        start = max(0, scored - 1 - context_length // 2)
+        piece = document[start : start + context_length + 1]
+        yield piece, scored - start
+        scored = start + len(piece)
+
+
+def scoring_batch(
+    pieces: Sequence[tuple[Sequence[int], int]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pieces as rows: tokens_BT padded at the end, targets_BT with IGNORE where none is scored."""
+    longest = max(len(piece) for piece, _ in pieces)
+    tokens_BT = torch.zeros(len(pieces), longest, dtype=torch.long)
+    targets_BT = torch.full_like(tokens_BT, IGNORE)
+    for row, (piece, num_context) in enumerate(pieces):
+        tokens_BT[row, : len(piece)] = torch.as_tensor(piece)
+        targets_BT[row, num_context : len(piece)] = torch.as_tensor(piece[num_context:])
+    return tokens_BT[:, :-1], targets_BT[:, 1:]
 
 
 @torch.no_grad()
-def total_nats(model: torch.nn.Module, document: Sequence[int], context_length: int) -> float:
-    """The summed surprise of a document's tokens after the first, every one scored once."""
+def total_nats(
+    model: torch.nn.Module, documents: Iterable[Sequence[int]], context_length: int
+) -> float:
+    """The summed surprise of all tokens but each document's first, every one scored once."""
     device = next(model.parameters()).device
-    tokens = torch.as_tensor(document, dtype=torch.long, device=device)
-    nats = 0.0
-    windows = scoring_windows(len(tokens), context_length)
-    for begin in range(0, len(windows), SCORED_ROWS):
-        chosen = windows[begin : begin + SCORED_ROWS]
-        length = max(stop - start for start, stop, _ in chosen)
-        tokens_BT = tokens.new_zeros(len(chosen), length - 1)
-        targets_BT = tokens.new_full((len(chosen), length - 1), IGNORE)
-        for row, (start, stop, scored) in enumerate(chosen):
-            tokens_BT[row, : stop - start - 1] = tokens[start : stop - 1]
-            targets_BT[row, scored - start - 1 : stop - start - 1] = tokens[scored:stop]
-        counted = int((targets_BT != IGNORE).sum())
-        nats += cross_entropy(model(tokens_BT), targets_BT).item() * counted
+    pieces = (piece for document in documents for piece in scored_pieces(document, context_length))
+    nats, num_scored = 0.0, 0
+    while rows := list(islice(pieces, ROWS_AT_ONCE)):
+        tokens_BT, targets_BT = (tensor.to(device) for tensor in scoring_batch(rows))
+        num_targets = int((targets_BT != IGNORE).sum())
+        nats += cross_entropy(model(tokens_BT), targets_BT).item() * num_targets
+        num_scored += num_targets
+    if num_scored == 0:
+        raise ValueError(
+            "documents: not one token to score; each needs its beginning mark and one token more"
+        )
     return nats
 
 
@@ -55,6 +76,5 @@ def bits_per_byte(
 ) -> float:
     """Σ nats / (ln 2 · bytes): how many bits the model needs for each byte of the text."""
     if num_bytes < 1:
-        raise ValueError(f"num_bytes = {num_bytes}: nothing to score; give a text of at least one byte")
-    nats = sum(total_nats(model, document, context_length) for document in documents)
-    return nats / (math.log(2) * num_bytes)
+        raise ValueError(f"num_bytes = {num_bytes}: must be at least 1, the bytes of the text")
+    return total_nats(model, documents, context_length) / (math.log(2) * num_bytes)

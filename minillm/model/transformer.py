@@ -1,8 +1,9 @@
-"""The model: tokens in, logits out. A Llama-shaped decoder with the weight names of Llama checkpoints.
+"""The model: tokens in, logits out. A decoder of Llama's shape, with its checkpoints' weight names.
 
 x ← x + attention(norm(x)); x ← x + feed_forward(norm(x)), L times, then one norm and the head.
-RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), rotary positions, grouped queries. No file of
-this room knows about devices, ranks or caches: a cache is anything with `extend(layer, k, v) -> (k, v)`.
+RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), rotary positions, grouped queries. Nothing
+here knows about devices or ranks, and a cache is anything with `extend(layer, k, v) -> (k, v)`.
+Left out: dropout, biases, mixtures of experts, recomputing activations to save memory.
 """
 
 import math
@@ -35,13 +36,13 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "width", "num_layers", "num_heads", "num_kv_heads", "ffn_width", "context_length"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
+        for name, value in ((each, getattr(self, each)) for each in self.__slots__):
+            if not isinstance(value, bool | str) and value <= 0:
+                raise ValueError(f"{name} = {value}: must be above 0")
         if self.width % (2 * self.num_heads):
             raise ValueError(
-                f"width = {self.width}: must be a multiple of 2 · num_heads = {2 * self.num_heads}, "
-                "because rotary positions turn pairs; change width or num_heads"
+                f"width = {self.width}: must be a multiple of 2 · num_heads = "
+                f"{2 * self.num_heads}, because rotary positions turn pairs; change one of the two"
             )
         if self.num_heads % self.num_kv_heads:
             raise ValueError(
@@ -49,7 +50,8 @@ class ModelConfig:
                 f"use {self.num_heads} (no sharing) or 1 (all share one)"
             )
         if self.attention not in ATTENTION:
-            raise ValueError(f"attention = {self.attention!r}: choose one of {', '.join(ATTENTION)}")
+            known = ", ".join(ATTENTION)
+            raise ValueError(f"attention = {self.attention!r}: choose one of {known}")
 
     @property
     def head_width(self) -> int:
@@ -67,7 +69,7 @@ class ModelConfig:
 
 
 class Cache(Protocol):
-    """What the model asks of a cache: keep this layer's keys and values, return all of them so far."""
+    """Keeps a layer's keys and values and returns all so far; its owner keeps `num_tokens` true."""
 
     num_tokens: int
 
@@ -114,7 +116,9 @@ class Attention(nn.Module):
         q_BHTK = rotate(self.q_proj(x_BTD).view(split).transpose(1, 2), *rotary)
         k_BGTK = rotate(self.k_proj(x_BTD).view(split).transpose(1, 2), *rotary)
         v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
-        k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK) if cache else (k_BGTK, v_BGTK)
+        k_BGSK, v_BGSK = k_BGTK, v_BGTK
+        if cache is not None:
+            k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK)
         offset = k_BGSK.shape[2] - q_BHTK.shape[2]
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
@@ -155,7 +159,7 @@ class Layer(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Embedding, layers and last norm: everything but the head (the `model.` of checkpoint names)."""
+    """Embedding, layers and last norm: all but the head (the `model.` of checkpoint names)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -169,7 +173,7 @@ class Backbone(nn.Module):
     def forward(
         self, tokens_BT: torch.Tensor, cache: Cache | None, documents_BT: torch.Tensor | None
     ) -> torch.Tensor:
-        start = cache.num_tokens if cache else 0
+        start = 0 if cache is None else cache.num_tokens
         stop = start + tokens_BT.shape[1]
         if stop > self.cos.shape[0]:
             raise ValueError(
@@ -177,7 +181,7 @@ class Backbone(nn.Module):
                 "shorten the text or build the model with a larger context_length"
             )
         x_BTD = self.embed_tokens(tokens_BT)
-        rotary = self.cos[start:stop].to(x_BTD.dtype), self.sin[start:stop].to(x_BTD.dtype)
+        rotary = self.cos[start:stop], self.sin[start:stop]
         for layer in self.layers:
             x_BTD = layer(x_BTD, rotary, cache, documents_BT)
         return self.norm(x_BTD)
@@ -196,9 +200,12 @@ class Transformer(nn.Module):
         initialise(self, config)
 
     def forward(
-        self, tokens_BT: torch.Tensor, cache: Cache | None = None, documents_BT: torch.Tensor | None = None
+        self,
+        tokens_BT: torch.Tensor,
+        cache: Cache | None = None,
+        documents_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Logits of the next token at every position; `documents_BT` keeps packed documents apart."""
+        """The next token's logits at every place; `documents_BT` keeps packed documents apart."""
         return self.lm_head(self.model(tokens_BT, cache, documents_BT))
 
     @property
@@ -208,7 +215,7 @@ class Transformer(nn.Module):
 
 
 def initialise(model: Transformer, config: ModelConfig) -> None:
-    """Normal weights; the two projections that write to the residual stream are smaller by √(2L)."""
+    """Normal weights; the two matrices that write to the residual stream are smaller by √(2L)."""
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             writes_to_stream = name.endswith(("o_proj.weight", "down_proj.weight"))

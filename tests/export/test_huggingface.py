@@ -1,4 +1,4 @@
-"""Exported folders mean the same to transformers, theirs mean the same to us, and what we cannot compute is refused."""
+"""Folders mean the same to transformers and to us; what we cannot compute is refused."""
 
 import json
 import shutil
@@ -7,14 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from minillm.export import huggingface
 from minillm.export.huggingface import load_folder, save_folder
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
 
-TEXTS = ["the cat sat on the mat, and the dog sat on the cat.\n\nThe end of it all!", "it's 1234 o'clock — çà et là 🙂"]
+TEXTS = [
+    "the cat sat on the mat, and the dog sat on the cat.\n\nThe end of it all!",
+    "it's 1234 o'clock — çà et là 🙂",
+]
 VOCAB_SIZE = 300
 
 
@@ -27,8 +37,16 @@ def random_model(**changes: object) -> Transformer:
     """Weights large enough that every part moves the logits, norms included."""
     torch.manual_seed(0)
     shape = {
-        "vocab_size": VOCAB_SIZE, "width": 48, "num_layers": 3, "num_heads": 6, "num_kv_heads": 2,
-        "ffn_width": 77, "context_length": 40, "initial_std": 0.2, "rope_theta": 500.0, "norm_epsilon": 3e-5,
+        "vocab_size": VOCAB_SIZE,
+        "width": 48,
+        "num_layers": 3,
+        "num_heads": 6,
+        "num_kv_heads": 2,
+        "ffn_width": 77,
+        "context_length": 40,
+        "initial_std": 0.2,
+        "rope_theta": 500.0,
+        "norm_epsilon": 3e-5,
     }
     model = Transformer(ModelConfig(**(shape | changes)))
     for parameter in model.parameters():
@@ -56,7 +74,9 @@ def test_transformers_computes_the_same_logits(
 
 @torch.no_grad()
 @pytest.mark.parametrize("tie_embeddings", [True, False], ids=["tied", "untied"])
-def test_saved_and_loaded_back_is_the_same_model(tmp_path: Path, tokenizer: Tokenizer, tie_embeddings: bool) -> None:
+def test_saved_and_loaded_back_is_the_same_model(
+    tmp_path: Path, tokenizer: Tokenizer, tie_embeddings: bool
+) -> None:
     model = random_model(tie_embeddings=tie_embeddings)
     loaded, loaded_tokenizer = load_folder(save_folder(model, tokenizer, tmp_path / "out"))
     assert loaded.config == model.config
@@ -68,9 +88,15 @@ def test_saved_and_loaded_back_is_the_same_model(tmp_path: Path, tokenizer: Toke
 def transformers_folder(folder: Path, tokenizer: Tokenizer, **changes: object) -> LlamaForCausalLM:
     torch.manual_seed(2)
     shape = {
-        "vocab_size": VOCAB_SIZE, "hidden_size": 48, "intermediate_size": 77, "num_hidden_layers": 2,
-        "num_attention_heads": 6, "num_key_value_heads": 3, "max_position_embeddings": 40,
-        "initializer_range": 0.2, "rope_theta": 700.0,
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 48,
+        "intermediate_size": 77,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 40,
+        "initializer_range": 0.2,
+        "rope_theta": 700.0,
     }
     theirs = LlamaForCausalLM(LlamaConfig(**(shape | changes)))
     theirs.save_pretrained(folder)
@@ -80,10 +106,14 @@ def transformers_folder(folder: Path, tokenizer: Tokenizer, **changes: object) -
 
 @torch.no_grad()
 @pytest.mark.parametrize("tie_word_embeddings", [True, False], ids=["tied", "untied"])
-def test_a_folder_of_save_pretrained_loads(tmp_path: Path, tokenizer: Tokenizer, tie_word_embeddings: bool) -> None:
+def test_a_folder_of_save_pretrained_loads(
+    tmp_path: Path, tokenizer: Tokenizer, tie_word_embeddings: bool
+) -> None:
     theirs = transformers_folder(tmp_path, tokenizer, tie_word_embeddings=tie_word_embeddings)
     ours, _ = load_folder(tmp_path)
-    torch.testing.assert_close(ours(random_tokens()), theirs(random_tokens()).logits, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        ours(random_tokens()), theirs(random_tokens()).logits, atol=1e-6, rtol=1e-6
+    )
 
 
 @torch.no_grad()
@@ -110,7 +140,9 @@ def test_a_tied_head_is_stored_once(tmp_path: Path, tokenizer: Tokenizer) -> Non
     assert sum(tensor.numel() for tensor in stored.values()) == random_model().num_parameters
 
 
-@pytest.mark.parametrize("text", [*TEXTS, "", " ", "a\r\n\r\nb  c\t", "<|endoftext|>x", "日本語 12345"])
+@pytest.mark.parametrize(
+    "text", [*TEXTS, "", " ", "a\r\n\r\nb  c\t", "<|endoftext|>x", "日本語 12345"]
+)
 def test_auto_tokenizer_gives_the_same_ids(tmp_path: Path, tokenizer: Tokenizer, text: str) -> None:
     theirs = AutoTokenizer.from_pretrained(save_folder(random_model(), tokenizer, tmp_path / "out"))
     ids = theirs.encode(text, add_special_tokens=False, split_special_tokens=True)
@@ -120,7 +152,10 @@ def test_auto_tokenizer_gives_the_same_ids(tmp_path: Path, tokenizer: Tokenizer,
 
 def test_marks_are_known_to_transformers(tmp_path: Path, tokenizer: Tokenizer) -> None:
     folder = save_folder(random_model(), tokenizer, tmp_path / "out")
-    theirs, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    theirs, model = (
+        AutoTokenizer.from_pretrained(folder),
+        AutoModelForCausalLM.from_pretrained(folder),
+    )
     assert theirs.eos_token_id == theirs.bos_token_id == tokenizer.end_of_text
     assert model.generation_config.eos_token_id == tokenizer.end_of_text
     assert theirs.pad_token_id == tokenizer.special_ids["<|pad|>"]
@@ -133,17 +168,25 @@ def test_transformers_generates_what_we_would(tmp_path: Path, tokenizer: Tokeniz
     model = random_model()
     theirs = AutoModelForCausalLM.from_pretrained(save_folder(model, tokenizer, tmp_path / "out"))
     prompt = [tokenizer.end_of_text, *tokenizer.encode("the cat")]
-    output = theirs.generate(torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=None)
-    assert output[0, len(prompt) :].tolist() == generate(model, prompt, max_tokens=12, temperature=0)
+    output = theirs.generate(
+        torch.tensor([prompt]), max_new_tokens=12, do_sample=False, eos_token_id=None
+    )
+    assert output[0, len(prompt) :].tolist() == generate(
+        model, prompt, max_tokens=12, temperature=0
+    )
 
 
 @torch.no_grad()
 def test_a_planted_bug_is_seen_by_the_comparison(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wrong theta or epsilon in the folder must show in the logits, else parity proves nothing."""
+    """A wrong theta or epsilon must show in the logits, else parity proves nothing."""
     model = random_model()
-    for field, wrong in (("rope_theta", 10_000.0), ("rms_norm_eps", 1e-2), ("num_key_value_heads", 1)):
+    for field, wrong in (
+        ("rope_theta", 10_000.0),
+        ("rms_norm_eps", 1e-2),
+        ("num_key_value_heads", 1),
+    ):
         folder = save_folder(model, tokenizer, tmp_path / field)
         config = json.loads((folder / "config.json").read_text()) | {field: wrong}
         if field == "rope_theta":
@@ -181,9 +224,13 @@ def folder(tmp_path: Path, tokenizer: Tokenizer) -> Path:
         ("num_key_value_heads", 4),
         ("vocab_size", 0),
         ("hidden_size", "48"),
+        ("num_attention_heads", 0),
+        ("quantization_config", {"bits": 4}),
     ],
 )
-def test_what_we_would_compute_differently_is_refused(folder: Path, field: str, value: object) -> None:
+def test_what_we_would_compute_differently_is_refused(
+    folder: Path, field: str, value: object
+) -> None:
     changed_config(folder, **{field: value})
     with pytest.raises(ValueError, match="config.json|num_kv_heads|vocab_size") as caught:
         load_folder(folder)
@@ -191,16 +238,23 @@ def test_what_we_would_compute_differently_is_refused(folder: Path, field: str, 
 
 
 def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
-    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)).save_pretrained(tmp_path)
+    GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11)).save_pretrained(
+        tmp_path
+    )
     with pytest.raises(ValueError, match="GPT2LMHeadModel.*only LlamaForCausalLM"):
         load_folder(tmp_path)
+
+
+def test_an_unscaled_rope_scaling_is_no_scaling(folder: Path) -> None:
+    changed_config(folder, rope_scaling={"rope_type": "default"})
+    assert load_folder(folder)[0].config == random_model().config
 
 
 def test_missing_field_is_named(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     del config["intermediate_size"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="'intermediate_size' is missing"):
+    with pytest.raises(ValueError, match="'intermediate_size' of a Llama model is missing"):
         load_folder(folder)
 
 
@@ -228,7 +282,10 @@ def test_missing_extra_and_misshaped_tensors_are_named(folder: Path) -> None:
     weights = load_file(path)
     norm = "model.norm.weight"
     for changed, words in (
-        ({name: tensor for name, tensor in weights.items() if name != norm}, "lacks model.norm.weight"),
+        (
+            {name: tensor for name, tensor in weights.items() if name != norm},
+            "lacks model.norm.weight",
+        ),
         (weights | {"model.extra": torch.ones(1)}, "also has model.extra"),
         (weights | {norm: torch.ones(7)}, r"model.norm.weight has shape \(7,\).*\(48,\)"),
         (weights | {"lm_head.weight": torch.ones(VOCAB_SIZE, 48)}, "tie_word_embeddings"),
@@ -256,7 +313,9 @@ def test_sharded_weights_are_refused_with_the_remedy(tmp_path: Path, tokenizer: 
         load_folder(tmp_path)
 
 
-def test_a_tokenizer_larger_than_the_vocabulary_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_a_tokenizer_larger_than_the_vocabulary_is_refused(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
     transformers_folder(tmp_path, tokenizer, vocab_size=VOCAB_SIZE - 1)
     with pytest.raises(ValueError, match="300 tokens.*vocab_size = 299"):
         load_folder(tmp_path)
@@ -265,7 +324,9 @@ def test_a_tokenizer_larger_than_the_vocabulary_is_refused(tmp_path: Path, token
 # Whole or not at all
 
 
-def test_a_failed_save_leaves_nothing(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_nothing(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full_disk(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
