@@ -2,8 +2,8 @@
 
 In: texts. Out: a `Tokenizer` whose ids are the 256 bytes, then a token per merge, then the special
 tokens. The idea: start from bytes, so that every text can be written, and give the most frequent
-pair of neighbours a token of its own, again and again (Gage 1994; inside words: Sennrich, Haddow and
-Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Left out: encoding in processes.
+pair of neighbours a token of its own, again and again (Gage 1994; inside words: Sennrich, Haddow
+and Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Left out: many processes.
 """
 
 import json
@@ -130,7 +130,7 @@ def evenly_spaced(texts: list[str], max_characters: int) -> list[str]:
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-    """Learn a tokenizer; where the texts are too few for `vocab_size`, a smaller one, with a warning."""
+    """Learn a tokenizer; texts too few for `vocab_size` give a smaller one and a warning."""
     texts = list(texts)
     if config.max_characters is not None:
         texts = evenly_spaced(texts, config.max_characters)

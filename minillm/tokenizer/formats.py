@@ -13,17 +13,33 @@ from minillm.tokenizer.alphabet import CHARACTER_BY_BYTE, SPLIT_PATTERN, vocabul
 BYTE_BY_CHARACTER = {character: byte for byte, character in CHARACTER_BY_BYTE.items()}
 
 BYTE_LEVEL = {
-    "type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False,
+    "type": "ByteLevel",
+    "add_prefix_space": False,
+    "trim_offsets": True,
+    "use_regex": False,
 }
 SPLIT_STEP = {
-    "type": "Split", "pattern": {"Regex": SPLIT_PATTERN}, "behavior": "Isolated", "invert": False,
+    "type": "Split",
+    "pattern": {"Regex": SPLIT_PATTERN},
+    "behavior": "Isolated",
+    "invert": False,
 }
 SPECIAL_FLAGS = {
-    "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True,
+    "single_word": False,
+    "lstrip": False,
+    "rstrip": False,
+    "normalized": False,
+    "special": True,
 }
 MODEL_OPTIONS = {
-    "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-    "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "fuse_unk": False,
+    "byte_fallback": False,
+    "ignore_merges": False,
 }
 
 
@@ -86,7 +102,7 @@ def read_tokenizer_json(path: Path) -> tuple[list[tuple[bytes, bytes]], list[str
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path}: not the tokenizer.json of a byte-level BPE ({type(error).__name__}: {error}); "
+            f"{path}: not a tokenizer.json of byte-level BPE ({type(error).__name__}: {error}); "
             "write it again with Tokenizer.save"
         ) from None
     if not is_same:
