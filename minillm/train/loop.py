@@ -20,7 +20,7 @@ from torch import nn
 
 from minillm.core.progress import Progress
 from minillm.train.optimizer import Optimizer, clip_gradients, learning_rate
-from minillm.train.precision import autocast
+from minillm.train.precision import Precision, autocast, faster_precision
 
 BatchType = TypeVar("BatchType")
 Figures = dict[str, float]
@@ -43,7 +43,8 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
     accumulate: int = 1
-    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    # None: whichever this machine multiplies faster, measured at the start
+    precision: Precision | None = None
     compile: bool = False
     seed: int = 0
     log_every_steps: int = 1
@@ -67,7 +68,7 @@ class TrainingConfig:
                 raise ValueError(f"{name} = {getattr(self, name)}: must lie between 0 and 1")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(allowed)}")
+                raise ValueError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(map(str, allowed))}")
 
 
 POSITIVE_FIELDS = (
@@ -75,7 +76,7 @@ POSITIVE_FIELDS = (
     "checkpoint_every_steps", "evaluate_every_steps", "evaluate_every_fraction",
 )
 CHOICES = {
-    "optimizer": ("adamw", "muon"), "decay": ("cosine", "linear"), "precision": ("float32", "bfloat16"),
+    "optimizer": ("adamw", "muon"), "decay": ("cosine", "linear"), "precision": (None, "float32", "bfloat16"),
 }
 
 
@@ -224,6 +225,8 @@ def train(
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
     model.train()
+    if config.precision is None:
+        config = replace(config, precision=faster_precision(next(model.parameters()).device.type))
     progress, logged = Progress("training"), replace(state)
     with stop_requests() as requests:
         while (fraction := fraction_done(state, config)) < 1:
