@@ -2,8 +2,8 @@
 
 An answer is a learner's function. It gets a copy of the arguments, is stopped when it runs on, and
 whatever it returns, raises or changes is its outcome. Values are compared as plain lists, dicts and
-numbers, so that a tuple, an array or a tensor with the right content is right. A judge decides about
-one value: `exact`, `close(tolerance)`, or `satisfies(fault)` where more than one answer is right.
+numbers, so that a tuple, an array or a tensor with the right content is right. A judge decides
+about one value: `exact`, `close(tolerance)`, or `satisfies(fault)` where more than one answer is right.
 """
 
 import copy
@@ -30,7 +30,7 @@ def plain(value: object) -> object:
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
-    if type(value).__eq__ is object.__eq__:
+    if value is not None and type(value).__eq__ is object.__eq__:
         return f"<{type(value).__name__}>"
     return copy.copy(value)
 

@@ -1,9 +1,9 @@
 """Grade a learner's answer, and say which mistake it makes.
 
-An exercise is a solution, the cases to try it on (inputs only: the solution says what is expected),
-hints, and *wrong answers, each named by its mistake*. A learner whose results equal those of a known
-wrong answer is told that mistake; any other sees the first case that fails. Notebooks end a cell
-with `check("02.1", count_pairs)`, `hint("02.1")` or `solution("02.1")`. A whole chapter, in
+An exercise is a solution, the cases to try it on (inputs only: the solution says what to expect),
+hints, and *wrong answers, each named by its mistake*. A learner whose results equal those of a
+known wrong answer is told that mistake; any other sees the first case that fails. Notebooks end a
+cell with `check("02.1", count_pairs)`, `hint("02.1")` or `solution("02.1")`. A whole chapter, in
 `exercises/checks/c02_tokenizer.py`, for the functions of `exercises/solutions/c02_tokenizer.py`:
 
     def counts_once(ids: list[int]) -> dict[tuple[int, int], int]:
@@ -210,9 +210,19 @@ def check_notebook(path: Path) -> list[Report]:
     return reports
 
 
-def check_chapter(chapter: str) -> list[Report]:
-    """Grade the notebook of a chapter ("02"), as it lies in `exercises/`."""
-    exercises_of(chapter)
-    for path in FOLDER.glob(f"{chapter}_*.ipynb"):
-        return check_notebook(path)
-    raise FileNotFoundError(f"exercises/{chapter}_*.ipynb is missing; git checkout -- exercises/")
+def check_chapter(chapter: str | None = None) -> int:
+    """Grade a chapter's notebook ("02"), or every one; print the reports; 0 if all is passed."""
+    states = []
+    for number in chapters() if chapter is None else [chapter.zfill(2)]:
+        exercises_of(number)
+        paths = list(FOLDER.glob(f"{number}_*.ipynb"))
+        if not paths:
+            raise FileNotFoundError(
+                f"exercises/{number}_*.ipynb is missing; bring it back with: git checkout exercises"
+            )
+        for report in check_notebook(paths[0]):
+            print(report)
+            states.append(report.state)
+    num_passed = states.count(State.PASSED)
+    print(f"{num_passed} of {len(states)} exercises passed")
+    return 0 if num_passed == len(states) else 1

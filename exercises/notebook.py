@@ -23,7 +23,7 @@ def stub(solution: FunctionType) -> str:
     (function,) = ast.parse(source).body
     documented = isinstance(function, ast.FunctionDef) and ast.get_docstring(function)
     if not documented:
-        raise ValueError(f"solution {solution.__name__} has no docstring; the stub shows it: add one")
+        raise ValueError(f"solution {solution.__name__} has no docstring for its stub: add one")
     lines = source.splitlines()[: function.body[0].end_lineno]
     return "\n".join([*lines, "    raise NotImplementedError"])
 

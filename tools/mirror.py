@@ -1,9 +1,9 @@
 """Keep notebooks and package one text: `python tools/mirror.py check|push|pull [notebook …]`.
 
 A code cell whose first line is `# minillm/<room>/<file>.py` is mirrored: it holds imports and
-definitions (def, class, assignment) alone, and each definition is word for word the one of that name
-in that file, its decorators and the comment directly above it included. Its imports are among the
-file's. A def or class that no notebook shows has `# package only` directly above it.
+definitions (def, class, assignment) alone, and each definition is word for word the one of that
+name in that file, its decorators and the comment directly above it included. Its imports are among
+the file's. A def or class that no notebook shows has `# package only` directly above it.
 
 check   says what differs, and which share of the package's definitions the notebooks write
 push    carries the notebooks' definitions into the package
@@ -157,7 +157,7 @@ def package_definitions(root: Path) -> dict[tuple[str, str], Definition]:
 
 
 def check(root: Path, names: list[str]) -> list[str]:
-    """All problems; prints the share. For notebooks named, only they and their files are looked at."""
+    """All problems, and the share printed; of notebooks given by name, what their cells say."""
     problems, shown_at = [], {}
     for mirror in mirrors(read_notebooks(root, names)):
         problems += cell_problems(mirror, root)
@@ -175,7 +175,7 @@ def check(root: Path, names: list[str]) -> list[str]:
     num_shown = sum(key in shown_at for key in package)
     share = num_shown / max(len(package), 1)
     if not names:
-        print(f"notebooks write {num_shown} of the package's {len(package)} definitions ({share:.0%})")
+        print(f"notebooks write {num_shown} of {len(package)} definitions ({share:.0%})")
         if share < MIN_SHARE:
             problems.append(f"the share is {share:.2f}; it has to be at least {MIN_SHARE}")
     return problems

@@ -7,7 +7,7 @@ tidy      puts metadata in order without running anything
 exercises writes the exercise notebooks of chapters ("02") from their checks and solutions
 
 Output that depends on the clock, on chance or on training belongs in cells tagged `measured`; nbval
-and `repeat` ignore it, and `check` wants an assertion in it. All other output is the same every time.
+and `repeat` ignore it, and `check` wants an assertion there. All other output is always the same.
 """
 
 import argparse
@@ -85,8 +85,6 @@ def tidy(notebook: Notebook) -> None:
         cell.pop("attachments", None)
         if cell.cell_type == "code":
             cell.outputs = merged_streams(cell.outputs)
-            for output in cell.outputs:
-                output.pop("metadata", None) if output.output_type == "stream" else None
 
 
 def executed(notebook: Notebook, folder: Path) -> Notebook:
@@ -211,7 +209,8 @@ def main(arguments: list[str]) -> int:
         for chapter in options.notebooks or chapters():
             print(f"✓ {write_notebook(chapter).name}")
         return 0
-    paths = [Path(name) for name in options.notebooks] or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    named = [Path(name) for name in options.notebooks]
+    paths = named or sorted((ROOT / "notebooks").glob("*.ipynb"))
     num_problems = 0
     for path in paths:
         problems = work(options.verb, path)

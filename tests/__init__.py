@@ -1,0 +1,1 @@
+"""Mirrors minillm/, and adds the checks of the course itself."""

@@ -1,0 +1,43 @@
+"""What all tests share: the interpreter for kernels, no windows, and the record of `make proofs`."""
+
+import datetime
+import json
+import os
+import platform
+from pathlib import Path
+
+import minillm  # noqa: F401  first of all: it chooses Triton's interpreter where there is no GPU
+
+import matplotlib
+import pytest
+
+matplotlib.use("Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "proofs.json"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """After `make proofs`, what was proved, where and when, goes into bench/proofs.json."""
+    if config.getoption("markexpr") != "proof":
+        return
+    reports = [
+        report
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        if report.when == "call"
+    ]
+    recorded = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    for report in reports:
+        recorded[report.nodeid] = {
+            "outcome": report.outcome,
+            "seconds": round(report.duration, 1),
+            "date": datetime.date.today().isoformat(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+            "python": platform.python_version(),
+        }
+    RESULTS.parent.mkdir(exist_ok=True)
+    text = json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False)
+    RESULTS.write_text(text + "\n", encoding="utf-8")
