@@ -7,15 +7,37 @@ Left out: dropout, biases, mixtures of experts, recomputing activations to save 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import nn
-from torch.nn import functional as F
 
 from minillm.model.attention import ATTENTION
 from minillm.model.positions import rotary_angles, rotate
+
+
+# package only
+def refuse_impossible_shape(config: "ModelConfig") -> None:
+    """ValueError naming the field, its value, what is allowed and what to change."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if not isinstance(value, bool | str) and value <= 0:
+            raise ValueError(f"{field.name} = {value}: must be above 0")
+    if config.width % (2 * config.num_heads):
+        raise ValueError(
+            f"width = {config.width}: must be a multiple of 2 · num_heads = "
+            f"{2 * config.num_heads}, because rotary positions turn pairs; change one of the two"
+        )
+    if config.num_heads % config.num_kv_heads:
+        raise ValueError(
+            f"num_kv_heads = {config.num_kv_heads}: must divide num_heads = {config.num_heads}; "
+            f"use {config.num_heads} (no sharing) or 1 (all share one)"
+        )
+    if config.attention not in ATTENTION:
+        known = ", ".join(ATTENTION)
+        raise ValueError(f"attention = {config.attention!r}: choose one of {known}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,22 +58,7 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
-        for name, value in ((each, getattr(self, each)) for each in self.__slots__):
-            if not isinstance(value, bool | str) and value <= 0:
-                raise ValueError(f"{name} = {value}: must be above 0")
-        if self.width % (2 * self.num_heads):
-            raise ValueError(
-                f"width = {self.width}: must be a multiple of 2 · num_heads = "
-                f"{2 * self.num_heads}, because rotary positions turn pairs; change one of the two"
-            )
-        if self.num_heads % self.num_kv_heads:
-            raise ValueError(
-                f"num_kv_heads = {self.num_kv_heads}: must divide num_heads = {self.num_heads}; "
-                f"use {self.num_heads} (no sharing) or 1 (all share one)"
-            )
-        if self.attention not in ATTENTION:
-            known = ", ".join(ATTENTION)
-            raise ValueError(f"attention = {self.attention!r}: choose one of {known}")
+        refuse_impossible_shape(self)
 
     @property
     def head_width(self) -> int:
