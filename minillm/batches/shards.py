@@ -35,7 +35,7 @@ class BatchesConfig:
     seed: int = 0
     # documents are packed and shuffled among this many neighbours: enough to fit and to mix,
     # few enough that a curriculum in their order survives the first epoch
-    window_documents: int = 2048
+    window_documents: int = 512
     # a row may stay this empty before a document is cut to fill it
     max_waste_fraction: float = 0.03
     # 8 MiB a file: a damaged one is cheap to replace, and a long corpus spreads over many

@@ -66,6 +66,11 @@ def batch_of_rows(
     return Batch(*(torch.from_numpy(part) for part in (tokens_BT, targets_BT, documents_BT)))
 
 
+def rows_of_batch(rows: list[list[Piece]], number: int, num_batches: int) -> list[list[Piece]]:
+    """Rows dealt evenly, so that no batch at the end of an epoch is nearly empty."""
+    return rows[len(rows) * number // num_batches : len(rows) * (number + 1) // num_batches]
+
+
 class Stream:
     """Batches without end. `position` counts those given out; made with it, a stream goes on."""
 
@@ -96,13 +101,11 @@ class Stream:
     def __next__(self) -> Batch:
         if self.position == self.first + self.num_batches_per_epoch:
             self.open_epoch(self.epoch + 1, first=self.position)
-        number, num_batches = self.position - self.first, self.num_batches_per_epoch
-        # dealt evenly, so that no batch at the end of an epoch is nearly empty
-        start, stop = (len(self.rows) * each // num_batches for each in (number, number + 1))
-        rows = self.rows[start:stop][self.rank :: self.world_size]
+        number = self.position - self.first
         self.position += 1
-        num_rows = self.config.batch_size // self.world_size
-        return batch_of_rows(rows, num_rows, self.shards, self.config.context_length)
+        rows = rows_of_batch(self.rows, number, self.num_batches_per_epoch)
+        mine, num_rows = rows[self.rank :: self.world_size], self.config.batch_size // self.world_size
+        return batch_of_rows(mine, num_rows, self.shards, self.config.context_length)
 
 
 # package only
