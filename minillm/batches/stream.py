@@ -104,7 +104,8 @@ class Stream:
         number = self.position - self.first
         self.position += 1
         rows = rows_of_batch(self.rows, number, self.num_batches_per_epoch)
-        mine, num_rows = rows[self.rank :: self.world_size], self.config.batch_size // self.world_size
+        num_rows = self.config.batch_size // self.world_size
+        mine = rows[self.rank :: self.world_size]
         return batch_of_rows(mine, num_rows, self.shards, self.config.context_length)
 
 
