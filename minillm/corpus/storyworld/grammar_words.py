@@ -26,7 +26,10 @@ come came come coming come|meet met met meeting meet|forgive forgave forgiven fo
 forget forgot forgotten forgetting forget|see saw seen seeing see|think thought thought thinking think
 know knew known knowing know|let let let letting let|help helped helped helping help
 show showed shown showing show|begin began begun beginning begin|close closed closed closing close
-belong belonged belonged belonging belong
+belong belonged belonged belonging belong|trade traded traded trading trade|keep kept kept keeping have
+watch watched watched watching watch|need needed needed needing have|hear heard heard hearing hear
+promise promised promised promising promise|break broke broken breaking break|fall fell fallen falling fall
+mend mended mended mending mend
 """
 VERB_FORMS: dict[str, dict[str, str]] = {}
 
@@ -49,23 +52,23 @@ for form in ("is", "am", "are"):
     VERB_FORMS[form] = {"present": "be"}
 VERB_FORMS["has"] = {"present": "have"}
 
-AUXILIARIES = set("did could can may might will would must do".split())
+AUXILIARIES = set("did could can may might will would must do cannot".split())
 LINKS = set("and but so because when while who".split())
-DETERMINERS = set("a an the his her my your their our this that two".split())
+DETERMINERS = set("a an the his her my your their our this that two three".split())
 PRONOUNS = set("he she it him her they them i me you we us his hers mine this that".split())
 PREPOSITIONS = set("at in on to from with for of about under behind by near".split())
 ADVERBS = set(
     "then soon now again too very also there here back away up down everywhere together both once still just "
-    "finally later once where".split()
+    "all finally later once where".split()
 )
 BARE_NOUNS = set("friends home fun".split())
 OTHER_NOUNS = set(
-    "girl boy friend friends eyes hands smile lot game day morning afternoon evening while time help".split()
+    "girl boy friend friends eyes hands smile lot game day morning afternoon evening while time help promise present".split()
 )
 ADVERBIALS = {
     tuple(phrase.split())
     for phrase in [
-        "at last", "in the end", "very much", "for a while", "for a long time", "after that", "a lot of fun",
+        "at last", "in the end", "very much", "for a while", "for a long time", "after that", "a lot of fun", "as a present", "for later",
         "with a smile", "with a big smile", "for a game", "without asking", "of course", "any more",
     ]
     + [f"one {weather} {time}" for weather in WEATHERS for time in DAYTIMES]
@@ -73,10 +76,10 @@ ADVERBIALS = {
     + [f"one {time}" for time in DAYTIMES]
 }  # fmt: skip
 LOOKS = {look for thing in THINGS.values() for look in thing.looks} | set(COLOURS)
-ADJECTIVES = LOOKS | set(WEATHERS) | {"good", "big", "best", "little", "wonderful"}
+ADJECTIVES = LOOKS | set(WEATHERS) | {"good", "big", "three", "best", "little", "wonderful"}
 GOOD = set(GLAD) | {"proud"}
 BAD = set(UNHAPPY)
-STATES = GOOD | BAD | {"sorry", "gone", "his", "hers", "wonderful", "angry", "kind"}
+STATES = GOOD | BAD | {"sorry", "gone", "his", "hers", "wonderful", "angry", "kind", "broken", "careful", "clever"}
 NOUNS = {noun: "thing" for noun in THINGS} | {place.split()[-1]: "place" for place in PLACES}
 NOUNS |= {noun: "other" for noun in BARE_NOUNS}
 NOUNS |= {spot.split()[-1]: "spot" for spot in SPOTS} | {noun: "other" for noun in OTHER_NOUNS}

@@ -37,6 +37,9 @@ class Memory:
     history: set[tuple[str, str, str, str | None]] = field(default_factory=set)
     good_turns: set[tuple[str, str]] = field(default_factory=set)  # (who did good, to whom)
     wrongs: set[tuple[str, str]] = field(default_factory=set)  # (who did wrong, to whom)
+    broken: set[str] = field(default_factory=set)
+    promised: set[tuple[str, str, str]] = field(default_factory=set)  # (giver, taker, thing)
+    last_seen: dict[tuple[str, str], str] = field(default_factory=dict)  # (person, thing) → spot
     told: set[str] = field(default_factory=set)
     speaker: str | None = None
     hearer: str | None = None
@@ -74,17 +77,21 @@ class Memory:
             if len(self.people) < 2:
                 raise Contradiction(f"{noun.word}, but fewer than two people are in the story")
             return sorted(self.people[-2:])
+        if noun.word == "friends" and not noun.named:
+            if "three" in noun.looks and len(self.people) != 3:
+                raise Contradiction(f"three friends, but {len(self.people)} people are in the story")
+            return sorted(self.people)
         return [self.person(noun)]
 
     def person(self, noun: Noun) -> str:
         name = noun.word
         if noun.kind == "other" and noun.named and noun.word != "friends":
+            if noun.owner is not None and noun.named[0] in self.persons(noun.owner):
+                raise Contradiction(f"{noun.named[0]} is a friend of {noun.named[0]}")
             name = noun.named[0]
             self.introduce(name)
             if noun.word in ("girl", "boy") and SEX[name] != noun.word:
                 raise Contradiction(f"{name} is called a {noun.word}")
-            if noun.owner is not None and self.person(noun.owner) == name:
-                raise Contradiction(f"{name} is a friend of {name}")
         elif noun.word in ("i", "me", "my", "mine"):
             name = self.speaker or ""
         elif noun.word in ("you", "your"):
@@ -126,7 +133,8 @@ class Memory:
             self.holder[name] = self.owner[name] = holder
         if not set(noun.looks) <= self.looks[name]:
             raise Contradiction(f"the {name} is not {' '.join(noun.looks)}")
-        if noun.owner is not None and self.person(noun.owner) != self.owner[name]:
+        is_addressed = noun.owner is not None and (noun.owner.word != "your" or self.hearer is not None)
+        if noun.owner is not None and is_addressed and self.person(noun.owner) != self.owner[name]:
             raise Contradiction(f"the {name} belongs to {self.owner[name]}")
         self.things.remove(name)
         self.things.append(name)
@@ -138,6 +146,14 @@ class Memory:
         self.holder[thing] = to
         self.wants.discard((to, thing))
         self.asked.pop(thing, None)
+
+    def mood_of(self, person: str) -> int:
+        """-1 for whoever was wronged or misses something of his own, 1 for whoever got what he wanted."""
+        for thing, owner in self.owner.items():
+            is_away = self.holder[thing] not in SEX and self.hidden_by.get(thing) != person
+            if owner == person and is_away:
+                return -1
+        return self.mood.get(person, 0)
 
     def must_hold(self, person: str, thing: str, doing: str) -> None:
         """Nobody gives, loses or uses what he does not have."""

@@ -48,6 +48,7 @@ class Clause:
     mood: str = "statement"  # or question, order, phrase
     objects: list[Noun] = field(default_factory=list)
     prepositions: dict[str, Noun] = field(default_factory=dict)
+    companions: list[Noun] = field(default_factory=list)  # after "with": the second and later ones
     words: set[str] = field(default_factory=set)
     state: str | None = None
     inner: "Clause | None" = None
@@ -130,7 +131,11 @@ class Reader:
     def clause(self, before: Clause | None, link: str) -> Clause:
         clause = Clause(subject=[], link=link)
         self.adverbials(clause.words)
-        if clause.words and self.peek() == "," and not self.peek(1) in LINKS:
+        if self.peek() == "to" and self.at_infinitive(1):
+            self.position += 1
+            self.infinitive([])
+            self.take(",")
+        if clause.words and self.peek() == "," and self.peek(1) not in LINKS:
             self.position += 1
         if self.peek().startswith("#"):
             return self.speech(clause)
@@ -170,7 +175,7 @@ class Reader:
             self.position += 1
             clause.subject = [self.noun()]
             self.arguments(clause)
-        if clause.verb not in ("say", "ask", "cry"):
+        if clause.verb not in ("say", "ask", "cry", "tell"):
             raise self.fail("said")
         clause.verb = "say"
         return clause
@@ -207,10 +212,14 @@ class Reader:
     def nouns(self) -> list[Noun]:
         """One noun phrase, or several joined by `and`."""
         found = [self.noun()]
-        while self.peek() == "and" and self.is_noun(1):
+        while self.peek() == "and" and self.is_noun(1) or self.at_list():
             self.position += 1
             found.append(self.noun())
         return found
+
+    def at_list(self) -> bool:
+        """At the comma of `Mia, Tom and Ben`."""
+        return self.peek() == "," and self.peek(1) in SEX and self.peek(2) == "and" and self.peek(3) in SEX
 
     def noun(self) -> Noun:
         """A name, a pronoun, or determiner, adjectives and noun."""
@@ -275,6 +284,7 @@ class Reader:
                 clause.is_negated = True
             elif word in AUXILIARIES:
                 wanted = "infinitive"
+                clause.is_negated |= word == "cannot"
             elif word in ("had", "have") and "participle" in VERB_FORMS.get(self.peek(1), {}):
                 wanted, clause.is_past = "participle", True
             elif word in ("had", "have") and self.peek(1) in ("never", "not") and "participle" in following:
@@ -312,7 +322,7 @@ class Reader:
                 clause.inner = self.clause(clause, "that")
             elif word == "to" and "infinitive" in VERB_FORMS.get(self.peek(1), {}):
                 self.position += 1
-                whose = clause.objects if clause.verb in ("ask", "tell", "let") else clause.subject
+                whose = clause.objects if clause.verb in ("ask", "tell", "let", "want", "help") else clause.subject
                 clause.inner = self.infinitive(whose or clause.subject)
             elif clause.verb in ("let", "help", "wish") and clause.objects and self.at_infinitive():
                 clause.inner = self.infinitive(clause.objects[-1:])
@@ -320,7 +330,7 @@ class Reader:
                 clause.inner = self.clause(clause, "that")
             elif word in PREPOSITIONS and self.is_noun(1):
                 self.position += 1
-                clause.prepositions[word] = self.noun()
+                clause.prepositions[word], *clause.companions = self.nouns() if word == "with" else [self.noun()]
             elif word in STATES and clause.verb in ("be", "feel", "look") and clause.state is None:
                 self.position += 1
                 clause.state = word
@@ -340,8 +350,8 @@ class Reader:
                 break
         return clause
 
-    def at_infinitive(self) -> bool:
-        return "infinitive" in VERB_FORMS.get(self.peek(), {})
+    def at_infinitive(self, ahead: int = 0) -> bool:
+        return "infinitive" in VERB_FORMS.get(self.peek(ahead), {})
 
     def said(self, clause: Clause) -> bool:
         """`said yes`, `said thank you`: words said without quotation marks."""

@@ -53,6 +53,10 @@ def spot_of(clause: Clause) -> str | None:
 
 
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    if any(noun.word == "promise" for noun in clause.objects):
+        if not any(giver in subjects for giver, _, _ in memory.promised):
+            raise Contradiction(f"{subjects[0]} promised nothing")
+        return
     if not clause.objects and not clause.prepositions:
         return
     if any(noun.named for noun in clause.objects):
@@ -89,6 +93,83 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[to] = 1
 
 
+def trade(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    """One gives his thing for the other's."""
+    trader, (mine, yours) = one(subjects), both_things(memory, clause)
+    memory.must_hold(trader, mine, "trades")
+    partner = memory.holder[yours]
+    if partner == trader or partner not in SEX:
+        raise Contradiction(f"{trader} trades for the {yours}, but nobody else has it")
+    for thing, to in ((mine, partner), (yours, trader)):
+        memory.move(thing, to)
+        memory.owner[thing] = to
+        memory.happened("give", trader if to == partner else partner, thing, to)
+
+
+def both_things(memory: Memory, clause: Clause) -> tuple[str, str]:
+    """`the kite for the ball`."""
+    if not nouns_of(clause, "thing") or "for" not in clause.prepositions:
+        raise Unreadable("two things expected")
+    return memory.thing(nouns_of(clause, "thing")[0]), memory.thing(clause.prepositions["for"])
+
+
+def offer(memory: Memory, clause: Clause, giver: str, taker: str | None) -> None:
+    """`I will give you the kite for the ball`: nothing changes hands yet."""
+    mine, yours = both_things(memory, clause)
+    memory.must_hold(giver, mine, "offers")
+    if memory.holder[yours] == giver or taker not in (None, memory.holder[yours]):
+        raise Contradiction(f"{giver} asks {taker} for the {yours}, but {memory.holder[yours]} has it")
+    memory.asked[yours] = giver
+
+
+def promise(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    """`promised to give it to Tom later`, `promised that Tom could have it`."""
+    giver, inner_clause = one(subjects), clause.inner
+    if inner_clause is None:
+        raise Unreadable("what is promised?")
+    thing = thing_of(memory, inner_clause)
+    if inner_clause.verb == "have":
+        taker = one(memory.persons(inner_clause.subject[0]))
+    else:
+        taker = other_of(memory, inner_clause, giver, "to") or ""
+    promise_to(memory, giver, thing, taker)
+
+
+def promise_to(memory: Memory, giver: str, thing: str, taker: str) -> None:
+    memory.must_hold(giver, thing, "promises")
+    if taker == giver:
+        raise Contradiction(f"{giver} acts on {giver}")
+    memory.promised.add((giver, taker, thing))
+
+
+def break_rule(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    if not subjects:
+        thing = memory.thing(clause.subject[0])
+        doer = memory.actor or ""
+    else:
+        doer, thing = one(subjects), thing_of(memory, clause)
+    memory.must_hold(doer, thing, "breaks")
+    if thing in memory.broken:
+        raise Contradiction(f"the {thing} is already broken")
+    memory.broken.add(thing)
+    memory.happened("break", doer, thing)
+    if memory.owner[thing] != doer:
+        memory.wrongs.add((doer, memory.owner[thing]))
+    memory.mood[memory.owner[thing]] = -1
+
+
+def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    person, thing = one(subjects), thing_of(memory, clause)
+    if thing not in memory.broken:
+        raise Contradiction(f"{person} mends the {thing}, but it is not broken")
+    memory.broken.remove(thing)
+    memory.happened("mend", person, thing)
+    for other in memory.people:
+        if other != person:
+            memory.good_turns.add((person, other))
+    memory.mood[memory.owner[thing]] = 0
+
+
 def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     taker, thing = one(subjects), thing_of(memory, clause)
     victim = other_of(memory, clause, taker, "from")
@@ -107,8 +188,9 @@ def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 def put(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Hiding, losing, leaving and dropping: the thing lies somewhere afterwards."""
     person, thing = one(subjects), thing_of(memory, clause)
-    memory.must_hold(person, thing, "puts away")
     spot = spot_of(clause)
+    if clause.verb != "put" or memory.holder[thing] in SEX or memory.holder[thing] == spot:
+        memory.must_hold(person, thing, "puts away")
     if spot is None and clause.verb != "lose":
         raise Unreadable("a spot expected")
     memory.move(thing, spot or "lost")
@@ -116,7 +198,8 @@ def put(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.hidden_by[thing] = person
     else:
         memory.hidden_by.pop(thing, None)
-        memory.mood[person] = -1
+    if spot is not None:
+        memory.last_seen[person, thing] = spot
     memory.happened(clause.verb, person, thing)
 
 
@@ -157,6 +240,9 @@ def look(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 
 
 def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    if clause.inner is not None:
+        inner(memory, clause, subjects)
+        return
     thing = thing_of(memory, clause)
     spot = spot_of(clause)
     memory.looking = spot or memory.looking
@@ -169,6 +255,12 @@ def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 def want(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     person = one(subjects)
     inner = clause.inner
+    if inner is not None and inner.verb == "trade":
+        offer(memory, inner, person, None)
+        return
+    if inner is not None and inner.verb in ("be", "feel"):
+        feel(memory, inner, memory.persons(inner.subject[0]))
+        return
     if inner is None:
         thing = thing_of(memory, clause)
     elif inner.verb in ("use", "have") and (inner.prepositions or nouns_of(inner, "thing")):
@@ -199,6 +291,8 @@ def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     fits(clause, thing)
     if memory.holder[thing] not in subjects:
         memory.must_hold(subjects[0], thing, "uses")
+    if thing in memory.broken:
+        raise Contradiction(f"the {thing} is broken")
 
 
 def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
@@ -220,6 +314,11 @@ def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     inner = clause.inner
     while inner is not None and inner.inner is not None:
         inner = inner.inner
+    if inner is not None and inner.verb == "trade":
+        yours, mine = both_things(memory, inner)
+        memory.must_hold(asker, mine, "offers")
+        request(memory, asker, yours, asked)
+        return
     if inner is None:
         if "for" not in clause.prepositions:
             raise Unreadable("what is asked for?")
@@ -239,11 +338,7 @@ def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 def feel(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     for person in subjects:
         state = clause.state
-        misses = any(
-            owner == person and memory.holder[thing] not in SEX and memory.hidden_by.get(thing) != person
-            for thing, owner in memory.owner.items()
-        )
-        mood = -1 if misses else memory.mood.get(person, 0)
+        mood = memory.mood_of(person)
         if state in GOOD and mood < 0 or state in BAD and mood >= 0:
             if not clause.is_negated:
                 raise Contradiction(f"{person} is {state} for no reason")
@@ -282,6 +377,11 @@ def be_thing(memory: Memory, clause: Clause) -> None:
         return
     thing = memory.thing(noun)
     holder = memory.holder[thing]
+    spot = spot_of(clause) or (memory.looking if "there" in clause.words else None)
+    if spot is not None and "still" not in clause.words and (holder == spot) == clause.is_negated:
+        raise Contradiction(f"the {thing} is {'' if clause.is_negated else 'not '}{spot}")
+    if clause.state == "broken" and thing not in memory.broken:
+        raise Contradiction(f"the {thing} is not broken")
     if (clause.state == "gone" or "where" in clause.words) and holder in (memory.owner[thing], memory.speaker):
         raise Contradiction(f"the {thing} is not gone: {holder} has it")
     if "here" in clause.words and memory.speaker is not None:
@@ -304,10 +404,13 @@ def go(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         thing = memory.thing(companion, subjects[0])
         memory.must_hold(subjects[0], thing, "goes with")
     elif companion is not None:
-        people.append(other_of(memory, clause, subjects[0], "with") or "")
+        people += [memory.person(noun) for noun in (companion, *clause.companions)]
+        if len(set(people)) < len(people):
+            raise Contradiction(f"{people[0]} goes with {people[0]}")
     if target is not None and target.kind == "place":
         for person in people:
             memory.place[person] = target.word
+            memory.mood[person] = max(0, memory.mood.get(person, 0))
     elif target is not None and memory.person(target) in subjects:
         raise Contradiction(f"{subjects[0]} goes to {subjects[0]}")
 
@@ -317,10 +420,18 @@ def mood_rule(sign: int, word: str) -> Rule:
 
     def rule(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         for person in subjects:
-            if memory.mood.get(person, 0) * sign < 0 or sign < 0 and memory.mood.get(person, 0) == 0:
+            mood = memory.mood_of(person)
+            if mood * sign < 0 or sign < 0 and mood == 0:
                 raise Contradiction(f"{person} {word} for no reason")
 
     return rule
+
+
+def tell(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    told = other_of(memory, clause, one(subjects))
+    inner(memory, clause, subjects)
+    if told is not None:
+        memory.good_turns.add((one(subjects), told))
 
 
 def thank(memory: Memory, thanking: str, thanked: str | None) -> None:
@@ -379,8 +490,22 @@ def inner(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         believe_clause(clause.inner, memory)
 
 
+def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
+    """Who thinks that the kite is still under the bed must have seen it there."""
+    inner(memory, clause, subjects)
+    spot = spot_of(clause.inner) if clause.inner is not None else None
+    if clause.inner is None or spot is None or clause.verb != "think":
+        return
+    thing = memory.thing(clause.inner.subject[0])
+    if memory.last_seen.get((one(subjects), thing)) != spot:
+        raise Contradiction(f"{subjects[0]} never saw the {thing} {spot}")
+
+
 def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
-    other_of(memory, clause, one(subjects))
+    for noun in clause.objects:
+        if noun.kind == "person":
+            memory.introduce(noun.word)
+    other_of(memory, clause, subjects[0])
     for noun in clause.prepositions.values():
         if noun.kind == "place":
             at(memory, memory.people, noun.word)
@@ -398,6 +523,10 @@ def like(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 
 def recall(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Told as a reason, or as over: it must have happened."""
+    if clause.verb == "say":
+        if not any(fact[:2] == ("refuse", one(subjects)) for fact in memory.history):
+            raise Contradiction(f"{one(subjects)} did not say no")
+        return
     person, thing = one(subjects), thing_of(memory, clause)
     to = other_of(memory, clause, person, "to", "from")
     for verb, who, what, whom in memory.history:
@@ -411,10 +540,12 @@ RULES: dict[str, Rule] = {
     "put": put, "hide": put, "lose": put, "find": find, "pick": find, "look": look, "see": see,
     "want": want, "wish": want, "ask": ask, "use": use, "be": be, "feel": feel, "go": go, "come": go,
     "run": go, "smile": mood_rule(1, "smiles"), "cry": mood_rule(-1, "cries"), "thank": thank_rule,
-    "forgive": forgive_rule, "show": show, "forget": forget, "exist": exist, "begin": inner, "think": inner,
+    "forgive": forgive_rule, "show": show, "forget": forget, "exist": exist, "begin": inner, "think": think, "know": think, "hear": inner, "tell": tell,
+    "trade": trade, "promise": promise, "break": break_rule, "mend": mend, "fall": with_other, "help": with_other,
+    "watch": with_other,
     "meet": meet, "hug": with_other, "nod": with_other, "like": like,
 }  # fmt: skip
-EVENTS = {"give", "lend", "take", "find", "lose", "hide"}
+EVENTS = {"say", "break", "mend", "give", "lend", "take", "find", "lose", "hide"}
 
 
 def believe_clause(clause: Clause, memory: Memory) -> None:
@@ -426,10 +557,10 @@ def believe_clause(clause: Clause, memory: Memory) -> None:
             subjects += memory.persons(noun)
     if len(set(subjects)) < len(subjects):
         raise Contradiction(f"{subjects[0]} and {subjects[0]} are the same person")
-    if clause.speech:
+    is_reason = clause.is_past or clause.link == "because"
+    if clause.speech and not is_reason:
         speak(memory, clause, one(subjects))
         return
-    is_reason = clause.is_past or clause.link == "because"
     if is_reason and clause.verb in EVENTS and not clause.is_negated:
         recall(memory, clause, subjects)
     elif clause.verb == "say" or clause.verb not in RULES:
@@ -461,8 +592,21 @@ def speak(memory: Memory, clause: Clause, speaker: str) -> None:
 def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
     """One piece of a quotation: a phrase, a request, or a statement."""
     if said.mood != "phrase":
-        if said.mood == "statement":
+        if "for" in said.prepositions and said.verb in ("give", "trade"):
+            offer(memory, said, speaker, hearer)
+        elif "later" in said.words:
+            promise_to(memory, speaker, thing_of(memory, said), memory.hearer or "")
+        elif said.verb == "have" and said.subject[0].word == "you":
+            if said.is_negated:
+                refuse(memory, speaker)
+            memory.must_hold(speaker, thing_of(memory, said), "gives")
+        elif said.mood == "statement":
             believe_clause(said, memory)
+            if memory.hearer is not None and spot_of(said) is not None:
+                memory.good_turns.add((speaker, memory.hearer))
+        elif said.verb == "look":
+            memory.looking = spot_of(said)
+            memory.good_turns.add((speaker, memory.hearer or ""))
         elif said.verb == "give" and "back" in said.words:
             thing_of(memory, said)
         else:
@@ -471,18 +615,36 @@ def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
             fits(wish, thing)
             request(memory, speaker, thing, hearer)
         return
-    if said.verb in ("agree", "refuse"):
-        asked = [thing for thing, asker in memory.asked.items() if asker != speaker]
-        if not any(memory.holder[thing] == speaker for thing in asked):
-            raise Contradiction(f"{speaker} answers, but was not asked")
+    if said.verb == "refuse":
+        refuse(memory, speaker)
+    elif said.verb == "agree":
+        asked_for(memory, speaker)
     elif said.verb in ("thank", "praise"):
         thank(memory, speaker, hearer)
     elif said.verb == "sorry":
         sorry(memory, speaker, hearer)
     elif said.verb == "forgive":
         forgive(memory, speaker, hearer)
-    elif said.verb == "found" and not any(fact[:2] == ("find", memory.hearer) for fact in memory.history):
-        raise Contradiction(f"{memory.hearer} found nothing")
+    elif said.verb == "found":
+        finders = {who for verb, who, _, _ in memory.history if verb == "find" and who != speaker}
+        if not finders or memory.hearer not in finders | {None}:
+            raise Contradiction(f"{memory.hearer or 'nobody'} found nothing")
+
+
+def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
+    """The thing that somebody asked this person for, and who did."""
+    for thing, asker in memory.asked.items():
+        if asker != answering and memory.holder[thing] == answering:
+            return thing, asker
+    raise Contradiction(f"{answering} answers, but was not asked")
+
+
+def refuse(memory: Memory, person: str) -> None:
+    thing, asker = asked_for(memory, person)
+    if (person, asker, thing) in memory.promised:
+        raise Contradiction(f"{person} promised the {thing} to {asker}")
+    memory.happened("refuse", person, thing, asker)
+    memory.mood[asker] = -1
 
 
 def believe(clauses: list[Clause], memory: Memory) -> None:
