@@ -1,32 +1,32 @@
-"""From sources to the documents of a run: read, checked step by step, put in training order, written.
+"""From sources to the documents of a run: read, taken through the steps, split, ordered, written.
 
 In: a `CorpusConfig`. Out: `documents.jsonl` (training documents in training order, then validation
-documents) and `rejected.jsonl` (what was thrown away, and why). The one idea: the order of the file is
-the curriculum, so that whoever reads it from front to back trains on the mix that was asked for.
+documents) and `rejected.jsonl` (what was thrown away, and why). The ideas: a step either returns a document
+or says why not; and the order of the file is the curriculum, so that whoever reads it from front to back
+trains on the mix that was asked for. Thin so far: one process, all text in memory.
 """
 
 import json
-import random
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from minillm.core.progress import track
 from minillm.core.records import Artifact, Run, make_artifact, read_json_lines, sha256_of
-from minillm.corpus.sources import (
-    Document, known_sources, read_source, read_text_file, source_content,
+from minillm.corpus.clean import drop_boilerplate, mask_personal_data, page_to_text, repair_text
+from minillm.corpus.contamination import drop_contaminated
+from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.mix import LEVELS, capped, held_out_tail, hold_out, tell_documents, training_order
+from minillm.corpus.quality import (
+    allowed_licence, few_repeated_lines, few_repeated_pairs, has_common_words, long_enough, mostly_words,
 )
-from minillm.corpus.storyworld import tell_story
+from minillm.corpus.sources import (
+    Document, Rejection, Step, known_sources, read_source, read_text_file, source_content,
+)
 
-STORY_LICENCE = "CC0-1.0"
-LICENCES = (STORY_LICENCE, "public-domain", "CC-BY-SA-4.0", "PSF-2.0")
-
-# Seeds below these are nobody's: notebooks and demonstrations tell stories that no model was trained on.
-FIRST_SEED = {"train": 1_000_000, "validation": 2_000_000_000}
-
+LICENCES = ("CC0-1.0", "public-domain", "CC-BY-SA-4.0", "PSF-2.0")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusConfig:
@@ -68,112 +68,112 @@ class CorpusConfig:
             raise ValueError("stories, sources and text_files are all empty; give at least one of them")
 
 
-def story_seed(index: int, split: str) -> int:
-    """The seed of story number `index` of a split: the two splits never share one."""
-    return FIRST_SEED[split] + index
+StepMaker = Callable[[Sequence[Document]], Step]
 
 
-def tell_documents(level: int, count: int, split: str) -> Iterator[Document]:
-    """`count` stories of one level as documents."""
-    for index in range(count):
-        text = tell_story(story_seed(index, split), level).text + "\n"
-        identity = f"stories/{level}/{split}/{index}"
-        yield Document(identity, text, "stories", "story", STORY_LICENCE, "en", split, level)
+def steps(licences: Sequence[str] = LICENCES) -> dict[str, StepMaker]:
+    """The steps in order. A maker sees all documents that reached its step: some steps must count first."""
+    return {
+        "licence": lambda documents: allowed_licence(licences),
+        "page to text": lambda documents: page_to_text,
+        "repair": lambda documents: repair_text,
+        "boilerplate": drop_boilerplate,
+        "personal data": lambda documents: mask_personal_data,
+        "length": lambda documents: long_enough,
+        "symbols": lambda documents: mostly_words,
+        "repeated lines": lambda documents: few_repeated_lines,
+        "repeated words": lambda documents: few_repeated_pairs,
+        "common words": lambda documents: has_common_words,
+        "exact copy": lambda documents: exact_duplicates(),
+        "near copy": drop_near_copies,
+    }
 
 
-def chance(identity: str, seed: int) -> float:
-    """A number in [0, 1) that depends on a document's id and the seed alone, not on who came before it."""
-    return int.from_bytes(sha256(f"{seed} {identity}".encode()).digest()[:8]) / 2**64
+def apply_step(documents: Sequence[Document], step: Step) -> tuple[list[Document], list[Rejection]]:
+    """What a step lets through, and what it rejects, each in the order given."""
+    results = [step(document) for document in documents]
+    kept = [each for each in results if isinstance(each, Document)]
+    return kept, [each for each in results if isinstance(each, Rejection)]
 
 
-def training_place(document: Document, starts: tuple[float, float, float], seed: int) -> float:
-    """A random place in [start of its level, 1); what has no level may come from the beginning.
-
-    A user's file is one long document and comes first: late in the order, a short run would not reach it.
-    """
-    if document.source == "text":
-        return 0.0
-    start = starts[document.level - 1] if document.level else 0.0
-    return start + (1 - start) * chance(document.id, seed)
-
-
-def hold_out(document: Document, config: CorpusConfig) -> Document:
-    """The document, marked as validation if its id draws one of the lots; stories and files have theirs."""
-    is_drawn = chance(f"held out {document.id}", config.seed) < config.validation_fraction
-    if document.source in ("stories", "text") or not is_drawn:
-        return document
-    return replace(document, split="validation")
-
-
-def held_out_tail(texts: list[tuple[str, str]]) -> Iterator[Document]:
-    """Training documents, then the last 10 % of all bytes as validation; the cut never splits a character.
-
-    Rounded so that at least 10 % are held out; ValueError where nothing would be left to train on.
-    """
-    num_bytes = sum(len(text.encode()) for _, text in texts)
-    left = num_bytes * 9 // 10
-    if left < len(texts[0][1][0].encode()):
-        raise ValueError(f"text of {num_bytes} bytes is too short to hold out its last 10 %; give more text")
-    for number, (name, text) in enumerate(texts, start=1):
-        data = text.encode()
-        cut = min(left, len(data))
-        while 0 < cut < len(data) and data[cut] & 0b1100_0000 == 0b1000_0000:
-            cut -= 1
-        left -= min(left, len(data))
-        for split, part in (("train", data[:cut]), ("validation", data[cut:])):
-            if part:
-                identity = f"text/{number}/{name}/{split}"
-                yield Document(identity, part.decode(), "text", "text", "user", "unknown", split)
+def apply_steps(
+    documents: Sequence[Document], makers: dict[str, StepMaker]
+) -> tuple[list[Document], list[Rejection]]:
+    """Each step over all documents, then the next one over what is left."""
+    rejected: list[Rejection] = []
+    for make_step in makers.values():
+        documents, thrown_out = apply_step(documents, make_step(documents))
+        rejected += thrown_out
+    return list(documents), rejected
 
 
 # package only
-def read_all_sources(config: CorpusConfig, missing: list[str]) -> Iterator[Document]:
+def read_sources(config: CorpusConfig, missing: list[str]) -> list[Document]:
     """The documents of every source, up to the cap; a source that cannot be had is one warning."""
-    known = known_sources()
+    documents = []
     for name in config.sources:
         try:
-            documents = list(read_source(known[name], config.languages))
+            found = list(read_source(known_sources()[name], config.languages))
         except OSError as error:
             missing.append(name)
-            warnings.warn(f"source {name} is left out: {error}. The run goes on without it", stacklevel=2)
+            warnings.warn(f"source {name} is left out, the run goes on without it: {error}", stacklevel=2)
             continue
-        yield from capped(documents, config.max_source_characters, config.seed)
+        documents += capped(found, config.max_source_characters, config.seed)
+    return documents
 
 
-def capped(documents: list[Document], max_characters: int | None, seed: int) -> Iterator[Document]:
-    """A random choice of documents, the same for the same seed, of at most `max_characters`."""
-    total = 0
-    for document in sorted(documents, key=lambda each: chance(each.id, seed)):
-        total += len(document.text)
-        if max_characters is not None and total > max_characters:
-            return
-        yield document
+def told_stories(config: CorpusConfig) -> list[Document]:
+    """The training stories of every level, and the held-out ones, which do not depend on any setting."""
+    documents = []
+    for level, count in zip(LEVELS, config.stories):
+        documents += track(tell_documents(level, count, "train"), f"stories of level {level}", count)
+        documents += tell_documents(level, config.held_out_stories, "validation")
+    return documents
+
+
+def gather(config: CorpusConfig, texts: Sequence[tuple[str, str]]) -> tuple[list[Document], list[Rejection], list[str]]:
+    """All documents of a run, what was rejected, and the names of missing sources.
+
+    Stories skip the rules for found text: they are clean by construction, and no two are near copies (the
+    story world's tests hold that below 2 %). A user's text is taken as it is.
+    """
+    missing: list[str] = []
+    found = [] if texts else read_sources(config, missing)
+    cleaned, rejected = apply_steps(found, steps(config.licences))
+    cleaned = [hold_out(document, config.validation_fraction, config.seed) for document in cleaned]
+    documents = (held_out_tail(texts) if texts else cleaned) + told_stories(config)
+    held_out = [each for each in documents if each.split == "validation"]
+    last = {"exact copy": lambda _: exact_duplicates(), "contamination": lambda _: drop_contaminated(held_out)}
+    documents, copies = apply_steps(held_out + [each for each in documents if each.split == "train"], last)
+    return documents, rejected + copies, missing
 
 
 # package only
-def write_documents(config: CorpusConfig, texts: list[tuple[str, str]], folder: Path) -> dict:
-    """Everything from reading to writing; returns the figures of the artifact."""
-    missing: list[str] = []
-    documents = list(held_out_tail(texts)) if texts else list(read_all_sources(config, missing))
-    counted = zip((1, 2, 3), config.stories)
-    for level, count in counted:
-        documents += track(tell_documents(level, count, "train"), f"stories {level}", count)
-        documents += tell_documents(level, config.held_out_stories, "validation")
-    documents = [hold_out(each, config) for each in documents]
+def write_documents(config: CorpusConfig, texts: Sequence[tuple[str, str]], folder: Path) -> dict:
+    """Gather, order and write; returns the figures of the artifact."""
+    documents, rejected, missing = gather(config, texts)
     train = [each for each in documents if each.split == "train"]
-    train.sort(key=lambda each: training_place(each, config.starts, config.seed))
+    train = training_order(train, config.starts, config.seed)
     validation = [each for each in documents if each.split == "validation"]
-    with open(folder / "documents.jsonl", "w", encoding="utf-8") as stream:
-        for document in train + validation:
-            stream.write(json.dumps(asdict(document), ensure_ascii=False) + "\n")
+    write_json_lines(folder / "documents.jsonl", train + validation)
+    write_json_lines(folder / "rejected.jsonl", rejected)
     return {
         "num_documents": len(train),
         "num_bytes": sum(len(each.text.encode()) for each in train),
         "num_validation_documents": len(validation),
         "num_validation_bytes": sum(len(each.text.encode()) for each in validation),
-        "missing_sources": ", ".join(missing),
+        "num_rejected": len(rejected),
         "documents_by_source": dict(Counter(each.source for each in train)),
+        "rejected_by_step": dict(Counter(each.step for each in rejected)),
+        "missing_sources": missing,
     }
+
+
+# package only
+def write_json_lines(path: Path, records: Sequence[Document] | Sequence[Rejection]) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        for record in records:
+            stream.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
 
 
 # package only
@@ -181,10 +181,9 @@ def documents_summary(figures: dict) -> str:
     """One line for a person: how much there is, and what is missing."""
     words = f"{figures['num_documents']:,} documents, {figures['num_bytes'] / 1e6:.2f} MB"
     missing = figures["missing_sources"]
-    return f"{words} (without {missing})" if missing else words
+    return f"{words} (without {', '.join(missing)})" if missing else words
 
 
-# package only
 def make_documents(config: CorpusConfig, run: Run) -> Artifact:
     """The corpus stage: `documents.jsonl` and `rejected.jsonl` of a run.
 

@@ -2,8 +2,8 @@
 
 In: names or paths. Out: `Document`s, each with its source, kind and licence, because no later step can
 find these out again. The one idea: a source is named by the SHA-256 of its bytes, so that everybody
-trains on the same text. A wheel is a zip file: it is read as one, never installed, never imported.
-Thin so far: no HTML, WARC or hub sets.
+trains on the same text. A wheel is a zip file: it is read as one, never installed or imported. Thin so
+far: no WARC, no hub sets.
 """
 
 import hashlib
@@ -46,6 +46,27 @@ class Document:
     language: str
     split: Literal["train", "validation"] = "train"
     level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a document was thrown away: the step, its reason, the value found and the limit."""
+
+    id: str
+    source: str
+    step: str
+    reason: str
+    value: float | str
+    limit: float | str
+
+    @classmethod
+    def of(
+        cls, document: Document, step: str, reason: str, value: float | str, limit: float | str
+    ) -> "Rejection":
+        return cls(document.id, document.source, step, reason, value, limit)
+
+
+Step = Callable[[Document], Document | Rejection]
 
 
 # package only
