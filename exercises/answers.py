@@ -3,7 +3,7 @@
 An answer is a learner's function. It gets a copy of the arguments, is stopped when it runs on, and
 whatever it returns, raises or changes is its outcome. Values are compared as plain lists, dicts and
 numbers, so that a tuple, an array or a tensor with the right content is right. A judge decides
-about one value: `exact`, `close(tolerance)`, or `satisfies(fault)` where more than one answer is right.
+about one value: `exact`, `close(tolerance)`, or `satisfies(fault)` where several answers are right.
 """
 
 import copy

@@ -1,8 +1,8 @@
 """Make the course's environment in `.venv`, or see in a moment that it is there.
 
 Needs nothing but a Python: conda, mamba or micromamba is used where one is found, with
-`environment.yml`; else a venv gets the same list. Says what the machine lacks, with the command that
-mends it. Packages come from where this machine's pip is configured to get them.
+`environment.yml`; else a venv gets the same list. Says what the machine lacks, with the command
+that mends it. Packages come from where this machine's pip is configured to get them.
 """
 
 import hashlib
@@ -132,7 +132,8 @@ def install_with_venv() -> None:
     """Make a venv and install the list of environment.yml into it."""
     python = find_python()
     listed = requirements((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    arguments = [part for line in listed for part in (line.split(" ", 1) if line[0] == "-" else [line])]
+    split = [line.split(" ", 1) if line.startswith("-e ") else [line] for line in listed]
+    arguments = [part for parts in split for part in parts]
     if not run(python, "-m", "venv", str(ENVIRONMENT)):
         raise Lacking(f"the venv could not be made; mend it with: rm -rf {ENVIRONMENT.name}")
     if not run(str(BIN / "python"), "-m", "pip", "install", *arguments):

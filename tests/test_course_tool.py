@@ -1,0 +1,168 @@
+"""A course runs in order, goes on where it failed, and ends in a report that needs nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from minillm.core.records import JsonLines, make_artifact
+from minillm.model.transformer import ModelConfig, Transformer
+from minillm.recipes import laptop, open_run, smoke
+from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
+from minillm.train.checkpoint import save_model
+from tools import course, report
+
+PARAMETERS = nbformat.v4.new_code_cell(
+    'run_name = "smoke"\nhome = None', metadata={"tags": ["parameters"]}
+)
+
+
+def write_notebook(root: Path, name: str, *sources: str) -> None:
+    """A notebook with the parameters cell and these code cells."""
+    cells = [PARAMETERS, *(nbformat.v4.new_code_cell(source) for source in sources)]
+    (root / "notebooks").mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / name)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout with three notebooks."""
+    for name in ("01_one", "02_two", "04b_side"):
+        write_notebook(tmp_path, f"{name}.ipynb", f"print('{name}')")
+    write_notebook(tmp_path, "scratch.ipynb", "1 / 0")
+    return tmp_path
+
+
+@pytest.fixture
+def executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The notebooks executed, in order; instead of papermill, a copy, and failure on `1 / 0`."""
+    names: list[str] = []
+
+    def execute(notebook, run, home):
+        names.append(notebook.stem)
+        text = notebook.read_text()
+        (run.path / "notebooks" / notebook.name).write_text(text)
+        return "cell [2] (1 / 0): ZeroDivisionError: division by zero" if "1 / 0" in text else None
+
+    monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.setattr(course, "code_sha256", lambda modules: f"code of {modules}")
+    return names
+
+
+def run_again(root: Path, executed: list[str]) -> list[str]:
+    """Run the course; what it executed this time."""
+    executed.clear()
+    course.run_course(run_name="smoke", home=root, root=root)
+    return list(executed)
+
+
+def test_notebooks_run_in_order_once(root, executed, capsys):
+    assert run_again(root, executed) == ["01_one", "02_two", "04b_side"]
+    assert run_again(root, executed) == []
+    assert "✓ [1/3] 01_one: unchanged" in capsys.readouterr().out
+
+
+def test_changed_code_runs_again_and_changed_prose_does_not(root, executed):
+    run_again(root, executed)
+    path = root / "notebooks" / "02_two.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("more words"))
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="other")]
+    nbformat.write(notebook, path)
+    assert run_again(root, executed) == []
+    write_notebook(root, "02_two.ipynb", "print('changed')")
+    assert run_again(root, executed) == ["02_two"]
+
+
+def test_a_changed_recipe_or_package_runs_everything_again(root, executed, monkeypatch):
+    run_again(root, executed)
+    open_run("smoke", recipe=laptop(), home=root)
+    assert len(run_again(root, executed)) == 3
+    open_run("smoke", recipe=smoke(), home=root)
+    monkeypatch.setattr(course, "code_sha256", lambda modules: "another package")
+    assert len(run_again(root, executed)) == 3
+
+
+def test_an_artifact_that_is_gone_is_made_again(root, executed):
+    manifest = root / "runs" / "smoke" / "documents" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    (run, _), notebooks = open_run("smoke", home=root), [root / "notebooks" / "01_one.ipynb"]
+    finished = course.run_notebooks(notebooks, run, root)
+    assert finished["01_one.ipynb"].artifacts == ["documents"]
+    course.run_notebooks(notebooks, run, root)
+    assert executed == ["01_one"]
+    manifest.unlink()
+    course.run_notebooks(notebooks, run, root)
+    assert executed == ["01_one", "01_one"]
+
+
+def test_a_failed_course_goes_on_where_it_failed(root, executed, capsys):
+    write_notebook(root, "02_two.ipynb", "1 / 0")
+    assert course.run_course(run_name="smoke", home=root, root=root) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "✗ 02_two.ipynb, cell [2] (1 / 0): ZeroDivisionError: division by zero"
+    assert lines[1].endswith("go on with: minillm course --run smoke")
+    assert not (root / "runs" / "smoke" / "report").exists()
+    assert run_again(root, executed) == ["02_two"]
+    write_notebook(root, "02_two.ipynb", "print('mended')")
+    assert run_again(root, executed) == ["02_two", "04b_side"]
+
+
+def test_no_notebooks_is_an_error_with_its_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="git checkout notebooks"):
+        course.run_course(run_name="smoke", home=tmp_path, root=tmp_path)
+
+
+def test_papermill_gives_the_run_and_names_the_failing_cell(root, capsys):
+    """The real thing: parameters arrive, sources stay untouched, the failing cell is named."""
+    name = root / "notebooks" / "01_one.ipynb"
+    write_notebook(root, name.name, "print(run_name, home)", "# why\n{}['missing']")
+    before, (run, _) = name.read_bytes(), open_run("trial", recipe=smoke(), home=root)
+    (run.path / "notebooks").mkdir()
+    failure = course.execute(name, run, root)
+    assert failure == "cell [4] (# why): KeyError: 'missing'"
+    assert name.read_bytes() == before
+    written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)
+    printed = [c.outputs[0].text for c in written.cells if "print(run_name" in c.source]
+    assert printed == [f"trial {root}\n"]
+
+
+def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(tmp_path, capsys):
+    run, _ = open_run("tiny", recipe=smoke(), home=tmp_path)
+    texts = ["Once upon a time a hen found a red ball in the village. "] * 30
+    tokenizer = train_tokenizer(texts, TokenizerConfig(vocab_size=280))
+    torch.manual_seed(0)
+    model = Transformer(
+        ModelConfig(
+            vocab_size=tokenizer.vocab_size, width=16, num_layers=1, num_heads=2, num_kv_heads=1,
+            ffn_width=16, context_length=64,
+        )
+    )  # fmt: skip
+
+    def write(folder: Path) -> dict[str, object]:
+        save_model(model, tokenizer, folder)
+        return {"parameters": 12_345, "tokens": 6_000, "loss": 5.5, "level1_bits_per_byte": 1.25}
+
+    make_artifact(
+        run, "model", config=model.config, parents=(), code=("minillm.model",), write=write,
+        summary=lambda figures: "a <small> model",
+    )  # fmt: skip
+    log = JsonLines(run.path / report.LOG)
+    for step in range(3):
+        log.write(event="step", step=step, loss=5.0 - step)
+    write_notebook(run.path, "07_train.ipynb", "print('trained')")
+    page, headline = report.write_report(run, {"07_train.ipynb": 65.0})
+    text = page.read_text()
+    assert "a &lt;small&gt; model" in text and "1 min 05 s" in text and "12,345" in text
+    assert text.count("<blockquote>Once upon a time") == 1 and "data:image/png;base64," in text
+    assert "parameters 12,345 · tokens 6,000 · loss 5.5 · level1 bits per byte 1.25" in headline
+    for written in (page, page.with_name("07_train.html")):
+        assert not re.search(r"(?:src|href)=\"https?://|url\(https?:", written.read_text())
+    figures = json.loads((run.path / "figures.json").read_text())
+    assert figures["artifacts"]["model"]["loss"] == 5.5
+    assert figures["seconds"] == {"07_train.ipynb": 65.0}
+    assert report.samples(run.path / "model") == report.samples(run.path / "model")

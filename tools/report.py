@@ -1,0 +1,175 @@
+"""The page at the end of a course: what was made, how large, how good, how long it took.
+
+One folder, `runs/<run>/report/`, that needs nothing from outside: `index.html` with tables, the loss
+curve and sample texts, and every executed notebook as a page. `runs/<run>/figures.json` holds the
+same figures for programs.
+"""
+
+import base64
+import html
+import io
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from nbconvert import HTMLExporter
+
+from minillm.core import draw
+from minillm.core.progress import duration
+from minillm.core.records import Artifact, Run, atomic_write, read_json_lines
+from minillm.model.generate import generate
+from minillm.recipes import STAGES
+from minillm.train.checkpoint import load_model
+
+LOG = Path("logs") / "pretrain.jsonl"
+OPENINGS = ("Once upon a time", "One morning", "In the village")
+SAMPLE_TEMPERATURE, SAMPLE_TOP_P, SAMPLE_TOKENS = 0.8, 0.95, 160
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em }
+table { border-collapse: collapse } td, th { padding: .2em 1em .2em 0; text-align: left }
+td.number { text-align: right; font-variant-numeric: tabular-nums }
+blockquote { border-left: 4px solid #bbb; margin: 1em 0; padding: 0 1em; white-space: pre-wrap }
+img { max-width: 100% } .muted { color: #666 }
+"""
+# Nothing on a page is fetched from elsewhere; formulas stay as they were typed.
+OFFLINE = {
+    "mathjax_url": "",
+    "require_js_url": "",
+    "jquery_url": "",
+    "mermaid_js_url": "",
+    "widget_renderer_url": "",
+    "jupyter_widgets_base_url": "",
+}
+
+
+def peak_memory_gib() -> float | None:
+    """The most that one notebook's process has held; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 2)
+
+
+def artifacts(run: Run) -> list[Artifact]:
+    """The run's finished artifacts, in the order of the stages."""
+    paths = [run.path / kind for kind in STAGES]
+    return [Artifact.load(path) for path in paths if (path / "manifest.json").is_file()]
+
+
+def samples(model_folder: Path) -> list[str]:
+    """What the model writes: one text for each opening, the same every time."""
+    model, tokenizer = load_model(model_folder)
+    generator = torch.Generator().manual_seed(0)
+    texts = []
+    for opening in OPENINGS:
+        tokens = [tokenizer.end_of_text, *tokenizer.encode(opening)]
+        room = model.config.context_length - len(tokens)
+        continuation = generate(
+            model,
+            tokens,
+            max_tokens=min(SAMPLE_TOKENS, room),
+            temperature=SAMPLE_TEMPERATURE,
+            top_p=SAMPLE_TOP_P,
+            stop_ids=[tokenizer.end_of_text],
+            generator=generator,
+        )
+        texts.append(opening + tokenizer.decode(continuation))
+    return texts
+
+
+def loss_curve(log: Path) -> str:
+    """The loss of every step, as an image inside the page."""
+    lines = [line for line in read_json_lines(log) if "loss" in line and "step" in line]
+    draw.use_style()
+    fig, ax = plt.subplots(figsize=(7, 3))
+    ax.plot([x["step"] for x in lines], [x["loss"] for x in lines], color=draw.COLOUR["model"])
+    ax.set(xlabel="step", ylabel="loss (nats per token)", title="Loss over training")
+    picture = io.BytesIO()
+    fig.savefig(picture, format="png", bbox_inches="tight")
+    plt.close(fig)
+    data = base64.b64encode(picture.getvalue()).decode()
+    return f'<img alt="loss over training steps" src="data:image/png;base64,{data}">'
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns: a name (or a link), and its value."""
+    lines = [f'<tr><td>{name}</td><td class="number">{value}</td></tr>' for name, value in rows]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def number(value: object) -> str:
+    """A figure as a person reads it."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else html.escape(str(value))
+
+
+def page_of(notebook: Path, folder: Path) -> str:
+    """Write an executed notebook as a page; a link to it."""
+    page, _ = HTMLExporter(**OFFLINE).from_filename(str(notebook))
+    atomic_write(folder / f"{notebook.stem}.html", page)
+    return f'<a href="{notebook.stem}.html">{notebook.stem}</a>'
+
+
+def gathered(run: Run, seconds: dict[str, float]) -> dict[str, object]:
+    """The figures of a run: each artifact's own, and what the course took."""
+    return {
+        "run": run.name,
+        "artifacts": {artifact.kind: artifact.figures for artifact in artifacts(run)},
+        "seconds": seconds,
+        "total_seconds": round(sum(seconds.values()), 1),
+        "peak_memory_gib": peak_memory_gib(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def headline(figures: dict[str, object]) -> str:
+    """The figures that matter most, in one line."""
+    model = figures["artifacts"].get("model", {})
+    names = [name for name in ("parameters", "tokens", "loss") if name in model]
+    names += [name for name in model if "bits_per_byte" in name or "consistent" in name]
+    shown = [f"{name.replace('_', ' ')} {number(model[name])}" for name in names]
+    memory = figures["peak_memory_gib"]
+    shown += [f"peak memory {memory:.2f} GiB"] if memory else []
+    return " · ".join([*shown, f"time {duration(figures['total_seconds'])}"])
+
+
+def sections(run: Run, figures: dict[str, object], links: dict[str, str]) -> list[str]:
+    """The body of the page, section by section."""
+    made = artifacts(run)
+    body = [f"<h1>Run {html.escape(run.name)}</h1>", f"<p>{html.escape(headline(figures))}</p>"]
+    body += ["<h2>What was made</h2>", table([(a.kind, html.escape(a.summary)) for a in made])]
+    if (run.path / LOG).is_file():
+        body += ["<h2>How it learned</h2>", loss_curve(run.path / LOG)]
+    for artifact in made:
+        if artifact.kind == "model":
+            body += ["<h2>What it writes</h2>", '<p class="muted">As it comes, faults and all.</p>']
+            body += [f"<blockquote>{html.escape(t)}</blockquote>" for t in samples(artifact.path)]
+    for artifact in made:
+        rows = [(html.escape(name), number(value)) for name, value in artifact.figures.items()]
+        body += [f"<h2>Figures: {artifact.kind}</h2>", table(rows)]
+    times = [(links[name], duration(value)) for name, value in figures["seconds"].items()]
+    total = ("all", duration(figures["total_seconds"]))
+    return [*body, "<h2>How long it took</h2>", table([*times, total])]
+
+
+def write_report(run: Run, seconds: dict[str, float]) -> tuple[Path, str]:
+    """Write the report of a finished course; its page, and the headline figures in one line."""
+    folder = run.path / "report"
+    links = {name: page_of(run.path / "notebooks" / name, folder) for name in seconds}
+    figures = gathered(run, seconds)
+    atomic_write(run.path / "figures.json", json.dumps(figures, indent=1, ensure_ascii=False))
+    body = "\n".join(sections(run, figures, links))
+    head = f'<meta charset="utf-8"><title>minillm · {html.escape(run.name)}</title>'
+    head = f"<head>{head}<style>{STYLE}</style></head>"
+    page = f"<!doctype html>\n<html>{head}<body>{body}</body></html>\n"
+    atomic_write(folder / "index.html", page)
+    return folder / "index.html", headline(figures)
