@@ -1,1 +1,1 @@
-"""Batches become a checkpoint: optimizers, precision, checkpoints and the one loop (notebook 07)."""
+"""Batches become a checkpoint: optimizer, precision, checkpoints, the one loop (notebook 07)."""

@@ -1,8 +1,9 @@
 """A model on disk, and a training run that survives being killed.
 
-`save_model` writes what the world needs: weights, shape, tokenizer. `save_checkpoint` writes what the *next step*
-needs as well: optimizer, random numbers, place in the stream. Files are safetensors and JSON, never pickles: loading
-them runs no code. A checkpoint appears whole, by a rename, or not at all, and carries the SHA-256 of each file.
+`save_model` writes what the world needs: weights, shape, tokenizer. `save_checkpoint` writes what
+the *next step* needs as well: optimizer, random numbers, place in the stream. Files are safetensors
+and JSON, never pickles: loading them runs no code. A checkpoint appears whole, by a rename, or not
+at all, and carries the SHA-256 of each of its files. Left out: sharded checkpoints, keep-best.
 """
 
 import dataclasses
@@ -23,27 +24,34 @@ from minillm.core.records import atomic_write, canonical, replace_folder, sha256
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
-WEIGHTS, SHAPE, TOKENIZER, STATE = "model.safetensors", "model.json", "tokenizer.json", "state.json"
+WEIGHTS, SHAPE, TOKENIZER = "model.safetensors", "model.json", "tokenizer.json"
+PARTS, STATE = ("model", "optimizer", "random"), "state.json"
 
 
 def model_tensors(model: nn.Module, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-    """The weights by name, each stored number once: a tied head is the embedding and is not repeated."""
-    return {name: each.detach().to("cpu", dtype).contiguous() for name, each in model.named_parameters()}
+    """The weights by name, each number once: a tied head *is* the embedding."""
+    named = model.named_parameters()
+    return {name: each.detach().to("cpu", dtype).contiguous() for name, each in named}
 
 
 @torch.no_grad()
 def load_model_tensors(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Copy weights into a model of the same shape; ValueError naming the first that does not fit."""
+    """Copy weights into a model of the same shape; ValueError names the first that does not fit."""
     parameters = dict(model.named_parameters())
     for name in sorted(parameters.keys() | tensors.keys()):
         expected = tuple(parameters[name].shape) if name in parameters else "nothing"
         found = tuple(tensors[name].shape) if name in tensors else "nothing"
         if expected != found:
-            raise ValueError(f"weight {name}: the model expects {expected}, the file has {found}; use the shape it was saved with")
+            raise ValueError(
+                f"weight {name}: the model expects {expected}, the file has {found}; "
+                "build the model with the shape that was saved"
+            )
         parameters[name].copy_(tensors[name])
 
 
-def save_model(model: Transformer, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype | None = None) -> None:
+def save_model(
+    model: Transformer, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype | None = None
+) -> None:
     """Write weights (in `dtype`, or as they are), shape and tokenizer into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / WEIGHTS, safetensors.torch.save(model_tensors(model, dtype)))
@@ -52,16 +60,18 @@ def save_model(model: Transformer, tokenizer: Tokenizer, folder: Path, dtype: to
 
 
 def load_model(folder: Path | str, device: str = "cpu") -> tuple[Transformer, Tokenizer]:
-    """The model (float32, ready to generate) and the tokenizer of a folder that `save_model` wrote."""
+    """Model (float32, ready to generate) and tokenizer from a folder that `save_model` wrote."""
     folder = Path(folder)
     for name in (WEIGHTS, SHAPE, TOKENIZER):
         if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder / name} is missing: {folder} is not a saved model; train one first")
+            raise FileNotFoundError(f"{folder / name} is missing: no model lies here; train one")
     try:
         config = ModelConfig(**json.loads((folder / SHAPE).read_text(encoding="utf-8")))
         tensors = safetensors.torch.load_file(folder / WEIGHTS)
     except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
-        raise ValueError(f"{folder}: not a readable model ({error}); copy or train it again") from None
+        raise ValueError(
+            f"{folder}: not a readable model ({error}); copy it again, or train it again"
+        ) from None
     model = Transformer(config)
     load_model_tensors(model, tensors)
     return model.to(device).eval(), Tokenizer.load(folder / TOKENIZER)
@@ -69,7 +79,7 @@ def load_model(folder: Path | str, device: str = "cpu") -> tuple[Transformer, To
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """Everything the next step depends on: weights, optimizer, random numbers, and a few plain numbers."""
+    """All that the next step depends on: weights, optimizer, random numbers, plain numbers."""
 
     model: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
@@ -77,12 +87,14 @@ class Checkpoint:
     state: dict
 
 
+# package only
 def random_state() -> dict[str, torch.Tensor]:
     """The state of torch's random number generators."""
     state = {"cpu": torch.get_rng_state()}
     return state | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state
 
 
+# package only
 def set_random_state(state: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
@@ -91,7 +103,7 @@ def set_random_state(state: dict[str, torch.Tensor]) -> None:
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: int = 2) -> Path:
     """Write `folder/step_000100` whole or not at all, then remove all but the last `keep`."""
-    parts = {"model": checkpoint.model, "optimizer": checkpoint.optimizer, "random": checkpoint.random}
+    parts = {name: getattr(checkpoint, name) for name in PARTS}
     target = folder / f"step_{step:06d}"
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -107,8 +119,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: in
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise OSError(
-            error.errno, f"{error.strerror}: the checkpoint of step {step} is not saved, earlier ones are intact; "
-            "free some space and run the same command again", str(target)
+            error.errno,
+            f"{error.strerror}: the checkpoint of step {step} is not saved, earlier ones are "
+            "intact; free some space and run the same command again",
+            str(target),
         ) from error
     replace_folder(partial, target)
     flush_folder(folder)
@@ -116,8 +130,9 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: in
     return target
 
 
+# package only
 def flush_folder(folder: Path) -> None:
-    """A rename is safe from a power cut only when the folder that holds the name is on disk too."""
+    """A rename survives a power cut only when the folder that holds the name is on disk too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -125,34 +140,38 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+# package only
 def remove_checkpoints(folder: Path, step: int, keep: int) -> None:
-    """Keep the `keep` last up to `step`; later ones are of a future that was given up (a resume from before them)."""
+    """Keep the last `keep` up to `step`; later ones belong to a future that was given up."""
     earlier = [path for path in sorted(folder.glob("step_*")) if path.name <= f"step_{step:06d}"]
     for path in set(folder.glob("step_*")) - set(earlier[-keep:]):
         shutil.rmtree(path)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """One checkpoint, every file checked against its SHA-256; ValueError naming the file that differs."""
+    """One checkpoint, checked against its SHA-256s; ValueError names the file that differs."""
     written = json.loads((path / STATE).read_text(encoding="utf-8"))
     if sha256_of(canonical(written["state"])) != written["sha256"]["state"]:
-        raise ValueError(f"{path / STATE} is damaged")
+        raise ValueError(f"{STATE} is damaged")
     parts = {}
-    for name in ("model", "optimizer", "random"):
+    for name in PARTS:
         content = (path / f"{name}.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != written["sha256"][name]:
-            raise ValueError(f"{path / name}.safetensors is damaged")
+            raise ValueError(f"{name}.safetensors is damaged")
         parts[name] = safetensors.torch.load(content)
     return Checkpoint(state=written["state"], **parts)
 
 
 def load_latest_checkpoint(folder: Path, key: str | None = None) -> Checkpoint | None:
-    """The newest readable checkpoint (of this key, if one is given); a damaged one is passed over with a warning."""
+    """The newest checkpoint (of this key); a damaged one is passed over with a warning."""
     for path in sorted(folder.glob("step_*"), reverse=True):
         try:
             checkpoint = read_checkpoint(path)
         except (ValueError, KeyError, TypeError, OSError) as error:
-            warnings.warn(f"checkpoint {path.name} cannot be used ({error}); the one before it is tried", stacklevel=2)
+            warnings.warn(
+                f"{path.name} cannot be used ({error}); the checkpoint before it is tried",
+                stacklevel=2,
+            )
             continue
         if key is None or checkpoint.state.get("key") == key:
             return checkpoint

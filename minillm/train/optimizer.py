@@ -1,9 +1,9 @@
 """Gradients become changed parameters.
 
-In: a model's parameters with their gradients, and one learning rate a step. Out: the same parameters, moved.
-AdamW (Loshchilov & Hutter, arXiv:1711.05101) divides each gradient by its own recent size; Muon (Jordan et al.,
-2024, scaled as in Liu et al., arXiv:2502.16982) makes a whole matrix's step orthogonal. The learning rate is a
-pure function of the fraction of training done. Left out: fused kernels, sharded states, other optimizers.
+In: a model's parameters with their gradients, and one learning rate a step. Out: the same
+parameters, moved. AdamW (Loshchilov & Hutter, arXiv:1711.05101) divides each gradient by its own
+recent size; Muon (Jordan et al., 2024, scaled as in Liu et al., arXiv:2502.16982) makes the step of
+a whole matrix orthogonal. Left out: fused kernels, sharded states, other optimizers.
 """
 
 import math
@@ -17,20 +17,20 @@ from torch import nn
 # The quintic of Jordan et al.: so steep at 0 that five steps bring every singular value near 1
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
-# The usual root mean square of an AdamW step: Muon's steps get the same, so that both take one learning rate
+# The usual root mean square of an AdamW step: Muon's get the same, so both take one learning rate
 ADAMW_STEP_SIZE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParameterGroup:
-    """Parameters that are moved alike, by name: the names key the optimizer's state in a checkpoint."""
+    """Parameters that are moved alike, by name; the names key their state in a checkpoint."""
 
     parameters: dict[str, nn.Parameter]
     weight_decay: float
 
     def gradients(self) -> list[torch.Tensor]:
         for name, parameter in self.parameters.items():
-            assert parameter.grad is not None, f"{name} took no part in the loss: set its requires_grad to False"
+            assert parameter.grad is not None, f"{name} took no part in the loss: freeze it"
         return [parameter.grad for parameter in self.parameters.values()]
 
     def zeros(self) -> list[torch.Tensor]:
@@ -69,14 +69,19 @@ def adamw_update(
     denominators = torch._foreach_sqrt(squares)
     torch._foreach_div_(denominators, math.sqrt(1 - betas[1] ** step))
     torch._foreach_add_(denominators, epsilon)
-    torch._foreach_addcdiv_(parameters, means, denominators, -learning_rate / (1 - betas[0] ** step))
+    step_size = learning_rate / (1 - betas[0] ** step)
+    torch._foreach_addcdiv_(parameters, means, denominators, -step_size)
 
 
 class AdamW:
     """Keeps a running mean and a running mean square of every gradient; steps by mean / √square."""
 
     def __init__(
-        self, groups: list[ParameterGroup], *, betas: tuple[float, float] = (0.9, 0.95), epsilon: float = 1e-8
+        self,
+        groups: list[ParameterGroup],
+        *,
+        betas: tuple[float, float] = (0.9, 0.95),
+        epsilon: float = 1e-8,
     ) -> None:
         self.groups, self.betas, self.epsilon = groups, betas, epsilon
         self.num_steps = 0
@@ -97,8 +102,8 @@ class AdamW:
         """Everything that the next step depends on, by name, for a checkpoint."""
         tensors = {"adamw.num_steps": torch.tensor(self.num_steps)}
         for group, means, squares in zip(self.groups, self.means, self.squares, strict=True):
-            tensors |= {f"mean.{name}": mean for name, mean in zip(group.parameters, means, strict=True)}
-            tensors |= {f"square.{name}": square for name, square in zip(group.parameters, squares, strict=True)}
+            for name, mean, square in zip(group.parameters, means, squares, strict=True):
+                tensors |= {f"mean.{name}": mean, f"square.{name}": square}
         return tensors
 
     @torch.no_grad()
@@ -109,7 +114,7 @@ class AdamW:
 
 
 def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
-    """U Vᵀ of matrix = U S Vᵀ, nearly: each Newton–Schulz step pushes the singular values toward 1."""
+    """U Vᵀ of matrix = U S Vᵀ, nearly: Newton–Schulz pushes the singular values toward 1."""
     a, b, c = NEWTON_SCHULZ
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T.bfloat16() if is_tall else matrix.bfloat16()
@@ -121,17 +126,17 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
 
 
 class Muon:
-    """Moves the given matrices by their momentum made orthogonal, and leaves the others to AdamW."""
+    """Moves matrices by their momentum made orthogonal, and leaves the others to AdamW."""
 
-    def __init__(self, matrices: ParameterGroup, others: AdamW, *, momentum: float = 0.95) -> None:
+    def __init__(self, matrices: ParameterGroup, others: AdamW, momentum: float = 0.95) -> None:
         self.matrices, self.others, self.momentum = matrices, others, momentum
         self.means = matrices.zeros()
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         self.others.step(learning_rate)
-        members = zip(self.matrices.parameters.values(), self.matrices.gradients(), self.means, strict=True)
-        for matrix, gradient, mean in members:
+        parameters, gradients = self.matrices.parameters.values(), self.matrices.gradients()
+        for matrix, gradient, mean in zip(parameters, gradients, self.means, strict=True):
             mean.lerp_(gradient, 1 - self.momentum)
             direction = orthogonalized(gradient.lerp(mean, self.momentum))
             size = ADAMW_STEP_SIZE * math.sqrt(max(matrix.shape))
@@ -161,43 +166,30 @@ class Optimizer(Protocol):
 
 
 def make_optimizer(
-    model: nn.Module, kind: Literal["adamw", "muon"], *, weight_decay: float, betas: tuple[float, float]
+    model: nn.Module,
+    kind: Literal["adamw", "muon"],
+    *,
+    weight_decay: float,
+    betas: tuple[float, float],
 ) -> Optimizer:
     """AdamW for everything, or Muon for the matrices inside the layers and AdamW for the rest."""
     groups = parameter_groups(model, weight_decay)
     if kind == "adamw":
         return AdamW(groups, betas=betas)
-    matrices = {name: each for name, each in groups[0].parameters.items() if ".layers." in name}
-    others = {name: each for name, each in groups[0].parameters.items() if ".layers." not in name}
-    hidden = ParameterGroup(parameters=matrices, weight_decay=weight_decay)
-    outer = ParameterGroup(parameters=others, weight_decay=weight_decay)
-    return Muon(hidden, AdamW([outer, *groups[1:]], betas=betas))
-
-
-def learning_rate(
-    fraction_done: float,
-    *,
-    peak: float,
-    warmup_fraction: float,
-    final_fraction: float,
-    decay: Literal["cosine", "linear"] = "cosine",
-    decay_fraction: float = 1.0,
-) -> float:
-    """Up from 0 over the warm-up, level at `peak`, then down to `final_fraction` · peak over the last `decay_fraction`.
-
-    decay_fraction 1 starts to fall right after the warm-up; .2 holds the peak until .8 (WSD).
-    """
-    if fraction_done < warmup_fraction:
-        return peak * fraction_done / warmup_fraction
-    start = max(warmup_fraction, 1 - decay_fraction)
-    fallen = min(1.0, max(0.0, (fraction_done - start) / (1 - start)))
-    height = (1 + math.cos(math.pi * fallen)) / 2 if decay == "cosine" else 1 - fallen
-    return peak * (final_fraction + (1 - final_fraction) * height)
+    inside = {name: each for name, each in groups[0].parameters.items() if ".layers." in name}
+    outside = {name: each for name, each in groups[0].parameters.items() if name not in inside}
+    matrices, others = (
+        ParameterGroup(parameters=each, weight_decay=weight_decay) for each in (inside, outside)
+    )
+    return Muon(matrices, AdamW([others, *groups[1:]], betas=betas))
 
 
 @torch.no_grad()
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> torch.Tensor:
-    """Scale all gradients by one factor, so that their common length is at most `max_norm`; the length before."""
+    """Scale all gradients by one factor: their common length ends at most `max_norm`.
+
+    Returns the length before.
+    """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))

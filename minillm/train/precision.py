@@ -1,11 +1,10 @@
 """In which numbers a step computes, and whether it is compiled.
 
-A processor without bfloat16 instructions emulates them, 30 times slower than float32 (measured on AVX2): so the
-precision is measured where the recipe leaves it open.
-
-bfloat16 keeps float32's range with 8 bits of precision: products run in it under autocast, while parameters,
-gradients' sums and the optimizer's state stay float32 (Micikevicius et al., arXiv:1710.03740; bfloat16 needs no
-loss scaling). Left out: float16 with loss scaling, float8.
+bfloat16 keeps the range of float32 with 8 bits of precision: under autocast products take it,
+while parameters, sums and the optimizer's state stay float32 (Micikevicius et al.,
+arXiv:1710.03740; bfloat16 needs no loss scaling). A processor without bfloat16 instructions
+emulates them, ten times slower than float32 and worse: so where the recipe leaves the precision
+open, it is measured. Left out: float16 with loss scaling, float8.
 """
 
 import os
@@ -19,23 +18,24 @@ from typing import Literal, TypeVar
 
 import torch
 
-Function = TypeVar("Function", bound=Callable)
 Precision = Literal["float32", "bfloat16"]
+Function = TypeVar("Function", bound=Callable)
+
 TIMED_WIDTH, TIMED_TRIES = 384, 5
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
-    """Inside this context, matrix products take their inputs in `precision`; sums and norms stay float32."""
+    """Inside this context matrix products take their inputs in `precision`; sums stay float32."""
     return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def product_seconds(device: str, dtype: torch.dtype) -> float:
-    """The best time of a matrix product of about 0.1 GFLOP, gradient-like: one operand transposed."""
-    left, right = (torch.ones(TIMED_WIDTH, TIMED_WIDTH, dtype=dtype, device=device) for _ in range(2))
+    """The best time of a matrix product of about 0.1 GFLOP."""
+    left, right = (torch.ones(TIMED_WIDTH, TIMED_WIDTH, dtype=dtype, device=device) for _ in "ab")
     times_s = []
     for _ in range(TIMED_TRIES):
         started_s = time.perf_counter()
-        (left @ right.T)[0, 0].item()  # reading a number waits for a GPU to finish
+        (left @ right.T)[0, 0].item()  # reading a number waits until a GPU has finished
         times_s.append(time.perf_counter() - started_s)
     return min(times_s)
 
@@ -52,17 +52,23 @@ def missing_for_compile(device: str) -> str | None:
     if device == "cuda":
         return None
     if not shutil.which(os.environ.get("CXX", "g++")):
-        return "no C++ compiler (install g++)"
+        return "there is no C++ compiler (install g++)"
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        return "no Python headers (install python3-dev)"
+        return "Python's headers are missing (install python3-dev)"
     return None
 
 
 # package only
 def compiled(function: Function, *, device: str, cache_folder: Path) -> Function:
-    """`function` fused by torch.compile, its kernels kept in `cache_folder`; itself, with a warning, where that fails."""
+    """`function` fused by torch.compile, its kernels kept in `cache_folder`.
+
+    Where that cannot work: the function itself, and a warning.
+    """
     if reason := missing_for_compile(device):
-        warnings.warn(f"torch.compile is not used: {reason}; steps run eagerly, 1.3 to 1.7 times slower", stacklevel=2)
+        warnings.warn(
+            f"torch.compile is not used: {reason}; steps run eagerly, 1.3 to 1.7 times slower",
+            stacklevel=2,
+        )
         return function
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder))
     return torch.compile(function)

@@ -1,8 +1,9 @@
 """The stage: shards become a model, and a killed run goes on where it was.
 
-Checkpoints lie in `runs/<name>/checkpoints`, tied to the recipe by a key; the log is `runs/<name>/logs/pretrain.jsonl`.
-A resumed run repeats nothing and skips nothing: with `max_steps` its remaining losses are those of an uninterrupted
-run, bit for bit (with `max_minutes` the schedule follows the clock, which no run repeats).
+Checkpoints lie in `runs/<name>/checkpoints`, tied to the recipe, code and parents by a key; the log
+is `runs/<name>/logs/pretrain.jsonl`. A resumed run repeats nothing and skips nothing: with
+`max_steps` its losses are those of an uninterrupted run, bit for bit (with `max_minutes` the
+schedule follows the clock, which no two runs share). Left out: more than one process.
 """
 
 import dataclasses
@@ -20,28 +21,43 @@ from torch import nn
 from minillm.batches.shards import BatchesConfig, Shards, open_shards
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.core.records import (
-    Artifact, JsonLines, Run, atomic_write, canonical, code_sha256, make_artifact, read_json_lines,
+    Artifact,
+    JsonLines,
+    Run,
+    atomic_write,
+    canonical,
+    code_sha256,
+    make_artifact,
+    read_json_lines,
     sha256_of,
 )
-from minillm.core.runtime import Runtime, detect
+from minillm.core.runtime import detect
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
-    Checkpoint, load_latest_checkpoint, load_model, load_model_tensors, model_tensors, random_state,
-    remove_checkpoints, save_checkpoint, save_model, set_random_state,
+    Checkpoint,
+    load_latest_checkpoint,
+    load_model_tensors,
+    model_tensors,
+    random_state,
+    remove_checkpoints,
+    save_checkpoint,
+    save_model,
+    set_random_state,
 )
-from minillm.train.loop import Figures, LossFunction, TrainingConfig, TrainState, train
+from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures, train
 from minillm.train.optimizer import Optimizer, make_optimizer
 from minillm.train.precision import compiled
+from minillm.train.schedule import TrainingConfig, TrainState
 
-CHECKPOINTS, LOG = Path("checkpoints"), Path("logs/pretrain.jsonl")
 CODE = ("minillm.batches", "minillm.model", "minillm.train")
+CHECKPOINTS, LOG = Path("checkpoints"), Path("logs/pretrain.jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig:
-    """All that decides a trained model: its shape, its batches, its training, and the weights it starts from."""
+    """All that decides a model: its shape, batches, training, and the weights it starts from."""
 
     model: ModelConfig
     batches: BatchesConfig
@@ -56,25 +72,26 @@ def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def pretraining_loss(
-    bytes_per_token: float, device: str, loss: Callable[[nn.Module, Batch], torch.Tensor] = next_token_loss
+    bytes_per_token: float,
+    device: str,
+    loss: Callable[[nn.Module, Batch], torch.Tensor] = next_token_loss,
 ) -> LossFunction:
-    """The loss with its figures: the targets it is a mean over, and bits per byte by the corpus' average."""
+    """The loss and its figures: how many targets, and bits per byte by the corpus' average."""
 
-    def loss_fn(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Figures]:
+    def loss_fn(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, StepFigures]:
         num_targets = int((batch.targets_BT != IGNORE).sum())
         nats = loss(model, batch.to(device))
-        return nats, {"num_targets": num_targets, "bits_per_byte": nats.detach() / (math.log(2) * bytes_per_token)}
+        bits_per_byte = nats.detach() / (math.log(2) * bytes_per_token)
+        return nats, {"num_targets": num_targets, "bits_per_byte": bits_per_byte}
 
     return loss_fn
 
 
 # package only
 def cut_log(path: Path, step: int) -> None:
-    """Drop the lines after `step`: a resumed run writes them again. A line cut off by a kill goes too."""
-    if not path.is_file():
-        return
+    """Drop the lines after `step`, which a resumed run writes again, and a line that a kill cut."""
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             if json.loads(line)["step"] > step:
                 break
@@ -84,53 +101,64 @@ def cut_log(path: Path, step: int) -> None:
     atomic_write(path, "".join(kept))
 
 
-def saved_run(model: nn.Module, optimizer: Optimizer, stream: Stream, state: TrainState, key: str) -> Checkpoint:
-    """Everything that the next step depends on, gathered."""
-    numbers = {"key": key, "position": stream.position, **dataclasses.asdict(state)}
+def run_checkpoint(
+    model: nn.Module, optimizer: Optimizer, stream: Stream, state: TrainState, key: str
+) -> Checkpoint:
+    """All that the next step depends on, gathered."""
     return Checkpoint(
-        model=model_tensors(model), optimizer=optimizer.state_tensors(), random=random_state(), state=numbers
+        model=model_tensors(model),
+        optimizer=optimizer.state_tensors(),
+        random=random_state(),
+        state={"key": key, "position": stream.position, "train": dataclasses.asdict(state)},
     )
 
 
 def restore_run(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> TrainState:
-    """Put everything back where it was; the stream is opened anew at the saved position."""
+    """Put all of it back; the stream is opened at the saved position by whoever calls this."""
     load_model_tensors(model, checkpoint.model)
     optimizer.load_state_tensors(checkpoint.optimizer)
     set_random_state(checkpoint.random)
-    names = [each.name for each in dataclasses.fields(TrainState)]
-    return TrainState(**{name: checkpoint.state[name] for name in names})
+    return TrainState(**checkpoint.state["train"])
 
 
 def pretrained(
     config: PretrainConfig,
     run: Run,
     shards: Shards,
-    runtime: Runtime,
     *,
     key: str,
-    evaluate: Callable[[nn.Module, int], Figures] | None,
+    evaluate: Evaluation | None,
     initial: Transformer | None,
 ) -> tuple[Transformer, TrainState]:
-    """Train from the start, or from this run's last checkpoint, to the end."""
-    training, checkpoints, log_path = config.training, run.path / CHECKPOINTS, run.path / LOG
+    """Train to the end, from the start or from this run's last checkpoint."""
+    training, folder = config.training, run.path / CHECKPOINTS
+    device = detect(training.seed).device
     torch.manual_seed(training.seed)
-    model = Transformer(config.model)
+    model = Transformer(config.model).to(device)
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
-    model.to(runtime.device)
-    optimizer = make_optimizer(model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas)
-    checkpoint, state, position = load_latest_checkpoint(checkpoints, key), TrainState(), 0
-    if checkpoint is not None:
-        state, position = restore_run(checkpoint, model, optimizer), checkpoint.state["position"]
-    cut_log(log_path, state.step)
+    optimizer = make_optimizer(
+        model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas
+    )
+    state, position = TrainState(), 0
+    if checkpoint := load_latest_checkpoint(folder, key):
+        state = restore_run(checkpoint, model, optimizer)
+        position = checkpoint.state["position"]
+    cut_log(run.path / LOG, state.step)
     stream = Stream(shards, config.batches, position=position)
     loss = next_token_loss
     if training.compile:
-        loss = compiled(loss, device=runtime.device, cache_folder=run.path.parent / ".compiled")
+        loss = compiled(loss, device=device, cache_folder=run.path.parent / ".compiled")
+
+    def save(state: TrainState) -> None:
+        checkpoint = run_checkpoint(model, optimizer, stream, state, key)
+        save_checkpoint(checkpoint, folder, state.step)
+
+    loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
+    log = JsonLines(run.path / LOG)
     state = train(
-        model, stream, pretraining_loss(shards.num_bytes / shards.num_tokens, runtime.device, loss), optimizer, training,
-        state=state, log=JsonLines(log_path), evaluate=evaluate,
-        save=lambda state: save_checkpoint(saved_run(model, optimizer, stream, state, key), checkpoints, state.step),
+        model, stream, loss_fn, optimizer, training,
+        state=state, log=log, evaluate=evaluate, save=save,
     )
     return model, state
 
@@ -139,29 +167,28 @@ def pretrain(
     config: PretrainConfig,
     run: Run,
     *,
-    evaluate: Callable[[nn.Module, int], Figures] | None = None,
+    evaluate: Evaluation | None = None,
     initial: Transformer | None = None,
 ) -> Artifact:
-    """Shards and tokenizer of this run → a trained model. `initial` gives the weights to start from."""
+    """Shards and tokenizer of this run → a model. `initial` gives the weights to start from."""
     shards, tokenizer = run.artifact("shards"), run.artifact("tokenizer")
-    text_tokenizer = Tokenizer.load(tokenizer.path / "tokenizer.json")
-    if initial is None and config.training.from_folder is not None:
-        initial, _ = load_model(config.training.from_folder)
-    check_sizes(config, text_tokenizer, initial)
+    encoder = Tokenizer.load(tokenizer.path / "tokenizer.json")
+    check_sizes(config, encoder, initial)
     if initial is not None:
         weights = safetensors.torch.save(model_tensors(initial))
         config = dataclasses.replace(config, initial_sha256=hashlib.sha256(weights).hexdigest())
-    key = sha256_of(canonical([dataclasses.asdict(config), shards.sha256, tokenizer.sha256, code_sha256(CODE)]))
+    parents = [shards.sha256, tokenizer.sha256]
+    key = sha256_of(canonical([dataclasses.asdict(config), parents, code_sha256(CODE)]))
 
     def write(folder: Path) -> Figures:
-        runtime = detect(config.training.seed)
         opened = open_shards(shards.path, "train")
-        model, state = pretrained(config, run, opened, runtime, key=key, evaluate=evaluate, initial=initial)
-        save_model(model, text_tokenizer, folder)
+        model, state = pretrained(config, run, opened, key=key, evaluate=evaluate, initial=initial)
+        save_model(model, encoder, folder)
         return model_figures(model, state, run)
 
     artifact = make_artifact(
-        run, "model", config=config, parents=(shards, tokenizer), code=CODE, write=write, summary=model_summary
+        run, "model", config=config, parents=(shards, tokenizer), code=CODE,
+        write=write, summary=model_summary,
     )
     remove_checkpoints(run.path / CHECKPOINTS, int(artifact.figures["steps"]), keep=1)
     return artifact
@@ -172,8 +199,8 @@ def check_sizes(config: PretrainConfig, tokenizer: Tokenizer, initial: Transform
     """ValueError where the parts of a recipe do not fit each other."""
     if config.model.vocab_size != tokenizer.vocab_size:
         raise ValueError(
-            f"model.vocab_size = {config.model.vocab_size}: the run's tokenizer has {tokenizer.vocab_size} tokens; "
-            "make the two equal"
+            f"model.vocab_size = {config.model.vocab_size}: the run's tokenizer has "
+            f"{tokenizer.vocab_size} tokens; make the two equal"
         )
     if config.batches.context_length > config.model.context_length:
         raise ValueError(
@@ -181,25 +208,31 @@ def check_sizes(config: PretrainConfig, tokenizer: Tokenizer, initial: Transform
             f"{config.model.context_length} tokens; shorten the rows or raise model.context_length"
         )
     if initial is not None:
-        expected = dataclasses.replace(initial.config, attention=config.model.attention)
-        if config.model != expected:
-            raise ValueError(f"model = {config.model}: the weights to start from are of {expected}; use that shape")
+        shape = dataclasses.replace(initial.config, attention=config.model.attention)
+        if config.model != shape:
+            raise ValueError(
+                f"model = {config.model}: the weights to start from have another shape; use {shape}"
+            )
 
 
 # package only
 def model_figures(model: Transformer, state: TrainState, run: Run) -> Figures:
-    """What the manifest says of a model; `loss` is the mean over the last tenth of the logged steps."""
+    """What the manifest says of a model; `loss` is the mean over the last tenth of the steps."""
     losses = [line["loss"] for line in read_json_lines(run.path / LOG) if line["event"] == "step"]
     tail = losses[-max(1, len(losses) // 10) :]
     return {
-        "parameters": model.num_parameters, "steps": state.step, "tokens": state.num_targets,
-        "seconds": round(state.elapsed_s, 1), "loss": sum(tail) / len(tail), **state.figures,
+        "parameters": model.num_parameters,
+        "steps": state.step,
+        "tokens": state.num_targets,
+        "seconds": round(state.elapsed_s, 1),
+        "loss": sum(tail) / len(tail),
+        **state.figures,
     }
 
 
 # package only
 def model_summary(figures: Figures) -> str:
     return (
-        f"{figures['parameters']:,} parameters, {figures['steps']:,} steps over {figures['tokens']:,} tokens, "
-        f"loss {figures['loss']:.2f}"
+        f"{figures['parameters']:,} parameters, {figures['steps']:,} steps over "
+        f"{figures['tokens']:,} tokens, loss {figures['loss']:.2f}"
     )

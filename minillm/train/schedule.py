@@ -1,0 +1,102 @@
+"""How long training lasts, and how large its steps are on the way.
+
+The learning rate is a pure function of the fraction done, so a schedule means the same for a
+hundred steps, a million, or ten minutes; a run limited by the clock ends its schedule on time.
+Cosine: Loshchilov & Hutter (arXiv:1608.03983); a long plateau with a short fall (WSD): Hu et al.
+(arXiv:2404.06395). Left out: batch-size ramps, restarts.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from minillm.train.precision import Precision
+
+POSITIVE_FIELDS = (
+    "max_steps", "max_minutes", "learning_rate", "clip_norm", "accumulate", "log_every_steps",
+    "checkpoint_every_steps", "evaluate_every_steps", "evaluate_every_fraction",
+)
+CHOICES = {
+    "optimizer": ("adamw", "muon"),
+    "decay": ("cosine", "linear"),
+    "precision": (None, "float32", "bfloat16"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """How a model is trained. Exactly one of `max_steps` and `max_minutes` ends it."""
+
+    max_steps: int | None = None
+    max_minutes: float | None = None
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = 2e-3
+    warmup_fraction: float = 0.05
+    # the last part of training in which the rate falls; less than 1 leaves a plateau before it
+    decay_fraction: float = 1.0
+    decay: Literal["cosine", "linear"] = "cosine"
+    final_fraction: float = 0.1
+    weight_decay: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    # None: whichever this machine multiplies faster, measured at the start
+    precision: Precision | None = None
+    compile: bool = False
+    seed: int = 0
+    log_every_steps: int = 1
+    checkpoint_every_steps: int | None = None
+    evaluate_every_steps: int | None = None
+    evaluate_every_fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        check_training(self)
+
+
+# package only
+def check_training(config: TrainingConfig) -> None:
+    """ValueError naming field, value and what is allowed."""
+    if (config.max_steps is None) == (config.max_minutes is None):
+        raise ValueError(
+            f"max_steps = {config.max_steps}, max_minutes = {config.max_minutes}: "
+            "give exactly one of the two, it ends the training"
+        )
+    for name in POSITIVE_FIELDS:
+        value = getattr(config, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"{name} = {value}: must be above 0")
+    for name in ("warmup_fraction", "final_fraction", "decay_fraction"):
+        value = getattr(config, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} = {value}: must lie between 0 and 1")
+    for name, allowed in CHOICES.items():
+        value = getattr(config, name)
+        if value not in allowed:
+            raise ValueError(f"{name} = {value!r}: choose one of {', '.join(map(str, allowed))}")
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainState:
+    """Where a run stands: what the loop itself remembers between two steps."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    num_targets: int = 0
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def fraction_done(state: TrainState, config: TrainingConfig) -> float:
+    """0 at the start, 1 at the end: of the steps, or of the minutes that steps may take."""
+    if config.max_steps is not None:
+        return state.step / config.max_steps
+    return state.elapsed_s / (60 * config.max_minutes)
+
+
+def learning_rate(fraction: float, config: TrainingConfig) -> float:
+    """Up from 0 over the warm-up, level, then down to final_fraction of the peak at the end."""
+    if fraction < config.warmup_fraction:
+        return config.learning_rate * fraction / config.warmup_fraction
+    start = max(config.warmup_fraction, 1 - config.decay_fraction)
+    fallen = min(1.0, max(0.0, fraction - start) / (1 - start)) if start < 1 else 0.0
+    height = (1 + math.cos(math.pi * fallen)) / 2 if config.decay == "cosine" else 1 - fallen
+    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * height)
