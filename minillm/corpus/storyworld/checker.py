@@ -7,9 +7,10 @@ what it cannot read it calls unreadable. Left out on purpose: taste, and whether
 
 from dataclasses import dataclass
 
+from minillm.corpus.storyworld.clauses import read_sentence
 from minillm.corpus.storyworld.memory import Contradiction, Memory
-from minillm.corpus.storyworld.reading import Unreadable, read_sentence, split_sentences
 from minillm.corpus.storyworld.rules import believe
+from minillm.corpus.storyworld.sentences import Unreadable, split_sentences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

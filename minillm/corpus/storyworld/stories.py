@@ -104,11 +104,12 @@ def long_story(rng: random.Random) -> tuple[str, list[Event]]:
     people = [cast.a, cast.b, cast.c]
     friend = rng.choice([name for name in GIRLS + BOYS if name not in people])
     thing = rng.choice([thing for thing in ALL_THINGS if thing not in world.holder])
-    holder = world.holder[cast.thing]
+    other = cast.thing if world.holder[cast.thing] == world.owner[cast.thing] else cast.other
+    holder = world.holder[other]
     rest = rng.sample([name for name in people if name != holder], 2)
     b, c = (holder, rest[0]) if OTHER_OWNER.get(second_name) == "b" else (rest[0], holder)
     spot, spot_2 = spots_for(thing, places[1], rng)
-    cast_2 = Cast(a=friend, b=b, c=c, thing=thing, other=cast.thing, spot=spot, spot_2=spot_2)
+    cast_2 = Cast(a=friend, b=b, c=c, thing=thing, other=other, spot=spot, spot_2=spot_2)
     first, second, third = rng.sample(people, 3)
     events += [
         Event("go", first, whom=second, third=third, place=places[1], manner="go on"),
