@@ -86,7 +86,6 @@ class Shards:
 
     @property
     def num_bytes(self) -> int:
-        """UTF-8 bytes of all documents' text."""
         return int(self.document_bytes.sum())
 
     @property
