@@ -1,4 +1,4 @@
-"""What all tests share: the interpreter for kernels, no windows, and the record of `make proofs`."""
+"""What all tests share: Triton's interpreter, no windows, and the record of `make proofs`."""
 
 import datetime
 import json

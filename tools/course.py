@@ -1,8 +1,8 @@
 """The whole course without a browser: each notebook in order, by papermill, into one run.
 
-Executed notebooks go to `runs/<run>/notebooks/`. A notebook whose code, package and recipe are those
-of last time is passed over, so a course that failed goes on where it failed. At the end stand a
-report, `runs/<run>/report/index.html`, and `figures.json` with the figures that it shows.
+Executed notebooks go to `runs/<run>/notebooks/`. A notebook whose code, package and recipe are
+those of last time is passed over, so a course that failed goes on where it failed. At the end stand
+a report, `runs/<run>/report/index.html`, and `figures.json` with the figures that it shows.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ COURSE_FILE = "course.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A notebook that ran: what it ran from, how long it took, and the artifacts there were then."""
+    """A notebook that ran: what it ran from, how long it took, which artifacts there were then."""
 
     key: str
     seconds: float

@@ -141,8 +141,9 @@ def cell_problems(cell: Cell) -> Iterator[str]:
             yield f"holds a path of one machine: {found[0]}…"
     if ADDRESS.search(text):
         yield "prints a memory address, another one every time"
-    if len(cell.source.splitlines()) > MAX_CELL_LINES:
-        yield f"has {len(cell.source.splitlines())} lines; at most {MAX_CELL_LINES}"
+    num_lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+    if num_lines > MAX_CELL_LINES:
+        yield f"has {num_lines} lines of code; at most {MAX_CELL_LINES}"
     if not is_measured and (found := TIME.search(text)):
         yield f"prints a time ({found[0]}) and is not tagged {MEASURED}"
     if is_measured and IGNORED not in tags(cell):

@@ -1,8 +1,8 @@
 """The page at the end of a course: what was made, how large, how good, how long it took.
 
-One folder, `runs/<run>/report/`, that needs nothing from outside: `index.html` with tables, the loss
-curve and sample texts, and every executed notebook as a page. `runs/<run>/figures.json` holds the
-same figures for programs.
+One folder, `runs/<run>/report/`, that needs nothing from outside: `index.html` with tables, the
+loss curve and sample texts, and every executed notebook as a page. `runs/<run>/figures.json` holds
+the same figures for programs.
 """
 
 import base64

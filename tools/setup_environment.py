@@ -137,7 +137,7 @@ def install_with_venv() -> None:
     if not run(python, "-m", "venv", str(ENVIRONMENT)):
         raise Lacking(f"the venv could not be made; mend it with: rm -rf {ENVIRONMENT.name}")
     if not run(str(BIN / "python"), "-m", "pip", "install", *arguments):
-        raise Lacking("pip could not install the list; its lines above say why; then run this again")
+        raise Lacking("pip could not install the list, and says above why; then run this again")
 
 
 def set_up() -> None:
