@@ -16,6 +16,9 @@ SPLIT_PATTERN = (
 )
 SPLIT = regex.compile(SPLIT_PATTERN)
 
+# The two parts of a merged token.
+Merge = tuple[bytes, bytes]
+
 
 def split_words(text: str) -> list[str]:
     """The text cut into words, numbers, signs and spaces; joined, they are the text again."""
@@ -40,7 +43,7 @@ def spell(word: str) -> str:
     return word.encode("utf-8").translate(ID_BY_BYTE).decode("latin-1")
 
 
-def vocabulary(merges: Iterable[tuple[bytes, bytes]]) -> dict[bytes, int]:
+def vocabulary(merges: Iterable[Merge]) -> dict[bytes, int]:
     """The id of every token: single bytes, then what each merge makes, in the order of learning."""
     ids = {bytes([byte]): index for index, byte in enumerate(BYTE_BY_ID)}
     for left, right in merges:

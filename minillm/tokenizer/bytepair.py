@@ -15,9 +15,9 @@ from pathlib import Path
 
 from minillm.core.records import Artifact, Run, atomic_write, make_artifact
 from minillm.corpus.pipeline import read_documents
-from minillm.tokenizer.alphabet import spell, split_words, vocabulary
+from minillm.tokenizer.alphabet import Merge, spell, split_words, vocabulary
 from minillm.tokenizer.formats import read_tokenizer_json, tokenizer_json
-from minillm.tokenizer.merges import count_words, learn_merges, merge_by_rank
+from minillm.tokenizer.merges import count_words, learn_merges, merge_by_rank, merge_rules
 
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
@@ -51,24 +51,14 @@ class TokenizerConfig:
             )
 
 
-class Tokenizer:
-    """Merges and special tokens; for every text, `decode(encode(text)) == text`."""
+class TokenTable:
+    """The bytes that each id stands for, special tokens last: all that decoding needs."""
 
-    def __init__(
-        self, merges: Iterable[tuple[bytes, bytes]], special_tokens: Iterable[str] = SPECIAL_TOKENS
-    ) -> None:
+    def __init__(self, merges: Iterable[Merge], special_tokens: Iterable[str]) -> None:
         self.merges = list(merges)
         ids = vocabulary(self.merges)
-        names = list(special_tokens)
-        self.special_ids = {name: len(ids) + index for index, name in enumerate(names)}
-        self._token_by_id = [*ids, *(name.encode("utf-8") for name in names)]
-        self._ranks: dict[str, int] = {}
-        self._merged: dict[str, str] = {}
-        for rank, (left, right) in enumerate(self.merges):
-            pair = chr(ids[left]) + chr(ids[right])
-            self._ranks[pair] = rank
-            self._merged[pair] = chr(ids[left + right])
-        self._ids_by_word: dict[str, list[int]] = {}
+        self.special_ids = {name: len(ids) + index for index, name in enumerate(special_tokens)}
+        self._token_by_id = [*ids, *(name.encode("utf-8") for name in self.special_ids)]
 
     @property
     def vocab_size(self) -> int:
@@ -79,20 +69,6 @@ class Tokenizer:
     def end_of_text(self) -> int:
         """The id of the mark between documents."""
         return self.special_ids[END_OF_TEXT]
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text. What looks like a special token in it is text, and stays text."""
-        ids: list[int] = []
-        for word in split_words(text):
-            ids += self._ids_by_word.get(word) or self._encode_word(word)
-        return ids
-
-    def _encode_word(self, word: str) -> list[int]:
-        if len(self._ids_by_word) >= MAX_CACHED_WORDS:
-            self._ids_by_word.clear()
-        symbols = merge_by_rank(spell(word), self._ranks, self._merged)
-        self._ids_by_word[word] = [ord(symbol) for symbol in symbols]
-        return self._ids_by_word[word]
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes that a token stands for; a special token stands for its name."""
@@ -111,6 +87,31 @@ class Tokenizer:
         """The text of the ids; bytes that are no character (or half of one) are shown as �."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
+
+class Tokenizer(TokenTable):
+    """A table that can also encode; for every text, `decode(encode(text)) == text`."""
+
+    def __init__(
+        self, merges: Iterable[Merge], special_tokens: Iterable[str] = SPECIAL_TOKENS
+    ) -> None:
+        super().__init__(merges, special_tokens)
+        self._ranks, self._merged = merge_rules(self.merges)
+        self._ids_by_word: dict[str, list[int]] = {}
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text. What looks like a special token in it is text, and stays text."""
+        ids: list[int] = []
+        for word in split_words(text):
+            ids += self._ids_by_word.get(word) or self._encode_word(word)
+        return ids
+
+    def _encode_word(self, word: str) -> list[int]:
+        if len(self._ids_by_word) >= MAX_CACHED_WORDS:
+            self._ids_by_word.clear()
+        symbols = merge_by_rank(spell(word), self._ranks, self._merged)
+        self._ids_by_word[word] = [ord(symbol) for symbol in symbols]
+        return self._ids_by_word[word]
+
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`, which `tokenizers` and `transformers` load too."""
         content = tokenizer_json(self.merges, list(self.special_ids))
@@ -122,7 +123,6 @@ class Tokenizer:
         return cls(*read_tokenizer_json(path))
 
 
-# package only
 def evenly_spaced(texts: list[str], max_characters: int) -> list[str]:
     """Every n-th text, so that about `max_characters` are left, from all parts of the corpus."""
     step = max(1, math.ceil(sum(map(len, texts)) / max_characters))
@@ -172,6 +172,7 @@ def tokenizer_summary(figures: dict[str, float]) -> str:
     return f"{words}, {per_token:.2f} bytes each on unseen documents" if per_token else words
 
 
+# package only
 def make_tokenizer(config: TokenizerConfig, run: Run) -> Artifact:
     """The tokenizer stage: learn from a run's training documents, leave `tokenizer.json`."""
     documents = run.artifact("documents")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from minillm.tokenizer.alphabet import CHARACTER_BY_BYTE, SPLIT_PATTERN, vocabulary
+from minillm.tokenizer.alphabet import CHARACTER_BY_BYTE, SPLIT_PATTERN, Merge, vocabulary
 
 BYTE_BY_CHARACTER = {character: byte for byte, character in CHARACTER_BY_BYTE.items()}
 
@@ -56,9 +56,7 @@ def from_printable(part: str) -> bytes:
 
 
 # package only
-def tokenizer_json(
-    merges: Sequence[tuple[bytes, bytes]], special_tokens: Sequence[str]
-) -> dict[str, object]:
+def tokenizer_json(merges: Sequence[Merge], special_tokens: Sequence[str]) -> dict[str, object]:
     """The content of a tokenizer.json: split by the pattern, bytes as characters, ranked merges."""
     vocab = {printable(token): token_id for token, token_id in vocabulary(merges).items()}
     return {
@@ -82,7 +80,7 @@ def tokenizer_json(
 
 
 # package only
-def read_tokenizer_json(path: Path) -> tuple[list[tuple[bytes, bytes]], list[str]]:
+def read_tokenizer_json(path: Path) -> tuple[list[Merge], list[str]]:
     """Merges and special tokens of a file; ValueError unless they say all that the file says."""
     if not path.is_file():
         raise FileNotFoundError(

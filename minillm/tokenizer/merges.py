@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from operator import add
 
-from minillm.tokenizer.alphabet import spell, split_words, vocabulary
+from minillm.tokenizer.alphabet import Merge, spell, split_words, vocabulary
 
 
 def neighbours(symbols: str) -> Iterator[str]:
@@ -80,7 +80,7 @@ def most_frequent(heap: list[tuple[int, str]], pair_counts: Mapping[str, int]) -
     return None
 
 
-def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[tuple[bytes, bytes]]:
+def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[Merge]:
     """The merges in order, until bytes and merged tokens are `num_tokens` or no pair is left.
 
     The same as counting all pairs again before each merge, but touches only words with the pair.
@@ -91,7 +91,7 @@ def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[tuple[
     heapify(heap)
     ids = vocabulary([])
     token_by_symbol = {chr(token_id): token for token, token_id in ids.items()}
-    merges: list[tuple[bytes, bytes]] = []
+    merges: list[Merge] = []
     while len(ids) < num_tokens and (pair := most_frequent(heap, pair_counts)):
         left, right = token_by_symbol[pair[0]], token_by_symbol[pair[1]]
         merges.append((left, right))
@@ -110,6 +110,17 @@ def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[tuple[
         for neighbour in grown:
             heappush(heap, (-pair_counts[neighbour], neighbour))
     return merges
+
+
+def merge_rules(merges: Sequence[Merge]) -> tuple[dict[str, int], dict[str, str]]:
+    """The merges in symbols: for each pair its rank in the list, and what it becomes."""
+    ids = vocabulary(merges)
+    ranks: dict[str, int] = {}
+    merged: dict[str, str] = {}
+    for rank, (left, right) in enumerate(merges):
+        pair = chr(ids[left]) + chr(ids[right])
+        ranks[pair], merged[pair] = rank, chr(ids[left + right])
+    return ranks, merged
 
 
 def merge_by_rank(symbols: str, ranks: Mapping[str, int], merged: Mapping[str, str]) -> str:
