@@ -1,0 +1,186 @@
+"""Artifacts are written whole or not at all, used when their key is the same, and never trusted when altered."""
+
+import errno
+import json
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from minillm.core import records
+from minillm.core.records import Artifact, Run, lineage, make_artifact
+
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 1
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(name="test", path=tmp_path / "runs" / "test")
+
+
+def make(run: Run, kind: str = "documents", size: int = 1, parents: tuple[Artifact, ...] = (), text: str = "hello") -> Artifact:
+    calls.append(kind)
+
+    def write(folder: Path) -> dict:
+        written.append(kind)
+        (folder / "words.txt").write_text(text)
+        return {"words": size}
+
+    return make_artifact(
+        run, kind, config=Config(size), parents=parents, code=["minillm.core.records"], write=write,
+        summary=lambda figures: f"{figures['words']} words",
+    )
+
+
+calls: list[str] = []
+written: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    calls.clear()
+    written.clear()
+
+
+def test_a_finished_artifact_is_used_and_prints_the_same_line(run: Run, capsys: pytest.CaptureFixture) -> None:
+    first = make(run)
+    second = make(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert written == ["documents"]
+    assert lines[0] == lines[1] == "documents: 1 words → runs/test/documents"
+    assert first.sha256 == second.sha256
+
+
+def test_another_configuration_or_parent_makes_the_artifact_again(run: Run) -> None:
+    parent = make(run)
+    make(run, "tokenizer", parents=(parent,))
+    make(run, "tokenizer", size=2, parents=(parent,))
+    changed = make(run, size=3, text="other")
+    make(run, "tokenizer", size=2, parents=(changed,))
+    assert written == ["documents", "tokenizer", "tokenizer", "documents", "tokenizer"]
+
+
+def test_hashes_cover_content_configuration_and_parents_and_never_times(tmp_path: Path) -> None:
+    one, two = (make(Run(name=name, path=tmp_path / "runs" / name)) for name in ("one", "two"))
+    manifests = [json.loads((artifact.path / "manifest.json").read_text()) for artifact in (one, two)]
+    assert one.sha256 == two.sha256 and one.key == two.key
+    assert {"created", "kind", "config", "code_version", "sha256", "parents"} <= manifests[0].keys()
+    other_text = make(Run(name="three", path=tmp_path / "runs" / "three"), text="hello!")
+    assert other_text.sha256 != one.sha256 and other_text.key == one.key
+
+
+def test_an_altered_file_is_named_and_nothing_is_silently_remade(run: Run) -> None:
+    artifact = make(run)
+    (artifact.path / "words.txt").write_text("hullo")
+    with pytest.raises(ValueError, match=r"words\.txt: altered .* delete the folder"):
+        run.artifact("documents")
+    with pytest.raises(ValueError, match="altered"):
+        make(run)
+    assert (artifact.path / "words.txt").read_text() == "hullo"
+
+
+def test_an_altered_manifest_is_found_too(run: Run) -> None:
+    artifact = make(run)
+    path = artifact.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["size"] = 7
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"manifest\.json: altered"):
+        run.artifact("documents")
+    path.write_text("not json")
+    with pytest.raises(ValueError, match="not a manifest"):
+        run.artifact("documents")
+
+
+def test_a_missing_artifact_names_the_command_that_makes_it(run: Run) -> None:
+    with pytest.raises(FileNotFoundError, match="minillm course --run test"):
+        run.artifact("model")
+
+
+def test_a_stage_that_fails_leaves_the_earlier_artifact_and_no_rest(run: Run) -> None:
+    before = make(run)
+
+    def write(folder: Path) -> dict:
+        (folder / "half.bin").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        make_artifact(run, "documents", config=Config(9), parents=(), code=(), write=write, summary=str)
+    assert run.artifact("documents") == before
+    assert sorted(path.name for path in run.path.iterdir()) == [".documents.lock", "documents"]
+
+
+def test_an_atomic_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.json"
+    records.atomic_write(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(records.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        records.atomic_write(path, "new")
+    assert path.read_text() == "old" and [each.name for each in tmp_path.iterdir()] == ["state.json"]
+
+
+def count_and_make(path: Path) -> None:
+    def write(folder: Path) -> dict:
+        with open(path.parent / "made", "a") as stream:
+            stream.write("x")
+        (folder / "a").write_text("a")
+        return {}
+
+    make_artifact(
+        Run(name="shared", path=path), "documents", config=Config(), parents=(), code=(), write=write,
+        summary=lambda _: "done",
+    )
+
+
+def test_two_processes_make_an_artifact_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=count_and_make, args=(tmp_path / "shared",)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert (tmp_path / "made").read_text() == "x"
+
+
+def test_comments_and_docstrings_do_not_change_what_code_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "stage_code.py"
+    hashes = []
+    for text in ('"""Doc."""\nX = 1\n', '"""Other."""\nX = 1  # why\n', "X = 2\n"):
+        module.write_text(text)
+        hashes.append(records.code_sha256(["stage_code"]))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_lineage_walks_the_chain_and_names_what_was_altered(run: Run) -> None:
+    documents = make(run)
+    tokenizer = make(run, "tokenizer", parents=(documents,))
+    kinds = ("documents", "tokenizer", "shards")
+    assert [(link["kind"], link["state"]) for link in lineage(run, kinds)] == [
+        ("tokenizer", "intact"), ("documents", "intact"),
+    ]
+    (tokenizer.path / "words.txt").write_text("x")
+    states = {link["kind"]: link["state"] for link in lineage(run, kinds)}
+    assert states["tokenizer"].startswith("ALTERED") and "words.txt" in states["tokenizer"]
+    make(run, size=5, text="new")
+    (tokenizer.path / "words.txt").write_text("hello")
+    states = {link["kind"]: link["state"] for link in lineage(run, kinds)}
+    assert states == {"tokenizer": "made from other documents than those in this run", "documents": "intact"}
+
+
+def test_a_broken_log_line_is_named_with_its_number(tmp_path: Path) -> None:
+    log = records.JsonLines(tmp_path / "log.jsonl")
+    log.write(step=1, loss=2.5)
+    with open(log.path, "a") as stream:
+        stream.write('{"step": 2, "lo')
+    with pytest.raises(ValueError, match="line 2"):
+        list(records.read_json_lines(log.path))
