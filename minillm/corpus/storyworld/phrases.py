@@ -255,7 +255,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
     "move": (
         "Then {A} came and put {t} {s}.",
-        "{A} found {t} there and put it {s}.",
+        "{A} saw {t} there and put it {s}.",
         "When {B} was away, {A} put {t} {s}.",
     ),
     "believe": (

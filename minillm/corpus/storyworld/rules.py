@@ -49,7 +49,9 @@ def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 
 def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`thought that the kite was under the bed` may be wrong; other thoughts may not."""
-    is_where = clause.inner is not None and spot_of(clause.inner) is not None
+    if clause.inner is None:
+        return
+    is_where = spot_of(clause.inner) is not None
     (minds.believe_where if is_where else what_is_told)(memory, clause, subjects)
 
 
