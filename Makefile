@@ -4,6 +4,8 @@ RUN ?= $(RECIPE)
 JOBS ?= 2
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
 ENV := .venv/bin/python
+# Jupyter refuses to serve the root user, whom containers have, unless told.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .PHONY: setup course test lab proofs
 
@@ -26,5 +28,5 @@ proofs: setup
 
 # JupyterLab on the notebooks.
 lab: setup
-	@$(ENV) -m jupyterlab notebooks --ServerApp.port_retries=0 \
+	@$(ENV) -m jupyterlab notebooks --ServerApp.port_retries=0 $(AS_ROOT) \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
