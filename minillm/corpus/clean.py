@@ -1,9 +1,9 @@
 """From a page to its text: extraction from HTML, repair of characters, masking of personal data.
 
-In: a `Document` as it was found. Out: the same document with better text. Nothing is thrown away here.
-The ideas: navigation is text inside links, boilerplate is a line that many pages share, and a card number
-carries its own check digit (Luhn, US patent 2950048). Thin so far: one alphabet's mojibake, three kinds of
-personal data, no tables.
+In: a `Document` as it was found. Out: the same document with better text; nothing is rejected here.
+The ideas: navigation is text inside links; boilerplate is a line that many pages share; UTF-8 that
+was read as another encoding can be read back; and a card number carries its own check digit (Luhn,
+US patent 2950048). Thin so far: one kind of mojibake, three kinds of personal data, no tables.
 """
 
 import re
@@ -15,15 +15,15 @@ from html.parser import HTMLParser
 
 from minillm.corpus.sources import Document, Step
 
-BLOCK_TAGS = frozenset("p div li ul ol h1 h2 h3 h4 td tr table section article header footer br".split())
-HIDDEN_TAGS = frozenset(("head", "script", "style", "template"))
+BLOCK_TAGS = frozenset("p div li ul ol h1 h2 h3 h4 td tr table article header footer br".split())
+HIDDEN_TAGS = frozenset("head script style template".split())
 HTML_SPACE = re.compile(r"[ \t\n\r\f]+")
 MAX_LINK_DENSITY = 0.5
 
 
 @dataclass(slots=True)
 class Block:
-    """A stretch of text between two block tags, and how many of its characters are inside links."""
+    """A stretch of text between two block tags, and how many of its characters are in links."""
 
     text: str = ""
     link_characters: int = 0
@@ -34,27 +34,27 @@ class Block:
 
 
 class PageParser(HTMLParser):
-    """Cuts a page into blocks; every block tag, opening or closing, ends one and begins another."""
+    """Cuts a page into blocks: every block tag, opening or closing, ends one and begins another."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.blocks = [Block()]
-        self.open_tags: Counter[str] = Counter()
+        self.num_open: Counter[str] = Counter()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.open_tags[tag] += 1
+        self.num_open[tag] += 1
         if tag in BLOCK_TAGS:
             self.blocks.append(Block())
 
     def handle_endtag(self, tag: str) -> None:
-        self.open_tags[tag] = max(0, self.open_tags[tag] - 1)
+        self.num_open[tag] = max(0, self.num_open[tag] - 1)
         if tag in BLOCK_TAGS:
             self.blocks.append(Block())
 
     def handle_data(self, data: str) -> None:
-        if not any(self.open_tags[tag] for tag in HIDDEN_TAGS):
+        if not any(self.num_open[tag] for tag in HIDDEN_TAGS):
             self.blocks[-1].text += data
-            self.blocks[-1].link_characters += len(data) if self.open_tags["a"] else 0
+            self.blocks[-1].link_characters += len(data) if self.num_open["a"] else 0
 
 
 def html_to_text(page: str) -> str:
@@ -69,21 +69,24 @@ def html_to_text(page: str) -> str:
 
 def page_to_text(document: Document) -> Document:
     """Step: a web page becomes its text; other kinds are text already."""
-    return replace(document, text=html_to_text(document.text)) if document.kind == "web" else document
+    if document.kind != "web":
+        return document
+    return replace(document, text=html_to_text(document.text))
 
 
 def decode_windows_1252(data: bytes) -> str:
-    """Bytes as a browser shows them that takes them for Windows-1252; the five unused bytes stay controls."""
+    """Bytes as a browser shows them if it takes them for Windows-1252; five unused ones stay."""
     return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in data)
 
 
-LATER_BYTES = re.escape(decode_windows_1252(bytes(range(0x80, 0xC0))))
-MOJIBAKE = re.compile(f"(?:[Â-ß][{LATER_BYTES}]|[à-ï][{LATER_BYTES}]{{2}}|[ð-ô][{LATER_BYTES}]{{3}})+")
+# UTF-8: a first byte C2 to F4 says how many later bytes, 80 to BF, follow it.
+LATER = "[" + re.escape(decode_windows_1252(bytes(range(0x80, 0xC0)))) + "]"
+MOJIBAKE = re.compile(f"(?:[Â-ß]{LATER}|[à-ï]{LATER}{{2}}|[ð-ô]{LATER}{{3}})+")
 BYTE_BY_CHARACTER = {decode_windows_1252(bytes([byte])): byte for byte in range(256)}
 
 
 def repair_mojibake(text: str) -> str:
-    """Undo UTF-8 that was read as Windows-1252, as in `cafÃ©`, wherever the bytes spell valid UTF-8."""
+    """Undo UTF-8 that was read as Windows-1252, as in `cafÃ©`, where the bytes are valid UTF-8."""
 
     def repaired(found: re.Match[str]) -> str:
         try:
@@ -94,12 +97,12 @@ def repair_mojibake(text: str) -> str:
     return MOJIBAKE.sub(repaired, text)
 
 
-PLAIN_SIGNS = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u200b": None, "\ufeff": None})
+PLAIN_SIGNS = str.maketrans("“”‘’\u00a0", "\"\"'' ", "\u200b\ufeff")
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def repair_text(document: Document) -> Document:
-    """Step: one way to write each thing (NFC, plain quotes and spaces, `\\n`), and no control characters."""
+    """Step: one way to write each thing (NFC, plain quotes, `\\n`), and no control characters."""
     text = document.text.replace("\r\n", "\n")
     if not text.isascii():
         text = unicodedata.normalize("NFC", repair_mojibake(text)).translate(PLAIN_SIGNS)
@@ -107,10 +110,10 @@ def repair_text(document: Document) -> Document:
     return replace(document, text="\n".join(line.rstrip() for line in lines).strip("\n"))
 
 
-def shared_lines(pages: Sequence[Document], min_pages: int) -> frozenset[str]:
-    """The lines that at least `min_pages` of the pages have."""
-    num_pages = Counter(line for page in pages for line in set(page.text.split("\n")))
-    return frozenset(line for line, count in num_pages.items() if count >= min_pages)
+def shared_lines(documents: Sequence[Document], min_documents: int) -> frozenset[str]:
+    """The lines that at least `min_documents` of the documents have."""
+    num_documents = Counter(line for each in documents for line in set(each.text.split("\n")))
+    return frozenset(line for line, count in num_documents.items() if count >= min_documents)
 
 
 def drop_boilerplate(documents: Sequence[Document], min_pages: int = 8) -> Step:
@@ -127,7 +130,7 @@ def drop_boilerplate(documents: Sequence[Document], min_pages: int = 8) -> Step:
 
 
 def is_luhn_valid(digits: str) -> bool:
-    """From the right, every second digit is doubled (minus 9 above 9); a true number's sum ends in 0."""
+    """From the right, double every second digit (minus 9 above 9); the sum must end in 0."""
     total = 0
     for index, digit in enumerate(reversed(digits)):
         value = int(digit) * (1 + index % 2)
@@ -137,13 +140,14 @@ def is_luhn_valid(digits: str) -> bool:
 
 EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)")
-PHONE = re.compile(r"(?<![\w.+-])(?:\+\d{1,3}[ -]?)?(?:\(\d{2,4}\) ?|\d{2,4}[ -])\d{3,4}[ -]\d{4}(?![\d-])")
+COUNTRY, AREA = r"(?:\+\d{1,3}[ -]?)?", r"(?:\(\d{2,4}\) ?|\d{2,4}[ -])"
+PHONE = re.compile(rf"(?<![\w.+-]){COUNTRY}{AREA}\d{{3,4}}[ -]\d{{4}}(?![\d-])")
 
 
 def personal_data(text: str) -> list[tuple[str, str]]:
     """(kind, value) of each e-mail address, card number and telephone number in a text."""
-    cards = [found[0] for found in CARD.finditer(text) if is_luhn_valid(re.sub(r"\D", "", found[0]))]
     emails = EMAIL.findall(text) if "@" in text else []
+    cards = [each for each in CARD.findall(text) if is_luhn_valid(re.sub(r"\D", "", each))]
     kinds = {"email": emails, "card": cards, "phone": PHONE.findall(text)}
     return [(kind, value) for kind, values in kinds.items() for value in values]
 
@@ -153,4 +157,4 @@ def mask_personal_data(document: Document) -> Document:
     text = document.text
     for kind, value in personal_data(text):
         text = text.replace(value, f"<{kind}>")
-    return document if text is document.text else replace(document, text=text)
+    return replace(document, text=text)

@@ -1,8 +1,8 @@
-"""Training text that contains what a model will be tested on makes every score a memory test.
+"""Training text that holds what a model will be tested on makes a score a test of memory.
 
-In: training and held-out documents. Out: a step that rejects each training document that shares a run of
-13 words with a held-out one (the length of Brown et al., arXiv:2005.14165, appendix C). What it misses:
-paraphrases, and texts shorter than the run.
+In: training and held-out documents. Out: a step that rejects each training document that shares a
+run of 13 words with a held-out one (the length of Brown et al., arXiv:2005.14165, appendix C). What
+it misses: the same content in other words, and texts shorter than the run.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ def word_runs(text: str, size: int = RUN_WORDS) -> set[str]:
 
 
 def drop_contaminated(held_out: Iterable[Document], size: int = RUN_WORDS) -> Step:
-    """Make the step that rejects training documents which share a run of words with a held-out document."""
-    owner_by_run = {run: document.id for document in held_out for run in word_runs(document.text, size)}
+    """Make the step that rejects training documents which share a run of words with `held_out`."""
+    owner_by_run = {run: each.id for each in held_out for run in word_runs(each.text, size)}
 
     def step(document: Document) -> Document | Rejection:
         shared = owner_by_run.keys() & word_runs(document.text, size)

