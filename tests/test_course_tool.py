@@ -41,7 +41,7 @@ def executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The notebooks executed, in order; instead of papermill, a copy, and failure on `1 / 0`."""
     names: list[str] = []
 
-    def execute(notebook, run, home):
+    def execute(notebook, run):
         names.append(notebook.stem)
         text = notebook.read_text()
         (run.path / "notebooks" / notebook.name).write_text(text)
@@ -91,12 +91,12 @@ def test_an_artifact_that_is_gone_is_made_again(root, executed):
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
     (run, _), notebooks = open_run("smoke", home=root), [root / "notebooks" / "01_one.ipynb"]
-    finished = course.run_notebooks(notebooks, run, root)
+    finished = course.run_notebooks(notebooks, run)
     assert finished["01_one.ipynb"].artifacts == ["documents"]
-    course.run_notebooks(notebooks, run, root)
+    course.run_notebooks(notebooks, run)
     assert executed == ["01_one"]
     manifest.unlink()
-    course.run_notebooks(notebooks, run, root)
+    course.run_notebooks(notebooks, run)
     assert executed == ["01_one", "01_one"]
 
 
@@ -123,7 +123,7 @@ def test_papermill_gives_the_run_and_names_the_failing_cell(root, capsys):
     write_notebook(root, name.name, "print(run_name, home)", "# why\n{}['missing']")
     before, (run, _) = name.read_bytes(), open_run("trial", recipe=smoke(), home=root)
     (run.path / "notebooks").mkdir()
-    failure = course.execute(name, run, root)
+    failure = course.execute(name, run)
     assert failure == "cell [4] (# why): KeyError: 'missing'"
     assert name.read_bytes() == before
     written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)

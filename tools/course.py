@@ -64,13 +64,14 @@ def keep(run: Run, finished: dict[str, Finished]) -> None:
     atomic_write(run.path / "notebooks" / COURSE_FILE, json.dumps(fields, indent=1))
 
 
-def execute(notebook: Path, run: Run, home: Path | None) -> str | None:
+def execute(notebook: Path, run: Run) -> str | None:
     """Run one notebook; None, or one line that says which cell failed and how."""
+    home = run.path.parent.parent  # said outright: the notebook's working folder is another
     try:
         papermill.execute_notebook(
             notebook,
             run.path / "notebooks" / notebook.name,
-            parameters={"run_name": run.name, "home": None if home is None else str(home)},
+            parameters={"run_name": run.name, "home": str(home)},
             cwd=str(notebook.parent),
             kernel_name="python3",
             language="python",
@@ -86,7 +87,7 @@ def execute(notebook: Path, run: Run, home: Path | None) -> str | None:
     return None
 
 
-def run_notebooks(notebooks: list[Path], run: Run, home: Path | None) -> dict[str, Finished] | None:
+def run_notebooks(notebooks: list[Path], run: Run) -> dict[str, Finished] | None:
     """Run what is not finished yet, in order; None where a notebook failed."""
     (run.path / "notebooks").mkdir(parents=True, exist_ok=True)
     finished, package = finished_before(run), code_sha256(["minillm"])
@@ -99,7 +100,7 @@ def run_notebooks(notebooks: list[Path], run: Run, home: Path | None) -> dict[st
             continue
         print(f"  {place} …", flush=True)
         started_s = time.monotonic()
-        failure = execute(notebook, run, home)
+        failure = execute(notebook, run)
         if failure:
             print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
             return None
@@ -118,7 +119,7 @@ def run_course(*, run_name: str, home: Path | None = None, root: Path = ROOT) ->
     if not notebooks:
         remedy = "bring them back with: git checkout notebooks"
         raise FileNotFoundError(f"{folder} holds no notebook; {remedy}")
-    finished = run_notebooks(notebooks, run, home)
+    finished = run_notebooks(notebooks, run)
     if finished is None:
         again = f"minillm course --run {run_name}"
         print(f"the notebooks before it are finished; go on with: {again}", file=sys.stderr)
