@@ -36,8 +36,9 @@ class BatchesConfig:
     # documents are packed and shuffled among this many neighbours: enough to fit and to mix,
     # few enough that a curriculum in their order survives the first epoch
     window_documents: int = 512
-    # a row may stay this empty before a document is cut to fill it
-    max_waste_fraction: float = 0.03
+    # a row may stay this empty before a document is cut to fill it; with stories of 95 tokens in
+    # rows of 256 that wastes 1 % on average, and 3 % of the tokens lose their beginning (.03: 5 %)
+    max_waste_fraction: float = 0.08
     # 8 MiB a file: a damaged one is cheap to replace, and a long corpus spreads over many
     tokens_per_shard: int = 1 << 22
 
@@ -62,7 +63,7 @@ def check_config(config: BatchesConfig) -> None:
     if not 0.0 <= config.max_waste_fraction <= 1.0:
         raise ValueError(
             f"max_waste_fraction = {config.max_waste_fraction}: must lie between 0 (cut documents "
-            "until rows are full) and 1 (cut only what is longer than a row); .03 allows 3 %"
+            "until rows are full) and 1 (cut only what is longer than a row); .08 allows 8 %"
         )
 
 

@@ -30,4 +30,5 @@ def numbered() -> Callable[[Sequence[int]], Shards]:
 
 @pytest.fixture
 def opened(written: WriteShards) -> Callable[..., Shards]:
-    return lambda lengths, tokens_per_shard: open_shards(written(lengths, tokens_per_shard), "train")
+    """Write them and open them."""
+    return lambda lengths, per_shard: open_shards(written(lengths, per_shard), "train")

@@ -1,4 +1,4 @@
-"""Shards whose tokens tell where they come from: every token but the mark is a number of its own."""
+"""Shards whose tokens tell where they come from: each but the mark is a number of its own."""
 
 from collections.abc import Sequence
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from minillm.batches import packing
 from minillm.batches.packing import Piece, pack
+from minillm.batches.shards import BatchesConfig
 
 Rows = list[list[Piece]]
 CAPACITY = 256
@@ -111,16 +112,18 @@ def test_best_fit_wastes_less_than_first_fit_and_padding():
     lengths = story_lengths()
     padded = [[Piece(document, 0, length)] for document, length in enumerate(lengths)]
     whole = pack(lengths, CAPACITY, max_gap=CAPACITY)
-    filled = pack(lengths, CAPACITY, max_gap=CAPACITY * 3 // 100)
-    # measured: padding .196, first fit .116, best fit .105, best fit with a fifth cut .002
-    assert waste(filled) < 0.03 < waste(whole) <= waste(first_fit(lengths, CAPACITY)) < waste(padded)
+    filled = pack(lengths, CAPACITY, BatchesConfig(context_length=CAPACITY).max_gap)
+    # measured: padding .196, first fit .116, best fit .105, best fit with a fifth cut .004
+    assert waste(filled) < 0.03 < waste(whole)
+    assert waste(whole) <= waste(first_fit(lengths, CAPACITY)) < waste(padded)
 
 
 def test_best_fit_wastes_less_on_short_stories_too():
     lengths = np.random.default_rng(1).integers(40, 120, 1024).tolist()
     whole = pack(lengths, CAPACITY, max_gap=CAPACITY)
-    # measured: first fit .055, best fit .044, best fit with a tenth cut .005
-    assert waste(pack(lengths, CAPACITY, max_gap=7)) < 0.03
+    filled = pack(lengths, CAPACITY, BatchesConfig(context_length=CAPACITY).max_gap)
+    # measured: first fit .055, best fit .044, best fit with a tenth cut .014
+    assert waste(filled) < 0.03
     assert waste(whole) < waste(first_fit(lengths, CAPACITY))
 
 

@@ -126,7 +126,8 @@ def test_padding_is_masked_and_a_piece_of_its_own():
 
 def test_shapes_and_types_never_change():
     for batch in islice(Stream(numbered_shards(LENGTHS), config()), 40):
-        assert batch.tokens_BT.shape == batch.targets_BT.shape == batch.documents_BT.shape == (3, 16)
+        for part in (batch.tokens_BT, batch.targets_BT, batch.documents_BT):
+            assert part.shape == (3, 16)
         assert batch.tokens_BT.dtype == batch.targets_BT.dtype == torch.int64
         assert batch.documents_BT.dtype == torch.int32
 
@@ -264,7 +265,9 @@ def last_row_dropped(lengths, shape, number):
         ("epoch_rows", last_row_dropped),
     ],
 )
-def test_the_count_finds_planted_bugs(monkeypatch: pytest.MonkeyPatch, name: str, planted: Callable):
+def test_the_count_finds_planted_bugs(
+    monkeypatch: pytest.MonkeyPatch, name: str, planted: Callable
+):
     shards = numbered_shards(LENGTHS)
     monkeypatch.setattr(room, name, planted)
     assert predictions(epoch(Stream(shards, config()))) != neighbours(shards)
