@@ -39,7 +39,7 @@ def view(x: torch.Tensor) -> View:
 def tile_sizes(head_width: int, dtype: torch.dtype) -> tuple[int, int]:
     """The edge of a tile (as many queries as keys) and the warps (32 threads each) of a program.
 
-    The largest that compile for sm_80 and sm_90 without spilling registers to slow memory."""
+    The largest that compile for sm_80 and sm_90 with at most 24 bytes of registers spilled."""
     edge, warps = (64, 4) if head_width <= 64 else (64, 8) if head_width <= 128 else (32, 8)
     if dtype == torch.float32 and not INTERPRETED:  # the interpreter has no registers to spill
         edge //= 2
