@@ -176,8 +176,9 @@ def train(
             state.step += 1
             state.num_targets += figures["num_targets"]
             state.elapsed_s += time.perf_counter() - started_s
-            is_last = bool(requests) or fraction_done(state, config) >= 1
-            is_saved = is_last or is_multiple(state.step, config.checkpoint_every_steps)
+            # a signal that comes later, during evaluation, is heard after the next step
+            stop, is_last = requests[:1], fraction_done(state, config) >= 1
+            is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):
                 line = log_line(state, figures, logged)
                 log.write(event="step", **line)
@@ -187,8 +188,8 @@ def train(
                 state.figures = evaluated(model, evaluate, state, log)
             if save is not None and is_saved:
                 save(state)
-            if requests:
-                raise KeyboardInterrupt(f"{requests[0]}: training stopped after step {state.step}")
+            if stop:
+                raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
     if evaluate is not None:
         state.figures = evaluated(model, evaluate, state, log)
     return state

@@ -118,10 +118,11 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     a, b, c = NEWTON_SCHULZ
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T.bfloat16() if is_tall else matrix.bfloat16()
-    x = x / x.norm().clamp(min=1e-7)
+    x = x / x.norm().clamp(min=1e-7)  # no singular value above 1
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        # a·x + (b·gram + c·gram·gram)·x; addmm rounds to bfloat16 once where `+` and `*` would thrice
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if is_tall else x
 
 
