@@ -162,6 +162,7 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     assert "parameters 12,345 · tokens 6,000 · loss 5.5 · level1 bits per byte 1.25" in headline
     for written in (page, page.with_name("07_train.html")):
         assert not re.search(r"(?:src|href)=\"https?://|url\(https?:", written.read_text())
+    assert report.number({"stories": 2000, "<b>": []}) == "stories 2,000, &lt;b&gt; none"
     figures = json.loads((run.path / "figures.json").read_text())
     assert figures["artifacts"]["model"]["loss"] == 5.5
     assert figures["seconds"] == {"07_train.ipynb": 65.0}

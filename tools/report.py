@@ -104,7 +104,11 @@ def table(rows: list[tuple[str, str]]) -> str:
 
 
 def number(value: object) -> str:
-    """A figure as a person reads it."""
+    """A figure as a person reads it; groups and lists in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{html.escape(key)} {number(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(number, value)) or "none"
     if isinstance(value, float):
         return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else html.escape(str(value))
