@@ -95,7 +95,7 @@ def check_rule(attend: Attend, name: str, dtype: torch.dtype) -> None:
 
 @triton.jit
 def product_of_squares_kernel(x, y, num_rows, ROWS: tl.constexpr):
-    """y = x² xᵀ² over the rows that exist: a masked load, an exponential, a product, a store."""
+    """y = (x + 1)² (x + 1)²ᵀ on the rows there are: a masked load, an exponential, a product."""
     rows = tl.arange(0, ROWS)
     cells = rows[:, None] * ROWS + rows[None, :]
     tile = tl.load(x + cells, mask=rows[:, None] < num_rows, other=0.0)
