@@ -1,0 +1,51 @@
+"""Solutions of the exercises of chapter 04: the parts of a transformer, one by one."""
+
+import math
+
+import torch
+
+
+def causal_mask(num_queries: int, num_keys: int, offset: int) -> torch.Tensor:
+    """[T, S], True where query t, which stands at place t + offset, may look at key s."""
+    query_T1 = torch.arange(num_queries)[:, None] + offset
+    return torch.arange(num_keys)[None, :] <= query_T1
+
+
+def attention_weights(
+    q_TK: torch.Tensor, k_SK: torch.Tensor, mask_TS: torch.Tensor
+) -> torch.Tensor:
+    """[T, S]: the weights softmax(q kᵀ / √K), 0 where the mask is False."""
+    scores_TS = q_TK @ k_SK.T / math.sqrt(q_TK.shape[-1])
+    return scores_TS.masked_fill(~mask_TS, -math.inf).softmax(dim=-1)
+
+
+def rms_norm(x: list[float], epsilon: float) -> list[float]:
+    """x divided by its size √(mean(x²) + ε)."""
+    size = math.sqrt(sum(value * value for value in x) / len(x) + epsilon)
+    return [value / size for value in x]
+
+
+def rotate_at(x_K: torch.Tensor, place: int, theta: float) -> torch.Tensor:
+    """Turn each pair (x_i, x_{i+K/2}) by the angle place · θ^(−2i/K)."""
+    half = len(x_K) // 2
+    angle = place * theta ** (-torch.arange(half).float() / half)
+    first, second = x_K[:half], x_K[half:]
+    turned = (
+        first * angle.cos() - second * angle.sin(),
+        second * angle.cos() + first * angle.sin(),
+    )
+    return torch.cat(turned)
+
+
+def num_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
+    """All numbers in our transformer; the head is tied to the embedding."""
+    K = D // H
+    attention = 2 * D * D + 2 * D * G * K
+    feed_forward = 3 * D * F
+    norms = 2 * D
+    return V * D + L * (attention + feed_forward + norms) + D
+
+
+def bits_per_byte(text: str, surprise_nats: list[float]) -> float:
+    """Bits for each byte of the text, from the surprise (−ln p) at each of its tokens."""
+    return sum(surprise_nats) / math.log(2) / len(text.encode("utf-8"))
