@@ -15,7 +15,7 @@ from minillm.corpus.storyworld.words import BOYS, GIRLS, PLACES, THINGS
 from minillm.corpus.storyworld.world import Event, World, act
 
 LEVELS = (1, 2, 3)
-OPTIONAL_RATE = 0.8
+DROP_RATE = 0.5
 ALL_PLACES, ALL_THINGS = tuple(PLACES), tuple(THINGS)
 ALL_PLOTS = {name: plot for level in LEVELS for name, plot in PLOTS_BY_LEVEL[level].items()}
 
@@ -41,13 +41,12 @@ def spots_for(thing: str, place: str, rng: random.Random) -> list[str]:
 
 
 def plot_events(name: str, cast: Cast, rng: random.Random) -> list[Event]:
-    """The events of a plot, now and then without those that only adorn it."""
+    """The events of a plot, often without one of those that only adorn it."""
     events = ALL_PLOTS[name](cast)
-    return [
-        event
-        for event in events
-        if (event.manner or event.kind) not in OPTIONAL or rng.random() < OPTIONAL_RATE
-    ]
+    adorning = [event for event in events if (event.manner or event.kind) in OPTIONAL]
+    if adorning and rng.random() < DROP_RATE:
+        events.remove(rng.choice(adorning))
+    return events
 
 
 def small_story(rng: random.Random) -> tuple[str, list[Event]]:

@@ -1,0 +1,181 @@
+"""Ways to break a true story, each of which a checker must notice.
+
+Each takes a story and a generator and returns the broken sentences, or None where this story offers no place for it.
+Changes that leave a true story are avoided by construction, and each says how.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable
+
+from minillm.corpus.storyworld import Story
+from minillm.corpus.storyworld.words import GLAD, SEX, SPOTS, THINGS, UNHAPPY
+from minillm.corpus.storyworld.world import Event
+
+Mutation = Callable[[Story, random.Random], "list[str] | None"]
+MOVES = {"give", "lend", "return", "take", "trade", "find", "put", "move"}
+
+
+def names_in(sentence: str) -> list[str]:
+    """The names of a sentence, each once."""
+    return [word for word in dict.fromkeys(re.findall(r"[A-Z][a-z]+", sentence)) if word in SEX]
+
+
+def reworded(sentence: str, words: dict[str, str]) -> str:
+    """The sentence with some words replaced."""
+    return re.sub(r"[A-Za-z]+", lambda match: words.get(match.group(), match.group()), sentence)
+
+
+def changed(story: Story, index: int, *instead: str) -> list[str]:
+    """The sentences with one replaced by none, one or two others."""
+    return [*story.sentences[:index], *instead, *story.sentences[index + 1 :]]
+
+
+def pick(indices: Iterable[int], rng: random.Random) -> int | None:
+    """One of the places where a mutation can be made."""
+    indices = list(indices)
+    return rng.choice(indices) if indices else None
+
+
+def events_where(story: Story, holds: Callable[[str, Event], bool]) -> list[int]:
+    """The sentences for which something holds."""
+    pairs = zip(story.sentences, story.events, strict=True)
+    return [i for i, (sentence, event) in enumerate(pairs) if holds(sentence, event)]
+
+
+def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
+    """Not the scene ("Mia and Tom were …"), not friends who hug, not a thing that stays unused."""
+    neutral = ("friend", "hugged")
+    i = pick(
+        events_where(
+            story,
+            lambda sentence, event: len(names_in(sentence)) == 2
+            and event.kind not in ("go", "end", "watch")
+            and not (event.kind == "have" and story.level > 1)
+            and not any(word in sentence for word in neutral),
+        ),
+        rng,
+    )
+    if i is None:
+        return None
+    first, second = names_in(story.sentences[i])
+    return changed(story, i, reworded(story.sentences[i], {first: second, second: first}))
+
+
+def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
+    """Where there are three people, not in wanting, watching, looking, moving: another may do that too."""
+    harmless = {"want", "have", "look", "move", "watch", "tell"} if story.level > 1 else set()
+    i = pick(
+        events_where(
+            story,
+            lambda sentence, event: len(names_in(sentence)) == 1 and event.kind not in harmless | {"go"},
+        ),
+        rng,
+    )
+    if i is None:
+        return None
+    name = names_in(story.sentences[i])[0]
+    other = rng.choice([each for each in names_in(story.text) if each != name])
+    return changed(story, i, reworded(story.sentences[i], {name: other}))
+
+
+def pronoun_swapped(story: Story, rng: random.Random) -> list[str] | None:
+    """Where there are three people, not at the start of the sentence: that may be true of another."""
+    pattern = r"\b([Hh]e|[Ss]he|him)\b" if story.level == 1 else r"\b(he|she|him)\b"
+    i = pick(events_where(story, lambda sentence, event: re.search(pattern, sentence) is not None), rng)
+    if i is None:
+        return None
+    other = {"he": "she", "she": "he", "He": "She", "She": "He", "him": "her"}
+    return changed(story, i, reworded(story.sentences[i], other))
+
+
+def thing_replaced(story: Story, rng: random.Random) -> list[str] | None:
+    """By a thing of the same use, where it is not brought into the story."""
+    i = pick(
+        events_where(
+            story,
+            lambda sentence, event: event.kind != "have" and f" {event.thing}" in sentence,
+        ),
+        rng,
+    )
+    if i is None:
+        return None
+    thing = story.events[i].thing or ""
+    known = {event.thing for event in story.events}
+    others = [noun for noun, other in THINGS.items() if noun not in known and other.use == THINGS[thing].use]
+    return changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)})) if others else None
+
+
+def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
+    """The sentence in which a thing changes hands, where the thing is spoken of again."""
+
+    def matters(index: int) -> bool:
+        thing = story.events[index].thing
+        return any(event.thing == thing and event.kind != "feel" for event in story.events[index + 1 :])
+
+    i = pick(filter(matters, events_where(story, lambda _, event: event.kind in MOVES)), rng)
+    return None if i is None else changed(story, i)
+
+
+def move_repeated(story: Story, rng: random.Random) -> list[str] | None:
+    """A thing changes hands twice in the same way."""
+    i = pick(events_where(story, lambda _, event: event.kind in MOVES), rng)
+    return None if i is None else changed(story, i, story.sentences[i], story.sentences[i])
+
+
+def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
+    """Where the spot is told at least twice, and not where somebody looks in vain."""
+    i = pick(
+        events_where(
+            story,
+            lambda sentence, event: event.place in SPOTS
+            and event.place in sentence
+            and event.kind != "look"
+            and story.text.count(event.place) > 1,
+        ),
+        rng,
+    )
+    if i is None:
+        return None
+    spot = story.events[i].place or ""
+    others = sorted(other for other in SPOTS if other not in story.text)
+    return changed(story, i, story.sentences[i].replace(spot, rng.choice(others)))
+
+
+def word_garbled(story: Story, rng: random.Random) -> list[str] | None:
+    """The inner letters of a word in another order."""
+    i = rng.randrange(len(story.sentences))
+    word = rng.choice([word for word in re.findall("[A-Za-z]+", story.sentences[i]) if len(word) > 3])
+    inner = list(word[1:-1])
+    rng.shuffle(inner)
+    garbled = word[0] + "".join(inner) + word[-1]
+    return None if garbled == word else changed(story, i, reworded(story.sentences[i], {word: garbled}))
+
+
+def feeling_turned(story: Story, rng: random.Random) -> list[str] | None:
+    """Glad becomes sad, and sad becomes glad."""
+    turned = dict.fromkeys(GLAD, "sad") | dict.fromkeys(UNHAPPY, "happy")
+    i = pick(
+        events_where(
+            story,
+            lambda sentence, event: event.kind == "feel" and bool(set(re.findall(r"\w+", sentence)) & set(turned)),
+        ),
+        rng,
+    )
+    return None if i is None else changed(story, i, reworded(story.sentences[i], turned))
+
+
+def order_shuffled(story: Story, rng: random.Random) -> list[str] | None:
+    """All sentences but the first in another order."""
+    rest = list(story.sentences[1:])
+    rng.shuffle(rest)
+    return None if tuple(rest) == story.sentences[1:] else [story.sentences[0], *rest]
+
+
+MUTATIONS: dict[str, Mutation] = {
+    mutation.__name__: mutation
+    for mutation in (
+        names_swapped, name_replaced, pronoun_swapped, thing_replaced, move_deleted, move_repeated, spot_replaced,
+        word_garbled, feeling_turned, order_shuffled,
+    )
+}  # fmt: skip
