@@ -1,0 +1,363 @@
+"""Exercises 07 · Training
+
+Five small functions that make or break a training run: the size of its steps, the length of its
+gradients, one move of one number, several small batches as one, and what to go on from after a crash.
+They belong to [chapter 07](../notebooks/07_train.ipynb).
+"""
+
+import math
+
+from exercises.engine import Exercise, Mistake, close
+from exercises.solutions import c07_train as solutions
+
+
+def without_warmup(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    return solutions.learning_rate(step, num_steps, peak, 0, final_fraction)
+
+
+def to_zero(step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float) -> float:
+    return solutions.learning_rate(step, num_steps, peak, warmup_steps, 0.0)
+
+
+def warmup_counts_from_one(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    return solutions.learning_rate(step, num_steps, peak, warmup_steps, final_fraction)
+
+
+def cosine_from_the_first_step(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    return solutions.learning_rate(step, num_steps, peak, 0, final_fraction)
+
+
+def whole_wave(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    if step < warmup_steps:
+        return peak * step / warmup_steps
+    fallen = (step - warmup_steps) / (num_steps - warmup_steps)
+    height = (1 + math.cos(2 * math.pi * fallen)) / 2
+    return peak * (final_fraction + (1 - final_fraction) * height)
+
+
+def tensor_by_tensor(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
+    return [solutions.clip([tensor], max_norm)[0] for tensor in gradients]
+
+
+def number_by_number(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
+    return [[max(-max_norm, min(max_norm, number)) for number in tensor] for tensor in gradients]
+
+
+def always_to_the_limit(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
+    norm = math.sqrt(sum(number**2 for tensor in gradients for number in tensor))
+    return [[number * max_norm / norm if norm else number for number in tensor] for tensor in gradients]
+
+
+def by_the_squared_length(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
+    norm = sum(number**2 for tensor in gradients for number in tensor)
+    scale = min(1.0, max_norm / norm) if norm > 0 else 1.0
+    return [[number * scale for number in tensor] for tensor in gradients]
+
+
+def without_bias_correction(
+    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
+    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+) -> tuple[float, float, float]:
+    return solutions.adamw(
+        parameter, gradient, mean, square, 10**9, learning_rate, beta1, beta2, epsilon, weight_decay
+    )
+
+
+def decay_in_the_gradient(
+    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
+    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+) -> tuple[float, float, float]:
+    gradient += weight_decay * parameter
+    return solutions.adamw(
+        parameter, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, 0.0
+    )
+
+
+def decay_forgotten(
+    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
+    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+) -> tuple[float, float, float]:
+    return solutions.adamw(
+        parameter, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, 0.0
+    )
+
+
+def root_forgotten(
+    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
+    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+) -> tuple[float, float, float]:
+    parameter -= learning_rate * weight_decay * parameter
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient**2
+    mean_hat, square_hat = mean / (1 - beta1**step), square / (1 - beta2**step)
+    return parameter - learning_rate * mean_hat / (square_hat + epsilon), mean, square
+
+
+def steps_against_yesterday(
+    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
+    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+) -> tuple[float, float, float]:
+    _, after, square_after = solutions.adamw(
+        parameter, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, weight_decay
+    )
+    parameter -= learning_rate * weight_decay * parameter
+    size = math.sqrt(square_after / (1 - beta2**step)) + epsilon
+    return parameter - learning_rate * mean / (1 - beta1**step) / size, after, square_after
+
+
+def summed(gradients: list[list[float]], num_targets: list[int]) -> list[float]:
+    return [sum(numbers) for numbers in zip(*gradients)]
+
+
+def mean_of_means(gradients: list[list[float]], num_targets: list[int]) -> list[float]:
+    return [sum(numbers) / len(numbers) for numbers in zip(*gradients)]
+
+
+def last_batch_only(gradients: list[list[float]], num_targets: list[int]) -> list[float]:
+    return list(gradients[-1])
+
+
+def weighted_but_not_divided(gradients: list[list[float]], num_targets: list[int]) -> list[float]:
+    return [
+        sum(number * count for number, count in zip(numbers, num_targets))
+        for numbers in zip(*gradients)
+    ]
+
+
+def last_in_the_alphabet(is_whole: dict[str, bool]) -> str | None:
+    return max((name for name in is_whole if is_whole[name]), default=None)
+
+
+def newest_even_if_damaged(is_whole: dict[str, bool]) -> str | None:
+    return max(is_whole, key=lambda name: int(name.removeprefix("step_")), default=None)
+
+
+def gives_up_on_damage(is_whole: dict[str, bool]) -> str | None:
+    newest = newest_even_if_damaged(is_whole)
+    return newest if newest is not None and is_whole[newest] else None
+
+
+def last_written(is_whole: dict[str, bool]) -> str | None:
+    return next((name for name in reversed(is_whole) if is_whole[name]), None)
+
+
+ADAMW_CASES = (
+    (1.0, 0.5, 0.0, 0.0, 1, 0.1, 0.9, 0.95, 1e-8, 0.0),
+    (1.0, 0.5, 0.0, 0.0, 1, 0.1, 0.9, 0.95, 1e-8, 0.1),
+    (-2.0, 0.25, 0.125, 0.0625, 3, 0.01, 0.9, 0.999, 1e-8, 0.1),
+    (3.0, 0.0, 0.5, 0.25, 7, 0.02, 0.8, 0.95, 1e-3, 0.5),
+    (0.5, -40.0, -1.0, 90.0, 50, 0.001, 0.9, 0.95, 1e-8, 0.0),
+)
+
+EXERCISES = (
+    Exercise(
+        id="07.1",
+        title="Warm up, then fall",
+        question=(
+            "Large steps at the start throw a random model far off; large steps at the end keep it from "
+            "settling. Write the schedule that avoids both: a straight rise over `warmup_steps`, then half "
+            "a cosine wave down to `final_fraction * peak`."
+        ),
+        solution=solutions.learning_rate,
+        cases=(
+            (0, 100, 2.0, 10, 0.1), (5, 100, 2.0, 10, 0.1), (10, 100, 2.0, 10, 0.1),
+            (55, 100, 2.0, 10, 0.1), (80, 100, 2.0, 10, 0.1), (100, 100, 2.0, 10, 0.1),
+            (3, 7, 0.5, 2, 0.0), (0, 5, 1.0, 0, 0.5),
+        ),
+        mistakes=(
+            Mistake(
+                "no warm-up", "Before `warmup_steps` the rate must rise from 0.", without_warmup
+            ),
+            Mistake("falls to zero", "The end is `final_fraction * peak`, not 0.", to_zero),
+            Mistake(
+                "the warm-up is off by one",
+                "At step 0 the rate is 0; it reaches the peak at step `warmup_steps`, not before.",
+                warmup_counts_from_one,
+            ),
+            Mistake(
+                "the wave starts at step 0",
+                "The cosine begins where the warm-up ends: count its steps from there.",
+                cosine_from_the_first_step,
+            ),
+            Mistake(
+                "a whole wave",
+                "cos(2π·x) comes back up; half a wave, cos(π·x), goes from 1 to −1.",
+                whole_wave,
+            ),
+        ),
+        hints=(
+            "Two cases: `step < warmup_steps`, and the rest.",
+            "In the rest, let `fallen` go from 0 to 1; `(1 + cos(π · fallen)) / 2` goes from 1 to 0.",
+            "`peak * (final_fraction + (1 - final_fraction) * height)`",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="07.2",
+        title="One length for all gradients",
+        question=(
+            "A single strange batch can have a gradient a hundred times as long as usual. Cut its length, "
+            "keep its direction: all tensors get the **same** factor."
+        ),
+        solution=solutions.clip,
+        cases=(
+            ([[3.0], [4.0]], 1.0), ([[3.0], [4.0]], 5.0), ([[0.3, -0.4], [0.0]], 1.0),
+            ([[6.0, -8.0], [0.5], [0.0, 0.0, 24.0]], 2.0), ([[0.0, 0.0]], 1.0),
+        ),
+        mistakes=(
+            Mistake(
+                "clips tensor by tensor",
+                "Each tensor's own length was cut: the direction of the whole step has changed. "
+                "Take one length over all tensors.",
+                tensor_by_tensor,
+            ),
+            Mistake(
+                "clips number by number",
+                "Cutting single numbers turns the step. Scale all of them by one factor.",
+                number_by_number,
+            ),
+            Mistake(
+                "also lengthens",
+                "Gradients shorter than `max_norm` must stay as they are: the factor is at most 1.",
+                always_to_the_limit,
+            ),
+            Mistake(
+                "forgets the root",
+                "The length is the *root* of the sum of squares.",
+                by_the_squared_length,
+            ),
+        ),
+        hints=(
+            "First one number: the length of everything together.",
+            "`scale = min(1, max_norm / norm)`, and mind a length of 0.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="07.3",
+        title="One AdamW step",
+        question=(
+            "Move one number by AdamW: decay, two running averages, their correction for having started "
+            "at 0, and a step of mean over root of square."
+        ),
+        solution=solutions.adamw,
+        cases=ADAMW_CASES,
+        mistakes=(
+            Mistake(
+                "no bias correction",
+                "The averages start at 0 and are too small at first: divide them by 1 − βᵗ.",
+                without_bias_correction,
+            ),
+            Mistake(
+                "decay goes through the gradient",
+                "That is Adam with L2: the decay is then divided by √v̂, and large gradients hardly decay. "
+                "AdamW subtracts η·λ·θ from the parameter itself.",
+                decay_in_the_gradient,
+            ),
+            Mistake("no weight decay", "θ also shrinks by η·λ·θ in every step.", decay_forgotten),
+            Mistake(
+                "divides by v̂, not by its root",
+                "Mean and √v̂ have the same unit, so the step does not depend on the gradient's scale; "
+                "with v̂ it does.",
+                root_forgotten,
+            ),
+            Mistake(
+                "steps by the mean before this gradient",
+                "Update the running averages first, then step by the new ones.",
+                steps_against_yesterday,
+            ),
+        ),
+        hints=(
+            "Five lines, in the order of the docstring.",
+            "On the first step m̂ is the gradient itself and √v̂ its size: the step is η, whatever the gradient.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="07.4",
+        title="Small batches as one big batch",
+        question=(
+            "Memory holds only a small batch, so you take the gradients of several and step once. Padded "
+            "rows have fewer targets than full ones. Join the gradients so that every *target* counts alike."
+        ),
+        solution=solutions.accumulated,
+        cases=(
+            ([[1.0, 2.0], [3.0, 6.0]], [10, 10]), ([[1.0, 0.0], [0.0, 1.0]], [3, 1]),
+            ([[4.0]], [7]), ([[1.0], [2.0], [6.0]], [1, 0, 5]),
+        ),
+        mistakes=(
+            Mistake(
+                "adds without dividing",
+                "The sum of k gradients is a step k times too long: it needs scaling.",
+                summed,
+            ),
+            Mistake(
+                "mean of means",
+                "A batch with few targets counts as much as a full one. Weight each by its targets.",
+                mean_of_means,
+            ),
+            Mistake(
+                "only the last batch", "The earlier gradients were overwritten, not added.", last_batch_only
+            ),
+            Mistake(
+                "weights without dividing by all targets",
+                "That is the gradient of the *sum* over targets; divide by their number.",
+                weighted_but_not_divided,
+            ),
+        ),
+        hints=(
+            "Mean times count is a sum. Sums can be added.",
+            "`sum(gradient * count) / sum(count)`, number by number.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="07.5",
+        title="What to go on from",
+        question=(
+            "The machine was switched off. You find some checkpoints, and know of each whether its checksum "
+            "is right. Which one does training go on from?"
+        ),
+        solution=solutions.checkpoint_to_use,
+        cases=(
+            ({"step_90": True, "step_100": True},), ({"step_100": False, "step_50": True},),
+            ({"step_8": True, "step_16": True, "step_24": False},), ({},), ({"step_5": False},),
+            ({"step_1000": True, "step_200": True, "step_300": False},),
+            ({"step_200": True, "step_300": True, "step_100": True},),
+        ),
+        mistakes=(
+            Mistake(
+                "sorts names as text",
+                "`'step_90' > 'step_100'` for text. Compare the numbers (or write them with leading zeros).",
+                last_in_the_alphabet,
+            ),
+            Mistake(
+                "takes a damaged one", "The newest one may be broken: look at its checksum.",
+                newest_even_if_damaged,
+            ),
+            Mistake(
+                "gives up when the newest is damaged",
+                "The one before it is whole: some steps are lost, not the run.",
+                gives_up_on_damage,
+            ),
+            Mistake(
+                "takes the last of the list",
+                "Folders are listed in any order; only the step says which is newest.",
+                last_written,
+            ),
+        ),
+        hints=("First leave out what is damaged, then take the highest step.", "`max(..., key=..., default=None)`"),
+    ),
+)
