@@ -188,6 +188,11 @@ def write_documents(
     train = [each for each in documents if each.split == "train"]
     train = mix.training_order(train, config.starts, config.seed)
     validation = [each for each in documents if each.split == "validation"]
+    if not train:
+        raise ValueError(
+            f"no document is left to train on ({len(rejected)} rejected, {len(missing)} sources"
+            " missing); ask for stories too, or allow more licences"
+        )
     write_json_lines(folder / "documents.jsonl", train + validation)
     write_json_lines(folder / "rejected.jsonl", rejected)
     return {

@@ -69,7 +69,8 @@ def mostly_words(document: Document) -> Document | Rejection:
 def repeated_fraction(text: str) -> float:
     """The share of characters in lines that stood in the text before."""
     lines = text.split("\n")
-    return 1 - sum(map(len, set(lines))) / max(1, sum(map(len, lines)))
+    total, distinct = sum(map(len, lines)), sum(map(len, set(lines)))
+    return (total - distinct) / max(1, total)
 
 
 def few_repeated_lines(document: Document) -> Document | Rejection:
