@@ -300,7 +300,8 @@ EXERCISES = (
         title="Show text while it is being written",
         question="A model writes token by token, and a token may end in the middle of a "
         "character: `🙂` has four bytes. Return what can be shown after each token: nothing torn, "
-        "nothing lost, nothing later than necessary. What is incomplete after the *last* token is shown as `�`.",
+        "nothing lost, nothing later than necessary. What is incomplete after the *last* token is "
+        "shown as `�`.",
         solution=solutions.stream_text,
         cases=(
             ([b"Hi", b" there"],),
