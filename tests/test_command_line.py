@@ -1,0 +1,196 @@
+"""The command line from outside: results on stdout, one line for each error, exit code 0 only on success."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+VERBS = (
+    "course", "corpus", "tokenizer", "train", "align", "evaluate", "compress", "export", "serve", "chat",
+    "monitor", "lineage", "check", "bench",
+)
+TINY = (
+    "tokenizer.vocab_size=300", "model.width=32", "model.num_layers=2", "model.num_heads=2",
+    "model.num_kv_heads=1", "model.ffn_width=48", "model.context_length=64", "batches.context_length=64",
+    "batches.batch_size=4", "training.max_minutes=null", "training.max_steps=24", "training.compile=false",
+    "training.checkpoint_every_steps=4", "model.attention=torch",
+)
+SETTINGS = [word for field in TINY for word in ("--set", field)]
+
+
+def minillm(*words: object, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "minillm", *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s)
+
+
+def one_line(result: subprocess.CompletedProcess) -> str:
+    """The error as the user sees it: exactly one line, no traceback."""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "tale.txt"
+    path.write_text("".join(f"Day {day}: the fox met {day % 7} hens, and they spoke of rain.\n" for day in range(600)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A home with the finished run `tale`, and the figures that training reported."""
+    home = tmp_path_factory.mktemp("home")
+    result = minillm("train", "--text", text_file, "--run", "tale", "--json", *SETTINGS, cwd=home)
+    assert result.returncode == 0, result.stderr
+    *_, last = result.stdout.splitlines()
+    return home, json.loads(last)
+
+
+def test_help_names_every_verb_and_each_verb_has_its_own(tmp_path: Path) -> None:
+    result = minillm("--help", cwd=tmp_path)
+    assert result.returncode == 0
+    assert [verb for verb in VERBS if verb not in result.stdout] == []
+    own = minillm("train", "--help", cwd=tmp_path)
+    assert own.returncode == 0 and "--minutes" in own.stdout and "--recipe" in own.stdout
+
+
+def test_a_verb_of_the_second_half_says_so_and_exits_with_3(tmp_path: Path) -> None:
+    result = minillm("serve", cwd=tmp_path)
+    assert result.returncode == 3 and "still to come" in one_line(result)
+
+
+def test_training_reports_its_figures(trained: tuple[Path, dict], text_file: Path) -> None:
+    home, figures = trained
+    assert {"bits_per_byte", "tokens", "seconds", "parameters", "run"} <= figures.keys()
+    assert 0 < figures["bits_per_byte"] < 8 and figures["run"] == "tale"
+    manifest = json.loads((home / "runs" / "tale" / "shards" / "manifest.json").read_text())
+    assert manifest["figures"]["validation_bytes"] == pytest.approx(text_file.stat().st_size / 10, abs=1)
+    assert (home / "runs" / "latest").read_text().strip() == "tale"
+
+
+def test_chat_continues_a_prompt_and_repeats_with_the_same_seed(trained: tuple[Path, dict]) -> None:
+    home, _ = trained
+    replies = [minillm("chat", "--prompt", "Day 5:", "--max-tokens", 8, cwd=home) for _ in range(2)]
+    assert replies[0].returncode == 0 and replies[0].stdout.startswith("Day 5:")
+    assert replies[0].stdout == replies[1].stdout and len(replies[0].stdout) > len("Day 5:\n")
+
+
+def test_lineage_draws_the_chain_and_names_an_altered_file(trained: tuple[Path, dict]) -> None:
+    home, _ = trained
+    intact = minillm("lineage", "--run", "tale", cwd=home)
+    assert intact.returncode == 0
+    assert [kind in intact.stdout for kind in ("model", "shards", "tokenizer", "documents")] == [True] * 4
+    path = home / "runs" / "tale" / "documents" / "documents.jsonl"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"fox", b"cat", 1))
+    altered = minillm("lineage", "--run", "tale", cwd=home)
+    path.write_bytes(before)
+    assert altered.returncode == 1 and "ALTERED" in altered.stdout and "documents.jsonl" in altered.stdout
+
+
+def test_export_opens_in_transformers_and_trains_on_from_there(trained: tuple[Path, dict], text_file: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    home, figures = trained
+    exported = minillm("export", "--run", "tale", "--to", "hf", "--out", home / "hf", cwd=home)
+    assert exported.returncode == 0, exported.stderr
+    model = transformers.AutoModelForCausalLM.from_pretrained(home / "hf")
+    assert model.num_parameters() == figures["parameters"]
+    on = minillm(
+        "train", "--text", text_file, "--run", "on", "--from", home / "hf", "--json",
+        "--set", "training.max_minutes=null", "--set", "training.max_steps=4", "--set", "training.compile=false", cwd=home,
+    )
+    assert on.returncode == 0, on.stderr
+    assert json.loads(on.stdout.splitlines()[-1])["bits_per_byte"] < figures["bits_per_byte"] + 0.3
+
+
+def test_bench_compares_with_an_n_gram_model_and_a_compressor(trained: tuple[Path, dict]) -> None:
+    home, figures = trained
+    result = minillm("bench", "--run", "tale", "--json", cwd=home)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["model_bits_per_byte"] == pytest.approx(figures["bits_per_byte"], rel=1e-3)
+    assert 0 < found["kneser_ney_5_gram_bits_per_byte"] < 8 and 0 < found["xz_bits_per_byte"] < 8
+
+
+def test_tokenizer_on_its_own_writes_one_file(text_file: Path, tmp_path: Path) -> None:
+    result = minillm("tokenizer", "--text", text_file, "--vocab-size", 300, "--out", tmp_path / "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads((tmp_path / "out" / "tokenizer.json").read_text())["model"]["vocab"]) >= 256
+
+
+def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty.txt", tmp_path / "binary.txt"
+    empty.write_text("")
+    binary.write_bytes(b"abc\x00\xff\xfe")
+    cases = [
+        (("train", "--text", "gone.txt", "--run", "x"), 1, "gone.txt"),
+        (("train", "--text", empty, "--run", "x"), 1, "empty"),
+        (("train", "--text", binary, "--run", "x"), 1, "binary.txt"),
+        (("train", "--txet", binary), 2, "--txet"),
+        (("train", "--recipe", "huge", "--run", "x"), 1, "recipe = 'huge'"),
+        (("train", "--set", "training.stepz=1", "--run", "x"), 1, "stepz"),
+        (("tokenizer", "--text", empty, "--out", tmp_path / "out"), 1, "empty"),
+        (("tokenizer", "--text", "gone.txt", "--out", tmp_path / "out"), 1, "gone.txt"),
+        (("chat", "--run", "gone"), 1, "no run 'gone'"),
+        (("train", "--from", tmp_path, "--run", "x"), 1, str(tmp_path)),
+        (("lineage",), 1, "no run has succeeded yet"),
+    ]
+    for words, code, expected in cases:
+        result = minillm(*words, cwd=tmp_path)
+        assert result.returncode == code, (words, result.stderr)
+        assert expected in one_line(result), words
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_altered_checkpoint_truncated_shard_and_unreadable_home_are_one_line(
+    trained: tuple[Path, dict], tmp_path: Path
+) -> None:
+    home, _ = trained
+    run = home / "runs" / "tale"
+    for name, words in (
+        ("model/model.safetensors", ("chat", "--run", "tale", "--prompt", "Day")),
+        ("shards/train_0000.bin", ("bench", "--run", "tale")),
+    ):
+        path = run / name
+        before = path.read_bytes()
+        path.write_bytes(before[: len(before) // 2])
+        result = minillm(*words, cwd=home)
+        path.write_bytes(before)
+        assert result.returncode == 1 and path.name in one_line(result) and "altered" in one_line(result)
+    (tmp_path / "file").write_text("a file, not a folder")
+    result = minillm("train", "--home", tmp_path / "file", "--run", "x", cwd=tmp_path)
+    assert result.returncode == 1 and "file" in one_line(result)
+
+
+def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(text_file: Path, tmp_path: Path) -> None:
+    words = ["train", "--text", str(text_file), "--run", "drill", *SETTINGS]
+
+    def losses(home: Path) -> dict[int, float]:
+        lines = (home / "runs" / "drill" / "logs" / "pretrain.jsonl").read_text().splitlines()
+        return {line["step"]: line["loss"] for line in map(json.loads, lines) if "loss" in line}
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    assert minillm(*words, cwd=whole).returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minillm", *words], cwd=killed, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    checkpoints = killed / "runs" / "drill" / "checkpoints"
+    deadline_s = time.monotonic() + 100
+    while time.monotonic() < deadline_s and not list(checkpoints.glob("step_*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "runs" / "drill" / "model" / "manifest.json").exists()
+    assert minillm(*words, cwd=killed).returncode == 0
+    assert losses(whole) == losses(killed) and len(losses(whole)) == 24

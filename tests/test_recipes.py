@@ -1,0 +1,96 @@
+"""Recipes are frozen bundles; sizes follow from the brief; an unknown field is an error that names it."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from minillm import recipes
+from minillm.model.transformer import Transformer
+from minillm.recipes import Brief, built, laptop, model_for, open_run, recipe_for_text, smoke, with_fields
+
+
+@pytest.mark.parametrize("make", recipes.RECIPES.values())
+def test_a_recipe_survives_json(make) -> None:
+    recipe = make()
+    assert built(recipes.Recipe, json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
+def test_fields_are_changed_by_name_and_the_rest_stays() -> None:
+    changed = with_fields(smoke(), ["training.learning_rate=0.001", "corpus.stories=[5, 0, 0]", "name=tiny"])
+    assert (changed.training.learning_rate, changed.corpus.stories, changed.name) == (0.001, (5, 0, 0), "tiny")
+    assert changed.model == smoke().model
+
+
+@pytest.mark.parametrize(
+    "assignment, message",
+    [
+        ("training.stepz=3", r"unknown recipe field 'training\.stepz'.*max_steps"),
+        ("trainin.max_steps=3", r"unknown recipe field 'trainin\.max_steps'"),
+        ("colour=red", "unknown recipe field 'colour'"),
+        ("training.max_steps=many", "training.max_steps = 'many'"),
+        ("model.width=100.5", "model.width = 100.5"),
+        ("training.max_steps", "write FIELD=VALUE"),
+        ("model.num_heads=3", "must be a multiple of"),
+    ],
+)
+def test_a_wrong_field_or_value_is_named(assignment: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_fields(smoke(), [assignment])
+
+
+def test_more_minutes_give_a_larger_model_of_the_counted_size() -> None:
+    sizes = []
+    for minutes in (0.2, 2, 10, 60):
+        config = model_for(Brief(minutes=minutes), vocab_size=2048, context_length=128)
+        sizes.append(config.num_parameters)
+    assert sizes == sorted(set(sizes))
+    small = model_for(Brief(minutes=0.2), vocab_size=512, context_length=64)
+    assert Transformer(small).num_parameters == small.num_parameters
+
+
+def test_a_short_text_gets_a_small_model_and_vocabulary(tmp_path: Path) -> None:
+    short, long = tmp_path / "short.txt", tmp_path / "long.txt"
+    short.write_text("a b c " * 1000)
+    long.write_text("a b c " * 400_000)
+    small, large = (recipe_for_text([path], minutes=10) for path in (short, long))
+    assert small.model.num_parameters < large.model.num_parameters
+    assert small.tokenizer.vocab_size < large.tokenizer.vocab_size
+    assert small.corpus.text_files == (str(short),) and small.corpus.stories == (0, 0, 0)
+
+
+@pytest.mark.parametrize("field, value", [("minutes", 0), ("memory_gib", -1), ("languages", ())])
+def test_an_impossible_brief_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        Brief(**{field: value})
+
+
+def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
+    changed = with_fields(smoke(), ["training.max_steps=7"])
+    open_run("mine", recipe=changed, home=tmp_path)
+    run, found = open_run("mine", home=tmp_path)
+    assert found == changed and run.path == tmp_path / "runs" / "mine"
+    assert open_run("other", home=tmp_path)[1] == smoke()
+    assert open_run("laptop", home=tmp_path)[1] == laptop()
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a:b"])
+def test_a_run_name_is_a_plain_folder_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plain folder name"):
+        open_run(name, home=tmp_path)
+
+
+def test_a_broken_recipe_file_is_named(tmp_path: Path) -> None:
+    run, _ = open_run("broken", home=tmp_path)
+    (run.path / "recipe.json").write_text("{")
+    with pytest.raises(ValueError, match=r"recipe\.json: not a recipe"):
+        open_run("broken", home=tmp_path)
+
+
+def test_an_unknown_run_lists_the_runs_there_are(tmp_path: Path) -> None:
+    open_run("here", home=tmp_path)
+    with pytest.raises(FileNotFoundError, match="no run 'gone'.*here"):
+        recipes.existing_run("gone", tmp_path)
+    with pytest.raises(FileNotFoundError, match="no run has succeeded yet"):
+        recipes.existing_run(None, tmp_path)
