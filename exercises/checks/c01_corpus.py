@@ -157,8 +157,8 @@ EXERCISES = (
         title="A number that checks itself",
         question=(
             "Masking every long number would destroy dates and page numbers. A card's last digit "
-            "is chosen so that Luhn's sum ends in 0, which nine of ten other numbers fail. Write the "
-            "check."
+            "is chosen so that Luhn's sum ends in 0, which nine of ten other numbers fail. Write "
+            "the check."
         ),
         solution=solutions.is_card_number,
         cases=(
