@@ -361,3 +361,24 @@ def test_other_files_are_never_replaced(folder: Path, tokenizer: Tokenizer) -> N
     shutil.copy(folder / "config.json", file)
     with pytest.raises(ValueError, match="other files"):
         save_folder(random_model(), tokenizer, file)
+
+
+# Tokenizers of other hands
+
+
+def test_a_tokenizer_that_transformers_saved_loads(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    folder = save_folder(random_model(), tokenizer, tmp_path / "out")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    _, loaded = load_folder(folder)
+    for text in TEXTS:
+        assert loaded.encode(text) == tokenizer.encode(text)
+
+
+def test_a_tokenizer_that_splits_otherwise_is_refused(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    content = path.read_text(encoding="utf-8")
+    changed = content.replace(r"\\p{N}{1,3}", r"\\p{N}")
+    assert changed != content
+    path.write_text(changed, encoding="utf-8")
+    with pytest.raises(ValueError, match="tokenizer.json"):
+        load_folder(folder)
