@@ -46,8 +46,63 @@ def tile_sizes(head_width: int, dtype: torch.dtype) -> tuple[int, int]:
     return edge, warps
 
 
+def kernel_arguments(
+    q_BHTK: torch.Tensor, documents_BT: torch.Tensor | None, offset: int
+) -> dict[str, torch.Tensor | float | None]:
+    """What all three kernels are told besides their tensors."""
+    width = q_BHTK.shape[3]
+    edge, warps = tile_sizes(width, q_BHTK.dtype)
+    padded_width = max(16, triton.next_power_of_2(width))  # what a matrix product asks for
+    return {
+        "documents": documents_BT, "offset": offset, "scale": 1 / math.sqrt(width),
+        "TILE_T": edge, "TILE_S": edge, "WIDTH": padded_width,
+        "num_warps": warps, "num_stages": 2,  # while one tile is used, the next is on its way
+    }  # fmt: skip
+
+
+def attention_forward(
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSK: torch.Tensor,
+    documents_BT: torch.Tensor | None,
+    offset: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The output, and the log-sum-exp of each query's scores: one program a tile of queries."""
+    batch_size, num_heads, num_queries, _ = q_BHTK.shape
+    out_BHTK = torch.empty_like(q_BHTK)
+    lse_BHT = q_BHTK.new_empty(batch_size, num_heads, num_queries, dtype=torch.float32)
+    arguments = kernel_arguments(q_BHTK, documents_BT, offset)
+    grid = (triton.cdiv(num_queries, arguments["TILE_T"]), num_heads, batch_size)
+    q, k, v, out = map(view, (q_BHTK, k_BGSK, v_BGSK, out_BHTK))
+    attention_kernel[grid](q, k, v, out, lse_BHT, **arguments)
+    return out_BHTK, lse_BHT
+
+
+def attention_backward(
+    kept: tuple[torch.Tensor, ...],
+    grad_out_BHTK: torch.Tensor,
+    documents_BT: torch.Tensor | None,
+    offset: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The gradients of q, k and v, from what the forward pass kept: its inputs, output and lse."""
+    q_BHTK, k_BGSK, v_BGSK, out_BHTK, lse_BHT = kept
+    grads = torch.empty_like(q_BHTK), torch.empty_like(k_BGSK), torch.empty_like(v_BGSK)
+    delta_BHT = torch.empty_like(lse_BHT)
+    q, k, v, out, grad_out = map(view, (q_BHTK, k_BGSK, v_BGSK, out_BHTK, grad_out_BHTK))
+    grad_q, grad_k, grad_v = map(view, grads)
+    arguments = kernel_arguments(q_BHTK, documents_BT, offset)
+    arguments |= {"lse": lse_BHT, "delta": delta_BHT}
+    batch_size, num_heads, num_queries, _ = q_BHTK.shape
+    grid = (triton.cdiv(num_queries, arguments["TILE_T"]), num_heads, batch_size)
+    grad_query_kernel[grid](q, k, v, out, grad_out, grad_q, **arguments)
+    num_kv_heads, num_keys = k_BGSK.shape[1:3]
+    grid = (triton.cdiv(num_keys, arguments["TILE_S"]), num_kv_heads, batch_size)
+    grad_key_value_kernel[grid](q, k, v, grad_out, grad_k, grad_v, **arguments)
+    return grads
+
+
 class FlashAttention(torch.autograd.Function):
-    """Launches the kernels. Kept between the passes: the inputs, the output, one `lse` a query."""
+    """Tells autograd which two functions belong together, and what to keep between them."""
 
     @staticmethod
     def forward(
@@ -58,18 +113,9 @@ class FlashAttention(torch.autograd.Function):
         documents_BT: torch.Tensor | None,
         offset: int,
     ) -> torch.Tensor:
-        batch_size, num_heads, num_queries, width = q_BHTK.shape
-        out_BHTK = torch.empty_like(q_BHTK)
-        lse_BHT = q_BHTK.new_empty(batch_size, num_heads, num_queries, dtype=torch.float32)
-        edge, warps = tile_sizes(width, q_BHTK.dtype)
-        padded_width = max(16, triton.next_power_of_2(width))  # what a matrix product asks for
-        ctx.launch = {"documents": documents_BT, "offset": offset, "scale": 1 / math.sqrt(width)}
-        ctx.launch |= {"TILE_T": edge, "TILE_S": edge, "WIDTH": padded_width}
-        ctx.launch |= {"num_warps": warps, "num_stages": 2}  # one tile in use, one on its way
-        grid = (triton.cdiv(num_queries, edge), num_heads, batch_size)
-        views = map(view, (q_BHTK, k_BGSK, v_BGSK, out_BHTK))
-        attention_kernel[grid](*views, lse_BHT, **ctx.launch)
+        out_BHTK, lse_BHT = attention_forward(q_BHTK, k_BGSK, v_BGSK, documents_BT, offset)
         ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, out_BHTK, lse_BHT)
+        ctx.documents_BT, ctx.offset = documents_BT, offset
         return out_BHTK
 
     @staticmethod
@@ -77,19 +123,8 @@ class FlashAttention(torch.autograd.Function):
     def backward(
         ctx: FunctionCtx, grad_out_BHTK: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        q_BHTK, k_BGSK, v_BGSK, out_BHTK, lse_BHT = ctx.saved_tensors
-        grads = tuple(torch.empty_like(x) for x in (q_BHTK, k_BGSK, v_BGSK))
-        delta_BHT = torch.empty_like(lse_BHT)
-        q, k, v, out, grad_out = map(view, (q_BHTK, k_BGSK, v_BGSK, out_BHTK, grad_out_BHTK))
-        grad_q, grad_k, grad_v = map(view, grads)
-        rows = lse_BHT, delta_BHT
-        batch_size, num_heads, num_queries, _ = q_BHTK.shape
-        num_kv_heads, num_keys = k_BGSK.shape[1:3]
-        grid = (triton.cdiv(num_queries, ctx.launch["TILE_T"]), num_heads, batch_size)
-        grad_query_kernel[grid](q, k, v, out, grad_out, grad_q, *rows, **ctx.launch)
-        grid = (triton.cdiv(num_keys, ctx.launch["TILE_S"]), num_kv_heads, batch_size)
-        grad_key_value_kernel[grid](q, k, v, grad_out, grad_k, grad_v, *rows, **ctx.launch)
-        return *grads, None, None
+        kept = ctx.saved_tensors
+        return *attention_backward(kept, grad_out_BHTK, ctx.documents_BT, ctx.offset), None, None
 
 
 # package only
