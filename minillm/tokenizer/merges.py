@@ -98,7 +98,7 @@ def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[Merge]
         merged = chr(ids.setdefault(left + right, len(ids)))
         token_by_symbol[merged] = left + right
         grown = set()
-        for index in words_with.pop(pair):
+        for index in set(words_with.pop(pair)):  # a word may hold the pair many times
             words[index], lost, gained = merge_pair(words[index], pair, merged)
             for neighbour in lost:
                 pair_counts[neighbour] -= counts[index]

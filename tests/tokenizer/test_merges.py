@@ -189,7 +189,12 @@ def test_a_word_is_merged_in_the_order_of_learning_not_from_left_to_right():
     assert merge_by_rank("abc", ranks, merged) == "aX"
 
 
-def test_a_very_long_word_takes_no_quadratic_time():
+def test_training_on_one_very_long_word_takes_no_quadratic_time():
+    word = "".join(random.Random(0).choices("acgt", k=300_000))
+    assert len(learn_merges({word: 1}, 300)) == 300 - 256
+
+
+def test_encoding_a_very_long_word_takes_no_quadratic_time():
     word = "ab" * 200_000
     symbols = merge_by_rank(word, {"ab": 0, "XX": 1}, {"ab": "X", "XX": "Y"})
     assert symbols == "Y" * 100_000
