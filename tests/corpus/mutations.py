@@ -1,7 +1,7 @@
 """Ways to break a true story, each of which a checker must notice.
 
-Each takes a story and a generator and returns the broken sentences, or None where this story offers no place for it.
-Changes that leave a true story are avoided by construction, and each says how.
+Each takes a story and a generator and returns the broken sentences, or None where this story offers
+no place for it. Changes that leave a true story are avoided by construction, and each says how.
 """
 
 import random
@@ -44,15 +44,17 @@ def events_where(story: Story, holds: Callable[[str, Event], bool]) -> list[int]
 
 
 def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
-    """Not the scene ("Mia and Tom were …"), not friends who hug, not a thing that stays unused."""
+    """Not in the scene, not where friends hug, not with a thing that stays unused."""
     neutral = ("friend", "hugged")
     i = pick(
         events_where(
             story,
-            lambda sentence, event: len(names_in(sentence)) == 2
-            and event.kind not in ("go", "end", "watch")
-            and not (event.kind == "have" and story.level > 1)
-            and not any(word in sentence for word in neutral),
+            lambda sentence, event: (
+                len(names_in(sentence)) == 2
+                and event.kind not in ("go", "end", "watch")
+                and not (event.kind == "have" and story.level > 1)
+                and not any(word in sentence for word in neutral)
+            ),
         ),
         rng,
     )
@@ -63,12 +65,14 @@ def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
 
 
 def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
-    """Where there are three people, not in wanting, watching, looking, moving: another may do that too."""
+    """Where there are three people, not in wanting, watching, looking: another may do so."""
     harmless = {"want", "have", "look", "move", "watch", "tell"} if story.level > 1 else set()
     i = pick(
         events_where(
             story,
-            lambda sentence, event: len(names_in(sentence)) == 1 and event.kind not in harmless | {"go"},
+            lambda sentence, event: (
+                len(names_in(sentence)) == 1 and event.kind not in harmless | {"go"}
+            ),
         ),
         rng,
     )
@@ -80,9 +84,11 @@ def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
 
 
 def pronoun_swapped(story: Story, rng: random.Random) -> list[str] | None:
-    """Where there are three people, not at the start of the sentence: that may be true of another."""
+    """Where there are three people, not at the start: that may be true of another."""
     pattern = r"\b([Hh]e|[Ss]he|him)\b" if story.level == 1 else r"\b(he|she|him)\b"
-    i = pick(events_where(story, lambda sentence, event: re.search(pattern, sentence) is not None), rng)
+    i = pick(
+        events_where(story, lambda sentence, event: re.search(pattern, sentence) is not None), rng
+    )
     if i is None:
         return None
     other = {"he": "she", "she": "he", "He": "She", "She": "He", "him": "her"}
@@ -102,8 +108,16 @@ def thing_replaced(story: Story, rng: random.Random) -> list[str] | None:
         return None
     thing = story.events[i].thing or ""
     known = {event.thing for event in story.events}
-    others = [noun for noun, other in THINGS.items() if noun not in known and other.use == THINGS[thing].use]
-    return changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)})) if others else None
+    others = [
+        noun
+        for noun, other in THINGS.items()
+        if noun not in known and other.use == THINGS[thing].use
+    ]
+    return (
+        changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)}))
+        if others
+        else None
+    )
 
 
 def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
@@ -111,7 +125,9 @@ def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
 
     def matters(index: int) -> bool:
         thing = story.events[index].thing
-        return any(event.thing == thing and event.kind != "feel" for event in story.events[index + 1 :])
+        return any(
+            event.thing == thing and event.kind != "feel" for event in story.events[index + 1 :]
+        )
 
     i = pick(filter(matters, events_where(story, lambda _, event: event.kind in MOVES)), rng)
     return None if i is None else changed(story, i)
@@ -128,10 +144,12 @@ def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
     i = pick(
         events_where(
             story,
-            lambda sentence, event: event.place in SPOTS
-            and event.place in sentence
-            and event.kind != "look"
-            and story.text.count(event.place) > 1,
+            lambda sentence, event: (
+                event.place in SPOTS
+                and event.place in sentence
+                and event.kind != "look"
+                and story.text.count(event.place) > 1
+            ),
         ),
         rng,
     )
@@ -145,11 +163,17 @@ def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
 def word_garbled(story: Story, rng: random.Random) -> list[str] | None:
     """The inner letters of a word in another order."""
     i = rng.randrange(len(story.sentences))
-    word = rng.choice([word for word in re.findall("[A-Za-z]+", story.sentences[i]) if len(word) > 3])
+    word = rng.choice(
+        [word for word in re.findall("[A-Za-z]+", story.sentences[i]) if len(word) > 3]
+    )
     inner = list(word[1:-1])
     rng.shuffle(inner)
     garbled = word[0] + "".join(inner) + word[-1]
-    return None if garbled == word else changed(story, i, reworded(story.sentences[i], {word: garbled}))
+    return (
+        None
+        if garbled == word
+        else changed(story, i, reworded(story.sentences[i], {word: garbled}))
+    )
 
 
 def feeling_turned(story: Story, rng: random.Random) -> list[str] | None:
@@ -158,7 +182,9 @@ def feeling_turned(story: Story, rng: random.Random) -> list[str] | None:
     i = pick(
         events_where(
             story,
-            lambda sentence, event: event.kind == "feel" and bool(set(re.findall(r"\w+", sentence)) & set(turned)),
+            lambda sentence, event: (
+                event.kind == "feel" and bool(set(re.findall(r"\w+", sentence)) & set(turned))
+            ),
         ),
         rng,
     )
@@ -175,7 +201,7 @@ def order_shuffled(story: Story, rng: random.Random) -> list[str] | None:
 MUTATIONS: dict[str, Mutation] = {
     mutation.__name__: mutation
     for mutation in (
-        names_swapped, name_replaced, pronoun_swapped, thing_replaced, move_deleted, move_repeated, spot_replaced,
-        word_garbled, feeling_turned, order_shuffled,
+        names_swapped, name_replaced, pronoun_swapped, thing_replaced, move_deleted,
+        move_repeated, spot_replaced, word_garbled, feeling_turned, order_shuffled,
     )
 }  # fmt: skip

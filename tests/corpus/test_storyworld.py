@@ -1,4 +1,4 @@
-"""The story world: what it tells is true, its questions are fair, and its checker finds what is false."""
+"""What the story world tells is true, its questions are fair, its checker finds what is false."""
 
 import random
 import re
@@ -66,10 +66,13 @@ def test_unknown_level_is_refused():
 def test_same_seed_same_story_in_another_process(stories: dict[int, list[Story]]):
     code = (
         "import zlib; from minillm.corpus.storyworld import tell_story as t;"
-        f"print([zlib.crc32(repr(t({FIRST_SEED} + i, l)).encode()) for l in (1, 2, 3) for i in range(20)])"
+        f"stories = [t({FIRST_SEED} + i, level) for level in (1, 2, 3) for i in range(20)];"
+        "print([zlib.crc32(repr(story).encode()) for story in stories])"
     )
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        command, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True
+    )
     ours = [zlib.crc32(repr(story).encode()) for level in LEVELS for story in stories[level][:20]]
     assert told.stdout.strip() == str(ours)
 
@@ -107,7 +110,10 @@ def test_opening_fixes_people_and_thing(stories: dict[int, list[Story]]):
 def test_stories_are_varied(stories: dict[int, list[Story]], level: int):
     text = "\n".join(story.text for story in stories[level]).encode()
     assert len(zlib.compress(text, 9)) / len(text) > 0.185  # measured .195 to .200
-    shingles = [set(zip(words, words[1:], words[2:])) for words in (s.text.split() for s in stories[level])]
+    shingles = [
+        set(zip(words, words[1:], words[2:], strict=False))
+        for words in (s.text.split() for s in stories[level])
+    ]
     postings: dict[tuple[str, ...], list[int]] = {}
     num_copies = 0
     for i, ours in enumerate(shingles):
@@ -159,7 +165,9 @@ def test_answers_are_true(stories: dict[int, list[Story]], level: int):
                 known = replayed(story, asked[1])
                 assert question.answer == (f"{known}." if known else "The story does not say.")
             elif claimed:
-                assert question.answer == ("Yes." if replayed(story, claimed[2]) == claimed[1] else "No.")
+                assert question.answer == (
+                    "Yes." if replayed(story, claimed[2]) == claimed[1] else "No."
+                )
             elif question.kind == "where" and question.answerable:
                 assert question.answer.rstrip(".").lower().split()[-1] in story.text
             elif reason and not question.answerable:
@@ -190,13 +198,19 @@ def test_the_person_named_last_is_no_good_guess(stories: dict[int, list[Story]],
     hits = []
     for story in stories[level]:
         names = [word for word in re.findall(r"[A-Z][a-z]+", story.text) if word in SEX]
-        answers = [q.answer.rstrip(".") for q in story.questions if q.kind.startswith("who") and q.answerable]
+        answers = [
+            q.answer.rstrip(".")
+            for q in story.questions
+            if q.kind.startswith("who") and q.answerable
+        ]
         hits += [answer == names[-1] for answer in answers]
     assert sum(hits) / len(hits) < (0.5 if level == 1 else 0.34)
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_each_form_of_question_is_answerable_for_some_stories_only(stories: dict[int, list[Story]], level: int):
+def test_each_form_of_question_is_answerable_for_some_stories_only(
+    stories: dict[int, list[Story]], level: int
+):
     seen: dict[str, set[bool]] = {}
     for story in stories[level]:
         for question in story.questions:
@@ -242,8 +256,8 @@ OPENING = "One sunny day, Mia and Tom were at the park. Mia had a red kite. "
         ('"Yes, you can have it," said Mia, and she gave the kite to Tom.', "was not asked"),
         ('"Can I have the kite, Tom?" asked Mia.', "Mia asks for the kite, but has it"),
         ("Tom took the kite from Mia. Mia was happy.", "Mia is happy for no reason"),
-        ("Mia gave the kite to Tom. In the end, Mia had the kite.", "Mia has the kite, but Tom has it"),
-        ("Mia put the kite under the bench and forgot it there. Tom found the kite in the grass.", "under the bench"),
+        ("Mia gave the kite to Tom. Now Mia had the kite.", "Mia has the kite, but Tom has it"),
+        ("Mia put the kite under the bench. Tom found the kite in the grass.", "under the bench"),
         ("Mia was at the beach.", "Mia is at the beach, but was at the park"),
         ("Mia had the kite again.", "all the time"),
         ("Tom was happy because Mia had given him the kite.", "Mia did not give the kite"),
@@ -256,15 +270,19 @@ def test_each_contradiction_is_named(text: str, complaint: str):
 
 
 def test_he_needs_a_man_in_the_story():
-    report = check_story("Once there were two good friends, Mia and Anna. Mia had a kite, and he was proud of it.")
+    report = check_story(
+        "Once there were two good friends, Mia and Anna. Mia had a kite, and he was proud of it."
+    )
     assert report.contradictions == ("he, but no boy is in the story",)
 
 
 @pytest.mark.parametrize(
     "sentence",
     [
-        "Tom give the kite to Mia.", "Tom gave the.", "The park gave Tom.", "Tom gave the kite to Mia", "tom smiled.",
-        "Mia had an red kite.", "Tom smiled kite.", "asdf.", "Mia gave gave the kite to Tom.", "Tom, Mia.",
+        "Tom give the kite to Mia.", "Tom gave the.", "The park gave Tom.",
+        "Tom gave the kite to Mia",
+        "tom smiled.", "Mia had an red kite.", "Tom smiled kite.", "asdf.",
+        "Mia gave gave the kite to Tom.", "Tom, Mia.",
     ],
 )  # fmt: skip
 def test_broken_english_is_unreadable(sentence: str):
@@ -294,8 +312,9 @@ def test_quotations_stay_with_their_speaker():
     ]
 
 
-# Share of broken stories that the checker notices, over 200 stories a level; measured: all 1.00 but order (.99 at
-# level 1) and, at level 3, names (.97 to 1.00) and deleted moves (.98): what is never spoken of again cannot be missed.
+# The share of broken stories that is noticed, over 200 stories a level. Measured: 1.00, but
+# order .99 at level 1, and at level 3 names .97 and deleted moves .98 (nobody misses what is not
+# spoken of again).
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_broken_stories_are_noticed(stories: dict[int, list[Story]], level: int, name: str):

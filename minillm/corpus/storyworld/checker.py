@@ -1,8 +1,9 @@
-"""A reader with a memory: it reads any text of the story world's language and names what contradicts itself.
+"""A reader with a memory: it reads a story and names what contradicts itself.
 
-In: a text. Out: a `StoryReport` with a verdict on every sentence. The one idea: believe what has been said so far, and
-compare the next sentence with it. It knows nothing of the generator's events and plots: its rules are its own, and
-what it cannot read it calls unreadable. Left out on purpose: taste, and whether a story has a point.
+In: a text. Out: a `StoryReport` with a verdict on every sentence. The one idea: believe what has
+been said so far, and compare the next sentence with it. It knows nothing of the generator's events
+and plots: its rules are its own, and what it cannot read it calls unreadable. Left out on purpose:
+taste, and whether a story has a point.
 """
 
 from dataclasses import dataclass

@@ -1,16 +1,26 @@
 """A small grammar of English: a sentence becomes clauses that say who did what with which thing.
 
-In: one sentence. Out: its `Clause`s, or `Unreadable` with the word at which reading stopped. The one idea: recursive
-descent: a sentence is clauses joined by links, a clause is subject, verb and what follows it. Nothing is known here
-of what is true, and nothing of the phrases in which stories are told: only words and how they join.
-Left out on purpose: passives, and relative clauses other than `who`.
+In: one sentence. Out: its `Clause`s, or `Unreadable` with the word at which reading stopped. The
+one idea: recursive descent: a sentence is clauses joined by links, a clause is subject, verb and
+what follows it. Nothing is known here of what is true, and nothing of the phrases in which stories
+are told: only words and how they join. Left out on purpose: passives, and relative clauses other
+than `who`.
 """
 
 import re
 from dataclasses import dataclass, field
 
 from minillm.corpus.storyworld.grammar import (
-    ADJECTIVES, ADVERBIALS, ADVERBS, AUXILIARIES, BARE_NOUNS, LINKS, NOUNS, PHRASES_SAID, PREPOSITIONS, STATES,
+    ADJECTIVES,
+    ADVERBIALS,
+    ADVERBS,
+    AUXILIARIES,
+    BARE_NOUNS,
+    LINKS,
+    NOUNS,
+    PHRASES_SAID,
+    PREPOSITIONS,
+    STATES,
     VERB_FORMS,
 )  # fmt: skip
 from minillm.corpus.storyworld.sentences import Noun, Tokens, Unreadable, tokenize
@@ -21,6 +31,7 @@ BE, HAVE = ("was", "were", "is", "am", "are"), ("had", "have")
 OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help")  # "asked Mia to lend": Mia is to lend
 
 
+# package only
 @dataclass(slots=True)
 class Clause:
     """One statement: a subject, a verb's meaning, and everything that follows the verb."""
@@ -42,6 +53,7 @@ class Clause:
     vocative: str | None = None
 
 
+# package only
 class Reader(Tokens):
     """Reads one sentence from left to right."""
 
@@ -190,7 +202,9 @@ class Reader(Tokens):
                 word = self.peek()
                 if self.is_noun() and len(clause.objects) < 2:
                     clause.objects.append(self.noun())
-                elif (word in BARE_NOUNS or word in ADJECTIVES and self.peek(1) in BARE_NOUNS) and not clause.objects:
+                elif (
+                    word in BARE_NOUNS or word in ADJECTIVES and self.peek(1) in BARE_NOUNS
+                ) and not clause.objects:
                     clause.objects.append(self.head(Noun("other", "")))
             if self.position == start:
                 break
@@ -247,6 +261,7 @@ class Reader(Tokens):
         return False
 
 
+# package only
 def read_sentence(sentence: str) -> list[Clause]:
     """The clauses of a sentence; raises `Unreadable`."""
     quotes: list[str] = []

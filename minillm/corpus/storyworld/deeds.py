@@ -1,67 +1,25 @@
 """What each verb that deals with things asks of the story so far, and what it changes.
 
-In: a clause, its subjects, and the reader's memory. Out: the memory, changed; or a `Contradiction` that says in words
-what is wrong. The one idea: every rule first compares, then believes.
-Left out on purpose: how heavy things are, and what else could keep somebody from a deed.
+In: a clause, its subjects, and the reader's memory. Out: the memory, changed; or a `Contradiction`
+that says in words what is wrong. The one idea: every rule first compares, then believes. Left out
+on purpose: how heavy things are, and what else could keep somebody from a deed.
 """
 
 from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import LOST, Contradiction, Memory
-from minillm.corpus.storyworld.sentences import Noun, Unreadable
+from minillm.corpus.storyworld.roles import (
+    both_things,
+    is_thing,
+    one,
+    other_of,
+    spot_of,
+    thing_of,
+)
+from minillm.corpus.storyworld.sentences import Unreadable
 from minillm.corpus.storyworld.words import SEX, THINGS
 
 
-def is_thing(noun: Noun) -> bool:
-    """Whether a noun phrase means a thing; "it" does, other pronouns mean people."""
-    return noun.kind == "thing" or noun.kind == "pronoun" and noun.word in ("it", "that", "this")
-
-
-def is_person(noun: Noun) -> bool:
-    """Whether a noun phrase means people."""
-    is_pronoun = noun.kind == "pronoun" and not is_thing(noun)
-    return noun.kind == "person" or is_pronoun or bool(noun.named) or noun.word == "friends"
-
-
-def one(subjects: list[str]) -> str:
-    """The single doer of a deed that takes one."""
-    if len(subjects) != 1:
-        raise Unreadable("one person expected")
-    return subjects[0]
-
-
-def thing_of(memory: Memory, clause: Clause, holder: str | None = None) -> str:
-    """The thing that the clause is about."""
-    nouns = [noun for noun in (*clause.objects, *clause.prepositions.values()) if is_thing(noun)]
-    if len(nouns) != 1:
-        raise Unreadable("one thing expected")
-    return memory.thing(nouns[0], holder)
-
-
-def both_things(memory: Memory, clause: Clause) -> tuple[str, str]:
-    """The two things of `the kite for the ball`."""
-    nouns = [noun for noun in clause.objects if is_thing(noun)]
-    if len(nouns) != 1 or "for" not in clause.prepositions:
-        raise Unreadable("two things expected")
-    return memory.thing(nouns[0]), memory.thing(clause.prepositions["for"])
-
-
-def other_of(memory: Memory, clause: Clause, doer: str, *prepositions: str) -> str | None:
-    """The other person of the clause; nobody gives to himself or takes from himself."""
-    nouns = [*clause.objects, *(clause.prepositions[p] for p in prepositions if p in clause.prepositions)]
-    people = [memory.person(noun) for noun in nouns if is_person(noun)]
-    if doer in people:
-        raise Contradiction(f"{doer} acts on {doer}")
-    return people[0] if people else None
-
-
-def spot_of(clause: Clause) -> str | None:
-    """The spot that the clause names: "under the bed"."""
-    for preposition, noun in clause.prepositions.items():
-        if noun.kind == "spot":
-            return f"{preposition} the {noun.word}"
-    return None
-
-
+# package only
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`had a kite` brings one in; `had the kite` must be so; `again` means that it was away."""
     companion = clause.prepositions.get("with")
@@ -109,6 +67,7 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[taker] = 1
 
 
+# package only
 def trade(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One gives his thing for the other's."""
     trader, (mine, yours) = one(subjects), both_things(memory, clause)
@@ -122,6 +81,7 @@ def trade(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.history.add(("give", giver, thing, taker))
 
 
+# package only
 def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """The taker does not have it, and the one it is taken from does."""
     taker, thing = one(subjects), thing_of(memory, clause)
@@ -138,10 +98,13 @@ def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[holder] = -1
 
 
+# package only
 def put(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Hiding, losing, leaving and dropping: the thing lies somewhere afterwards."""
     person, thing, spot = one(subjects), thing_of(memory, clause), spot_of(clause)
-    is_moved = clause.verb == "put" and memory.holder[thing] not in SEX and memory.holder[thing] != spot
+    is_moved = (
+        clause.verb == "put" and memory.holder[thing] not in SEX and memory.holder[thing] != spot
+    )
     if not is_moved:
         memory.must_hold(person, thing, "puts away")
     if person in memory.gone:
@@ -179,6 +142,7 @@ def find(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[owner] = 0
 
 
+# package only
 def not_seen(memory: Memory, person: str, thing: str) -> None:
     """Whoever looks for a thing, or does not find it, neither has it nor hid it."""
     if memory.holder[thing] == person or memory.hidden_by.get(thing) == person:
@@ -188,6 +152,7 @@ def not_seen(memory: Memory, person: str, thing: str) -> None:
     memory.ignorant.add((person, thing))
 
 
+# package only
 def look(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`looked for the kite`, `looked at the kite`, `looked under the bed`."""
     memory.looking = spot_of(clause) or memory.looking
@@ -197,6 +162,7 @@ def look(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.thing(clause.prepositions["at"])
 
 
+# package only
 def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One needs a thing to use it; it must not be broken; and a book is read, not flown."""
     if not any(is_thing(noun) for noun in (*clause.objects, *clause.prepositions.values())):
@@ -209,6 +175,7 @@ def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"the {thing} is broken")
 
 
+# package only
 def fits(clause: Clause, thing: str) -> None:
     """One reads a book and flies a kite."""
     said = clause.word + (" with" if "with" in clause.prepositions else "")
@@ -216,6 +183,7 @@ def fits(clause: Clause, thing: str) -> None:
         raise Contradiction(f"nobody {said} a {thing}")
 
 
+# package only
 def break_thing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`Tom broke the kite`, or `Tom fell, and the kite broke`."""
     thing = thing_of(memory, clause) if subjects else memory.thing(clause.subject[0])
@@ -230,6 +198,7 @@ def break_thing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[owner] = -1
 
 
+# package only
 def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Only what is broken can be mended."""
     person, thing = one(subjects), thing_of(memory, clause)
@@ -241,12 +210,14 @@ def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[memory.owner[thing]] = 0
 
 
+# package only
 def show(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One shows what one has."""
     memory.must_hold(one(subjects), thing_of(memory, clause), "shows")
     other_of(memory, clause, one(subjects), "to")
 
 
+# package only
 def forget(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`forgot it there`: it was put somewhere; `did not forget`: nothing to compare."""
     if clause.is_negated:

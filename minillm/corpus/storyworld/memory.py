@@ -1,8 +1,8 @@
-"""What a reader remembers of a story: who is in it, who has what, where everything is, and how everyone feels.
+"""What a reader remembers: who is in the story, who has what, where, and how everyone feels.
 
-In: noun phrases, as `sentences.py` found them. Out: whom and what they mean. The one idea: a pronoun is the person of
-that sex who was spoken of last, and nobody and nothing may appear from nowhere.
-Left out on purpose: what people believe wrongly, beyond where they saw a thing last.
+In: noun phrases, as `sentences.py` found them. Out: whom and what they mean. The one idea: a
+pronoun is the person of that sex who was spoken of last, and nobody and nothing may appear from
+nowhere. Left out on purpose: what people believe wrongly, beyond where they saw a thing last.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 from minillm.corpus.storyworld.words import SEX
 
-SEX_OF_PRONOUN = dict.fromkeys(("he", "him", "his"), "boy") | dict.fromkeys(("she", "her", "hers"), "girl")
+SEX_OF_PRONOUN = dict.fromkeys(("he", "him", "his"), "boy") | dict.fromkeys(
+    ("she", "her", "hers"), "girl"
+)
 PLURALS = ("they", "them", "we", "us", "their", "our")
 FIRST, SECOND = ("i", "me", "my", "mine"), ("you", "your")
 LOST = "lost"
@@ -18,10 +20,12 @@ LOST = "lost"
 Pair = tuple[str, str]
 
 
+# package only
 class Contradiction(Exception):
     """A sentence at odds with what was said before; the message says how."""
 
 
+# package only
 @dataclass(slots=True)
 class Memory:
     """The story so far. A thing is with a person, in a spot ("under the bed"), or `LOST`."""
@@ -104,7 +108,7 @@ class Memory:
         raise Contradiction(f"{pronoun}, but no {sex} is in the story")
 
     def thing(self, noun: Noun, holder: str | None = None) -> str:
-        """Which thing a noun phrase means; `a kite` brings one into the story if somebody holds it."""
+        """Which thing a noun phrase means; `a kite` brings one in, if somebody holds it."""
         if noun.word in ("it", "that", "this"):
             if not self.things:
                 raise Contradiction("it, but no thing is in the story")
@@ -122,7 +126,9 @@ class Memory:
             raise Contradiction(f"thing appears from nowhere: the {name}")
         if not set(noun.looks) <= self.looks[name]:
             raise Contradiction(f"the {name} is not {' '.join(noun.looks)}")
-        is_known = noun.owner is not None and (noun.owner.word not in SECOND or self.hearer is not None)
+        is_known = noun.owner is not None and (
+            noun.owner.word not in SECOND or self.hearer is not None
+        )
         if is_known and self.person(noun.owner) != self.owner[name]:
             raise Contradiction(f"the {name} belongs to {self.owner[name]}")
         self.things.remove(name)
@@ -150,7 +156,7 @@ class Memory:
         return others[0] if len(others) == 1 else None
 
     def mood_of(self, person: str) -> int:
-        """-1 for whoever was wronged or misses something of his own, 1 for whoever got what he wanted."""
+        """-1 for whoever was wronged or misses his own thing, 1 for whoever got something."""
         for thing, owner in self.owner.items():
             is_away = self.holder[thing] not in SEX and self.hidden_by.get(thing) != person
             if owner == person and is_away:

@@ -1,104 +1,26 @@
-"""What each verb of wanting, feeling, knowing and going asks of the story so far, and what it changes.
+"""What each verb of feeling, knowing and going asks of the story so far, and what it changes.
 
-In: a clause, its subjects, and the reader's memory. Out: the memory, changed; or a `Contradiction` that says in words
-what is wrong. The one idea: nobody wants what he has, is sad without a reason, or thanks for nothing.
-Left out on purpose: mixed feelings.
+In: a clause, its subjects, and the reader's memory. Out: the memory, changed; or a `Contradiction`
+that says in words what is wrong. The one idea: nobody is sad without a reason, in two places, or
+thanks for nothing. Left out on purpose: mixed feelings.
 """
 
 from minillm.corpus.storyworld.clauses import Clause
-from minillm.corpus.storyworld.deeds import (
-    both_things, find, fits, have, is_person, is_thing, not_seen, one, other_of, spot_of, thing_of,
-)  # fmt: skip
+from minillm.corpus.storyworld.deeds import find, have, not_seen
 from minillm.corpus.storyworld.grammar import BAD, GOOD
 from minillm.corpus.storyworld.memory import LOST, Contradiction, Memory
+from minillm.corpus.storyworld.roles import (
+    is_person,
+    is_thing,
+    one,
+    other_of,
+    spot_of,
+    thing_of,
+)
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
-from minillm.corpus.storyworld.words import SEX
 
 
-def want(memory: Memory, clause: Clause, subjects: list[str]) -> None:
-    """`wanted the kite`, `wished that he could fly it`: nobody wants what he has."""
-    person, wished = one(subjects), clause.inner or clause
-    if wished.verb == "trade":
-        offer(memory, wished, person, None)
-    elif wished.verb in ("be", "feel"):
-        feel(memory, wished, memory.persons(wished.subject[0]))
-    elif any(is_thing(noun) for noun in (*wished.objects, *wished.prepositions.values())):
-        for noun in wished.subject if clause.inner is not None else []:
-            if memory.persons(noun) != [person]:
-                raise Contradiction(f"{person} wishes it for somebody else")
-        thing = thing_of(memory, wished)
-        fits(wished, thing)
-        if memory.holder[thing] == person:
-            raise Contradiction(f"{person} wants the {thing}, but already has it")
-        if "back" in clause.words and (person, thing) not in memory.had:
-            raise Contradiction(f"{person} never had the {thing}")
-        memory.wants.add((person, thing))
-
-
-def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
-    """Somebody asks somebody for a thing: the one who is asked must have it."""
-    holder = memory.holder[thing]
-    if holder == asker:
-        raise Contradiction(f"{asker} asks for the {thing}, but has it")
-    if holder not in SEX:
-        raise Contradiction(f"{asker} asks for the {thing}, but nobody has it")
-    memory.must_hold(asked or holder, thing, "is asked for")
-    memory.asked[thing] = asker
-    memory.wants.add((asker, thing))
-
-
-def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
-    """`asked Mia for it`, `asked if he could have it`, `asked Mia to let him fly it`."""
-    if clause.is_negated:
-        return
-    asker = one(subjects)
-    asked = other_of(memory, clause, asker)
-    wish = clause.inner
-    if wish is None:
-        if "for" not in clause.prepositions:
-            raise Unreadable("what is asked for?")
-        request(memory, asker, memory.thing(clause.prepositions["for"]), asked)
-    elif wish.verb == "trade":
-        yours, mine = both_things(memory, wish)
-        memory.must_hold(asker, mine, "offers")
-        request(memory, asker, yours, asked)
-    else:
-        for noun in [*(wish.subject if asked is None else []), *wish.objects]:
-            if is_person(noun) and memory.person(noun) != asker:
-                raise Contradiction(f"{asker} asks for somebody else")
-        wish = wish.inner or wish
-        thing = thing_of(memory, wish)
-        fits(wish, thing)
-        request(memory, asker, thing, asked)
-
-
-def offer(memory: Memory, clause: Clause, giver: str, taker: str | None) -> None:
-    """`I will give you the kite for the ball`: nothing changes hands yet."""
-    mine, yours = both_things(memory, clause)
-    memory.must_hold(giver, mine, "offers")
-    request(memory, giver, yours, taker)
-
-
-def promise(memory: Memory, clause: Clause, subjects: list[str]) -> None:
-    """`promised to give it to Tom later`, `promised that Tom could have it`."""
-    giver, promised = one(subjects), clause.inner
-    if promised is None:
-        raise Unreadable("what is promised?")
-    thing = thing_of(memory, promised)
-    if promised.verb == "have":
-        promise_to(memory, giver, thing, memory.person(promised.subject[0]))
-    else:
-        promise_to(memory, giver, thing, other_of(memory, promised, giver, "to"))
-
-
-def promise_to(memory: Memory, giver: str, thing: str, taker: str | None) -> None:
-    """One promises what one has, and to somebody else."""
-    memory.must_hold(giver, thing, "promises")
-    if taker is None or taker == giver:
-        raise Contradiction(f"{giver} promises the {thing} to {taker or 'nobody'}")
-    memory.promised.add((giver, taker, thing))
-
-
+# package only
 def feel(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Nobody is glad who was wronged, sad who was not, or sorry who did nothing."""
     for person in subjects:
@@ -115,6 +37,7 @@ def feel(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         have(memory, clause.inner, subjects)
 
 
+# package only
 def show_mood(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Smiling, laughing and crying: the face must fit what happened."""
     for person in subjects:
@@ -126,6 +49,7 @@ def show_mood(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             raise Contradiction(f"{person} claps for {cheered}, who did nothing")
 
 
+# package only
 def be(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Where somebody is and how he feels."""
     if not subjects:
@@ -141,6 +65,7 @@ def be(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"{subjects[0]} did not go away")
 
 
+# package only
 def be_thing(memory: Memory, clause: Clause) -> None:
     """The weather, or what and where a thing is."""
     noun = clause.subject[0]
@@ -171,13 +96,17 @@ def be_thing(memory: Memory, clause: Clause) -> None:
             raise Contradiction(f"{memory.actor} does not have the {thing}")
 
 
+# package only
 def at(memory: Memory, people: list[str], place: str) -> None:
     """Nobody is in two places."""
     for person in people:
         if memory.place.setdefault(person, place) != place:
-            raise Contradiction(f"{person} is at the {place}, but was at the {memory.place[person]}")
+            raise Contradiction(
+                f"{person} is at the {place}, but was at the {memory.place[person]}"
+            )
 
 
+# package only
 def go(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Going, running and coming: to a place, to somebody, away, or home with a thing."""
     target, companion = clause.prepositions.get("to"), clause.prepositions.get("with")
@@ -200,6 +129,7 @@ def go(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.gone -= set(people)
 
 
+# package only
 def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Whoever is met is in the story from here on."""
     for noun in clause.objects:
@@ -211,6 +141,7 @@ def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             at(memory, [*subjects, *([other] if other else [])], noun.word)
 
 
+# package only
 def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`saw the kite`, `did not see it`."""
     thing = thing_of(memory, clause)
@@ -222,6 +153,7 @@ def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"the {thing} is {memory.holder[thing]}")
 
 
+# package only
 def believe_where(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Who thinks that the kite is under the bed has seen it there."""
     assert clause.inner is not None
@@ -235,6 +167,7 @@ def believe_where(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.gone.discard(person)
 
 
+# package only
 def exist(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`there were two friends, Mia and Tom`; `and there was the kite`."""
     for noun in clause.objects:
@@ -247,12 +180,14 @@ def exist(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             memory.person(noun if noun.word in ("girl", "boy") else Noun("person", name))
 
 
+# package only
 def thank(memory: Memory, thanking: str, thanked: str | None) -> None:
     """Thanks need a good turn."""
     if not any(to == thanking and thanked in (None, good) for good, to in memory.good_turns):
         raise Contradiction(f"{thanking} thanks {thanked or 'nobody'} for nothing")
 
 
+# package only
 def thank_for(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`thanked Mia for the kite`: it came from Mia."""
     thanking = one(subjects)
@@ -264,18 +199,21 @@ def thank_for(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             raise Contradiction(f"{thanking} did not get the {thing}")
 
 
+# package only
 def sorry(memory: Memory, person: str, victim: str | None) -> None:
     """Only who did wrong is sorry."""
     if not any(doer == person and victim in (None, wronged) for doer, wronged in memory.wrongs):
         raise Contradiction(f"{person} is sorry for nothing")
 
 
+# package only
 def forgive(memory: Memory, person: str, doer: str | None) -> None:
     """Only who was wronged forgives."""
     if not any(wronged == person and doer in (None, who) for who, wronged in memory.wrongs):
         raise Contradiction(f"{person} has nothing to forgive")
 
 
+# package only
 def forgive_doer(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`forgave Tom`."""
     forgive(memory, one(subjects), other_of(memory, clause, one(subjects)))

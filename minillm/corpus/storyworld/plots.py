@@ -1,9 +1,9 @@
 """What can happen between people: each plot is a short list of events that follow from one another.
 
-In: a `Cast`: who, which things, which spots and places. Out: events. The one idea: a plot is a want and what stands in
-its way, and each event is the cause of the next. A level-1 story is one plot between two people and one thing, level 2
-has three people and two things, level 3 joins two plots and travels between them.
-Left out on purpose: plots in which the world is not put right again.
+In: a `Cast`: who, which things, which spots and places. Out: events. The one idea: a plot is a want
+and what stands in its way, and each event is the cause of the next. A level-1 story is one plot
+between two people and one thing, level 2 has three people and two things, level 3 joins two plots
+and travels between them. Left out on purpose: plots in which the world is not put right again.
 """
 
 from collections.abc import Callable
@@ -92,6 +92,7 @@ def hiding(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def trade(cast: Cast) -> list[Event]:
     """`b` has another thing, and the two change things."""
     a, b, thing, other = cast.a, cast.b, cast.thing, cast.other
@@ -106,6 +107,7 @@ def trade(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def comfort(cast: Cast) -> list[Event]:
     """`a` keeps the thing, and `c` cheers `b` up with another."""
     a, b, c, thing, other = cast.a, cast.b, cast.c, cast.thing, cast.other
@@ -121,6 +123,7 @@ def comfort(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def passing(cast: Cast) -> list[Event]:
     """`a` gives the thing to `b`, and `b` gives it on to `c`."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -136,6 +139,7 @@ def passing(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def promise(cast: Cast) -> list[Event]:
     """`a` promises the thing to `b`, and keeps the promise although `c` asks too."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -152,6 +156,7 @@ def promise(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def moved(cast: Cast) -> list[Event]:
     """`a` looks where the thing was; `c` has moved it; `b` saw it and tells."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -168,6 +173,7 @@ def moved(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def search(cast: Cast) -> list[Event]:
     """`a` loses the thing; `b` looks in the wrong spot and `c` in the right one."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -183,6 +189,7 @@ def search(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def reward(cast: Cast) -> list[Event]:
     """`b` finds what `a` lost and gets another thing for it."""
     a, b, c, thing, other = cast.a, cast.b, cast.c, cast.thing, cast.other
@@ -198,6 +205,7 @@ def reward(cast: Cast) -> list[Event]:
     ]
 
 
+# package only
 def mending(cast: Cast) -> list[Event]:
     """`b` breaks what he borrowed, and `c` mends it."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing

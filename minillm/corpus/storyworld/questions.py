@@ -1,9 +1,9 @@
 """Questions about a story, answered from what happened in it.
 
-In: the events of a story and the sentences that told them, one each. Out: at most one `Question` of each kind. The one
-idea: the answer comes from the events, never from the text, and each form of question is answerable for some stories and
-not for others, so that its form does not give the answer away.
-Left out on purpose: questions whose answer must be worked out over several steps.
+In: the events of a story and the sentences that told them, one each. Out: at most one `Question` of
+each kind. The one idea: the answer comes from the events, never from the text, and each form of
+question is answerable for some stories and not for others, so that its form does not give the
+answer away. Left out on purpose: questions whose answer must be worked out over several steps.
 """
 
 import random
@@ -16,7 +16,9 @@ from minillm.corpus.storyworld.world import Event
 UNKNOWN = "The story does not say."
 UNKNOWN_RATE = 0.28
 OBVIOUS_RATE = 0.4  # how often an answer may be the person named last, where there is a choice
-Fact = tuple[str, str | None, int]  # question, answer (None: not told), index of the sentence that tells it
+Fact = tuple[
+    str, str | None, int
+]  # question, answer (None: not told), index of the sentence that tells it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,11 +32,13 @@ class Question:
     distance: int
 
 
+# package only
 def people_of(events: list[Event]) -> list[str]:
     """Everybody in the story."""
     return list(dict.fromkeys(name for e in events for name in (e.who, e.whom, e.third) if name))
 
 
+# package only
 def holders(events: list[Event]) -> dict[str, tuple[str, int]]:
     """Who has each thing in the end, and the sentence that says so last."""
     last: dict[str, tuple[str, int]] = {}
@@ -48,6 +52,7 @@ def holders(events: list[Event]) -> dict[str, tuple[str, int]]:
     return last
 
 
+# package only
 def who_has(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Who has which thing in the end."""
     last = holders(events)
@@ -56,12 +61,17 @@ def who_has(events: list[Event], sentences: list[str], rng: random.Random) -> li
     return [*facts, (f"Who has the {absent} in the end?", None, 0)]
 
 
+# package only
 def who_did(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Who gave, found, wanted or took a thing, where only one person did."""
     facts: list[Fact] = []
     for thing in holders(events):
         for kinds, asked in WHO_DID.items():
-            told = [(e.who, i) for i, e in enumerate(events) if e.kind in kinds and thing in (e.thing, e.other)]
+            told = [
+                (e.who, i)
+                for i, e in enumerate(events)
+                if e.kind in kinds and thing in (e.thing, e.other)
+            ]
             who, i = told[0] if told else (None, 0)
             if len({name for name, _ in told}) < 2:
                 facts.append((f"Who {asked.format(t=thing)}?", who, i))
@@ -69,11 +79,13 @@ def who_did(events: list[Event], sentences: list[str], rng: random.Random) -> li
 
 
 WHO_DID = {
-    ("have",): "had the {t} at first", ("want", "ask"): "wanted the {t}", ("find",): "found the {t}",
-    ("lend",): "lent the {t}", ("take",): "took the {t} without asking", ("break",): "broke the {t}",
+    ("have",): "had the {t} at first", ("want", "ask"): "wanted the {t}",
+    ("find",): "found the {t}", ("lend",): "lent the {t}",
+    ("take",): "took the {t} without asking", ("break",): "broke the {t}",
 }  # fmt: skip
 
 
+# package only
 def where(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Where the story begins, and where things were found and put."""
     place = PLACES[events[0].place or ""][0]
@@ -81,7 +93,9 @@ def where(events: list[Event], sentences: list[str], rng: random.Random) -> list
     facts: list[Fact] = [("Where does the story begin?", place if is_told else None, 0)]
     for thing in holders(events):
         for kind, asked in (("find", "found"), ("put", "left")):
-            told = [(e.place, i) for i, e in enumerate(events) if (e.kind, e.thing) == (kind, thing)]
+            told = [
+                (e.place, i) for i, e in enumerate(events) if (e.kind, e.thing) == (kind, thing)
+            ]
             told = [(spot, i) for spot, i in told if (spot or "") in sentences[i]]
             spot, i = told[0] if len(told) == 1 else (None, 0)
             if len(told) < 2:
@@ -99,6 +113,7 @@ REASONS = {
 }
 
 
+# package only
 def why(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Why somebody was happy or sad."""
     facts: dict[tuple[str, str], Fact] = {}
@@ -107,7 +122,9 @@ def why(events: list[Event], sentences: list[str], rng: random.Random) -> list[F
             feeling, reason = REASONS[event.manner]
             he, him = ("she", "her") if SEX[event.who] == "girl" else ("he", "him")
             told = reason.format(whom=event.whom, he=he, him=him, t=event.thing)
-            facts.setdefault((event.who, feeling), (f"Why was {event.who} {feeling}?", f"because {told}", i))
+            facts.setdefault(
+                (event.who, feeling), (f"Why was {event.who} {feeling}?", f"because {told}", i)
+            )
         if event.kind == "ask":
             he = "she" if SEX[event.who] == "girl" else "he"
             wish = f"because {he} wanted to {THINGS[event.thing or ''].use} it"
@@ -119,10 +136,12 @@ def why(events: list[Event], sentences: list[str], rng: random.Random) -> list[F
 
 # What the weather is not, if it is this; a windy day can be anything.
 NOT_WEATHER = {
-    "sunny": "rainy", "rainy": "sunny", "cloudy": "sunny", "snowy": "hot", "cold": "hot", "warm": "cold", "hot": "cold",
+    "sunny": "rainy", "rainy": "sunny", "cloudy": "sunny", "snowy": "hot", "cold": "hot",
+    "warm": "cold", "hot": "cold",
 }  # fmt: skip
 
 
+# package only
 def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Does somebody have a thing, is it of a colour, was the weather so: as often yes as no."""
     facts: list[Fact] = []
@@ -150,6 +169,7 @@ def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> 
 KINDS = {"who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no}
 
 
+# package only
 def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
     """One of the facts: now and then one that is not told, and seldom the person named last."""
     told = [fact for fact in facts if fact[1] is not None]
@@ -161,6 +181,7 @@ def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
     return rng.choice(told) if told else None
 
 
+# package only
 def ask_questions(
     events: list[Event], sentences: list[str], rng: random.Random
 ) -> tuple[Question, ...]:

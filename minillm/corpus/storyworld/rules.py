@@ -1,27 +1,30 @@
-"""From clauses to beliefs: which rule each verb has, what quotations mean, and what reasons must be.
+"""From clauses to beliefs: the rule of each verb, what quotations mean, what reasons must be.
 
-In: the clauses of a sentence and the reader's memory. Out: the memory, changed; or a `Contradiction`. The one idea: one
-table from verb to rule. A clause after `because`, or told as over ("had given"), is compared with what happened and
-changes nothing; a quotation is read with "I" and "you" put right.
+In: the clauses of a sentence and the reader's memory. Out: the memory, changed; or a
+`Contradiction`. The one idea: one table from verb to rule. A clause after `because`, or told as
+over ("had given"), is compared with what happened and changes nothing; a quotation is read with "I"
+and "you" put right.
 """
 
 from collections.abc import Callable
 
-from minillm.corpus.storyworld import deeds, minds
+from minillm.corpus.storyworld import deeds, minds, wishes
 from minillm.corpus.storyworld.clauses import Clause
-from minillm.corpus.storyworld.deeds import is_person, one, other_of, spot_of, thing_of
 from minillm.corpus.storyworld.memory import Contradiction, Memory
+from minillm.corpus.storyworld.roles import is_person, one, other_of, spot_of, thing_of
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 
 Rule = Callable[[Memory, Clause, list[str]], None]
 
 
+# package only
 def nothing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Hugging, nodding, watching: nothing changes, but nobody does it to himself."""
     for subject in subjects:
         other_of(memory, clause, subject, "to", "with", "for")
 
 
+# package only
 def what_is_told(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`began to cry`, `told Tom that …`: what matters stands inside, and the teller knows it."""
     told = other_of(memory, clause, subjects[0])
@@ -32,6 +35,7 @@ def what_is_told(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         inform(memory, subjects[0], told, clause.inner)
 
 
+# package only
 def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> None:
     """Only who knows where a thing is can tell, and telling is a good turn."""
     if spot_of(clause) is None or not memory.things:
@@ -42,11 +46,13 @@ def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> Non
         memory.good_turns.add((teller, told))
 
 
+# package only
 def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`saw the kite`, or `saw that Tom was sad`."""
     (minds.see if clause.inner is None else what_is_told)(memory, clause, subjects)
 
 
+# package only
 def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`thought that the kite was under the bed` may be wrong; other thoughts may not."""
     if clause.inner is None:
@@ -55,25 +61,29 @@ def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     (minds.believe_where if is_where else what_is_told)(memory, clause, subjects)
 
 
+# package only
 def like(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One likes what is in the story."""
     thing_of(memory, clause)
 
 
 RULES: dict[str, Rule] = {
-    "have": deeds.have, "bring": deeds.have, "give": deeds.give, "lend": deeds.give, "return": deeds.give, "take": deeds.take,
-    "put": deeds.put, "hide": deeds.put, "lose": deeds.put, "find": deeds.find, "pick": deeds.find,
-    "look": deeds.look, "use": deeds.use, "trade": deeds.trade, "break": deeds.break_thing, "mend": deeds.mend,
-    "show": deeds.show, "forget": deeds.forget, "want": minds.want, "wish": minds.want, "ask": minds.ask,
-    "promise": minds.promise, "be": minds.be, "feel": minds.feel, "go": minds.go, "come": minds.go, "run": minds.go, "meet": minds.meet,
-    "smile": minds.show_mood, "cry": minds.show_mood, "exist": minds.exist, "think": think, "know": think,
-    "thank": minds.thank_for, "forgive": minds.forgive_doer, "see": see, "hear": what_is_told,
-    "begin": what_is_told, "tell": what_is_told, "like": like, "hug": nothing, "nod": nothing, "watch": nothing,
-    "fall": nothing, "help": nothing,
+    "have": deeds.have, "bring": deeds.have, "give": deeds.give, "lend": deeds.give,
+    "return": deeds.give, "take": deeds.take, "put": deeds.put, "hide": deeds.put,
+    "lose": deeds.put, "find": deeds.find, "pick": deeds.find, "look": deeds.look,
+    "use": deeds.use, "trade": deeds.trade, "break": deeds.break_thing, "mend": deeds.mend,
+    "show": deeds.show, "forget": deeds.forget, "want": wishes.want, "wish": wishes.want,
+    "ask": wishes.ask, "promise": wishes.promise, "be": minds.be, "feel": minds.feel,
+    "go": minds.go, "come": minds.go, "run": minds.go, "meet": minds.meet,
+    "smile": minds.show_mood, "cry": minds.show_mood, "exist": minds.exist, "think": think,
+    "know": think, "thank": minds.thank_for, "forgive": minds.forgive_doer, "see": see,
+    "hear": what_is_told, "begin": what_is_told, "tell": what_is_told, "like": like,
+    "hug": nothing, "nod": nothing, "watch": nothing, "fall": nothing, "help": nothing,
 }  # fmt: skip
 EVENTS = {"say", "break", "mend", "give", "lend", "take", "find", "lose", "hide"}
 
 
+# package only
 def recall(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """A reason, or what is told as over, must have happened."""
     person = one(subjects)
@@ -86,8 +96,9 @@ def recall(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     raise Contradiction(f"{person} did not {verb}" + (f" the {thing}" if thing else ""))
 
 
+# package only
 def subjects_of(memory: Memory, clause: Clause, before: Clause | None) -> list[str]:
-    """Who does it; in a later clause a pronoun means the speaker, or somebody of the same sentence."""
+    """Who does it; a pronoun in a later clause means somebody of the same sentence."""
     subjects: list[str] = []
     known = {memory.actor} if before is not None and before.speech else set(memory.in_sentence)
     for noun in filter(is_person, clause.subject):
@@ -100,6 +111,7 @@ def subjects_of(memory: Memory, clause: Clause, before: Clause | None) -> list[s
     return subjects
 
 
+# package only
 def believe_clause(clause: Clause, memory: Memory, before: Clause | None = None) -> None:
     """Decide who the subject is, then apply the rule of the verb."""
     subjects = subjects_of(memory, clause, before)
@@ -115,6 +127,7 @@ def believe_clause(clause: Clause, memory: Memory, before: Clause | None = None)
     memory.actor = subjects[0] if subjects else memory.actor
 
 
+# package only
 def speak(memory: Memory, clause: Clause, speaker: str) -> None:
     """What somebody says, with "I" and "you" put right."""
     hearer = other_of(memory, clause, speaker, "to")
@@ -135,13 +148,14 @@ def speak(memory: Memory, clause: Clause, speaker: str) -> None:
     memory.person(Noun("person", speaker))
 
 
+# package only
 def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
     """A request, a promise, an offer, or a statement."""
     is_grant = said.verb == "have" and said.mood == "statement" and said.subject[0].word == "you"
     if "for" in said.prepositions and said.verb in ("give", "trade"):
-        minds.offer(memory, said, speaker, hearer)
+        wishes.offer(memory, said, speaker, hearer)
     elif "later" in said.words:
-        minds.promise_to(memory, speaker, thing_of(memory, said), memory.hearer)
+        wishes.promise_to(memory, speaker, thing_of(memory, said), memory.hearer)
     elif is_grant:
         if said.is_negated:
             refuse(memory, speaker)
@@ -160,9 +174,10 @@ def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
         wish = said.inner or said
         thing = thing_of(memory, wish)
         deeds.fits(wish, thing)
-        minds.request(memory, speaker, thing, hearer)
+        wishes.request(memory, speaker, thing, hearer)
 
 
+# package only
 def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -> None:
     """Yes and no, thanks, regrets and praise: each needs its occasion."""
     if meaning == "refuse":
@@ -181,6 +196,7 @@ def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -
             raise Contradiction(f"{memory.hearer or 'nobody'} found nothing")
 
 
+# package only
 def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
     """The thing that somebody asked this person for, and who did."""
     for thing, asker in memory.asked.items():
@@ -189,6 +205,7 @@ def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
     raise Contradiction(f"{answering} answers, but was not asked")
 
 
+# package only
 def refuse(memory: Memory, person: str) -> None:
     """Saying no makes the one who asked sad; a promise forbids it."""
     thing, asker = asked_for(memory, person)

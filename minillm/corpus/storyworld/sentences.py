@@ -1,24 +1,32 @@
 """From a text to sentences, tokens and noun phrases: the smallest pieces that the checker reads.
 
-In: text. Out: sentences; tokens; a `Noun` for each noun phrase. The one idea: a list of tokens with a position that only
-moves forward, and one small method for each thing that can stand there.
-Left out on purpose: plurals other than "friends", and numbers.
+In: text. Out: sentences; tokens; a `Noun` for each noun phrase. The one idea: a list of tokens with
+a position that only moves forward, and one small method for each thing that can stand there. Left
+out on purpose: plurals other than "friends", and numbers.
 """
 
 import re
 from dataclasses import dataclass
 
-from minillm.corpus.storyworld.grammar import ADJECTIVES, DETERMINERS, NOUNS, PRONOUNS, STATES
+from minillm.corpus.storyworld.grammar import (
+    ADJECTIVES,
+    DETERMINERS,
+    NOUNS,
+    PRONOUNS,
+    STATES,
+)
 from minillm.corpus.storyworld.words import SEX
 
 SAID = re.compile(r"\s+(\w+ )?(said|asked|cried)\b")
 POSSESSIVES = ("his", "her", "my", "your", "their")
 
 
+# package only
 class Unreadable(Exception):
     """A sentence that the grammar does not cover; the message says where it stopped."""
 
 
+# package only
 @dataclass(slots=True)
 class Noun:
     """A noun phrase as it stands in the text: who or which one is meant is not yet decided."""
@@ -31,6 +39,7 @@ class Noun:
     named: tuple[str, ...] = ()
 
 
+# package only
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text; a quotation with its `said Tom` is one sentence."""
     sentences = []
@@ -48,6 +57,7 @@ def split_sentences(text: str) -> list[str]:
     return sentences
 
 
+# package only
 def tokenize(text: str) -> list[str]:
     """Words, commas and `#0` for a quotation; only names keep their capital."""
     tokens = re.findall(r"#\d+|[A-Za-z]+(?:'s)?|\S", text)
@@ -56,6 +66,7 @@ def tokenize(text: str) -> list[str]:
     return ["i" if token == "I" else token for token in tokens]
 
 
+# package only
 class Tokens:
     """Tokens read from left to right, and the noun phrases among them."""
 
@@ -85,7 +96,12 @@ class Tokens:
 
     def at_list(self) -> bool:
         """At the comma of `Mia, Tom and Ben`."""
-        return self.peek() == "," and self.peek(1) in SEX and self.peek(2) == "and" and self.peek(3) in SEX
+        return (
+            self.peek() == ","
+            and self.peek(1) in SEX
+            and self.peek(2) == "and"
+            and self.peek(3) in SEX
+        )
 
     def nouns(self) -> list[Noun]:
         """One noun phrase, or several joined by `and`."""

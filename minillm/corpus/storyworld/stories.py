@@ -1,8 +1,9 @@
-"""A story from a seed: a world is made, plots happen in it, it is told, and questions are asked about it.
+"""A story from a seed: a plot happens in a world, is told, and questions are asked about it.
 
-In: a seed and a level. Out: a `Story`, always the same for the same two numbers. The one idea: first it happens, then it
-is told, so that everything said is true. Level 1: two people of different sex, one thing, one plot. Level 2: three people,
-two things. Level 3: two plots one after the other, in two places, with a fourth person and a third thing.
+In: a seed and a level. Out: a `Story`, always the same for the same two numbers. The one idea:
+first it happens, then it is told, so that everything said is true. Level 1: two people of different
+sex, one thing, one plot. Level 2: three people, two things. Level 3: two plots one after the other,
+in two places, with a fourth person and a third thing.
 """
 
 import random
@@ -34,12 +35,14 @@ class Story:
     questions: tuple[Question, ...]
 
 
+# package only
 def spots_for(thing: str, place: str, rng: random.Random) -> list[str]:
-    """Two spots of the place where the thing can lie; a bike fits behind a tree but not under a bench."""
+    """Two spots where the thing can lie; a bike fits behind a tree, not under a bench."""
     spots = PLACES[place][1] if THINGS[thing].is_small else PLACES[place][1][1:]
     return rng.sample(spots, 2)
 
 
+# package only
 def plot_events(name: str, cast: Cast, rng: random.Random) -> list[Event]:
     """The events of a plot, often without one of those that only adorn it."""
     events = ALL_PLOTS[name](cast)
@@ -49,6 +52,7 @@ def plot_events(name: str, cast: Cast, rng: random.Random) -> list[Event]:
     return events
 
 
+# package only
 def small_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 1: a girl, a boy and a thing."""
     a, b = rng.sample((rng.choice(GIRLS), rng.choice(BOYS)), 2)
@@ -57,10 +61,14 @@ def small_story(rng: random.Random) -> tuple[str, list[Event]]:
     cast = Cast(a=a, b=b, c=b, thing=thing, other=thing, spot=spot, spot_2=spot_2)
     name = rng.choice(tuple(PLOTS_BY_LEVEL[1]))
     first, second = rng.sample((a, b), 2)
-    opening = [Event("go", first, whom=second, place=place, manner="scene"), Event("have", a, thing, b)]
+    opening = [
+        Event("go", first, whom=second, place=place, manner="scene"),
+        Event("have", a, thing, b),
+    ]
     return name, opening + plot_events(name, cast, rng)
 
 
+# package only
 def opening_of_three(cast: Cast, place: str, owner: str, rng: random.Random) -> list[Event]:
     """Three people are somewhere, and two of them have something."""
     first, second, third = rng.sample((cast.a, cast.b, cast.c), 3)
@@ -72,6 +80,7 @@ def opening_of_three(cast: Cast, place: str, owner: str, rng: random.Random) -> 
     return [scene, *rng.sample(havings, 2)]
 
 
+# package only
 def cast_of_three(rng: random.Random, place: str) -> Cast:
     """Three people and two things, by lot."""
     people = rng.sample(GIRLS, 2) + rng.sample(BOYS, 2)
@@ -81,6 +90,7 @@ def cast_of_three(rng: random.Random, place: str) -> Cast:
     return Cast(a=a, b=b, c=c, thing=thing, other=other, spot=spot, spot_2=spot_2)
 
 
+# package only
 def middle_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 2: three people and two things."""
     place = rng.choice(ALL_PLACES)
@@ -90,6 +100,7 @@ def middle_story(rng: random.Random) -> tuple[str, list[Event]]:
     return name, opening_of_three(cast, place, owner, rng) + plot_events(name, cast, rng)
 
 
+# package only
 def long_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 3: a plot between three, a walk, somebody new with a thing, and another plot."""
     places = rng.sample(ALL_PLACES, 2)

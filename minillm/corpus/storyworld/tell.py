@@ -1,8 +1,8 @@
 """From events to sentences: each event is said in one of several ways.
 
-In: events that have happened. Out: one sentence each. The one idea: *what* to say is settled, *how* to say it is
-chosen here, and a name becomes a pronoun only where the reader cannot take it for somebody else.
-Left out on purpose: telling out of order, and leaving out what a reader needs.
+In: events that have happened. Out: one sentence each. The one idea: *what* to say is settled, *how*
+to say it is chosen here, and a name becomes a pronoun only where the reader cannot take it for
+somebody else. Left out on purpose: telling out of order, and leaving out what a reader needs.
 """
 
 import random
@@ -10,16 +10,26 @@ import re
 from functools import cache
 
 from minillm.corpus.storyworld.phrases import PHRASES
+from minillm.corpus.storyworld.wide_phrases import WIDE_PHRASES
 from minillm.corpus.storyworld.words import (
-    DAYTIMES, GLAD, PLACES, SEX, THINGS, UNHAPPY, WEATHERS, with_article,
+    DAYTIMES,
+    GLAD,
+    PLACES,
+    SEX,
+    THINGS,
+    UNHAPPY,
+    WEATHERS,
+    with_article,
 )  # fmt: skip
 from minillm.corpus.storyworld.world import Event
 
+ALL_PHRASES = PHRASES | WIDE_PHRASES
 PRONOUNS = {"girl": ("she", "her", "her", "hers"), "boy": ("he", "him", "his", "his")}
 PRONOUN_RATE = 0.4
 LOOK_RATE = 0.7
 
 
+# package only
 @cache
 def is_clear(phrase: str) -> bool:
     """Whether each pronoun of a phrase means the person named last, also where both are girls."""
@@ -32,9 +42,10 @@ def is_clear(phrase: str) -> bool:
     return True
 
 
+# package only
 def usable_phrases(event: Event) -> list[str]:
     """The ways to say this event that say nothing unknown and leave no doubt who is meant."""
-    phrases = list(PHRASES[event.manner or event.kind])
+    phrases = list(ALL_PHRASES[event.manner or event.kind])
     if event.thing is None:
         phrases = [phrase for phrase in phrases if "{t}" not in phrase]
     if event.whom is not None and SEX[event.who] == SEX[event.whom]:
@@ -42,6 +53,7 @@ def usable_phrases(event: Event) -> list[str]:
     return phrases
 
 
+# package only
 def slots(event: Event, looks: dict[str, str], rng: random.Random) -> dict[str, str | None]:
     """The words that fill the gaps of a phrase for this event."""
     he, him, his, own = PRONOUNS[SEX[event.who]]
@@ -60,6 +72,38 @@ def slots(event: Event, looks: dict[str, str], rng: random.Random) -> dict[str, 
     return words
 
 
+# package only
+def people_in(event: Event, sentence: str) -> set[str]:
+    """The people whom a sentence speaks of: its doer, and the others if it names them."""
+    others = {name for name in (event.whom, event.third) if name is not None and name in sentence}
+    return {event.who} | others
+
+
+# package only
+def with_pronouns(
+    event: Event,
+    phrase: str,
+    words: dict[str, str | None],
+    recent: set[str],
+    doer: str,
+    rng: random.Random,
+) -> dict[str, str | None]:
+    """The words, with a pronoun for who acts twice in a row, where only one can be meant."""
+    around = recent | {name for name in (event.who, event.whom, event.third) if name is not None}
+
+    def is_alone(name: str) -> bool:
+        return SEX[name] not in {SEX[other] for other in around - {name}}
+
+    if doer == event.who and is_alone(event.who) and rng.random() < PRONOUN_RATE:
+        if phrase.startswith("{A} ") and not phrase.startswith("{A} and {B}"):
+            words["A"] = words["he"]
+    if event.whom is not None:
+        is_known = event.whom in recent or "{B}" in phrase
+        is_clear_here = is_known and is_alone(event.whom)
+        words["b_him"] = PRONOUNS[SEX[event.whom]][1] if is_clear_here else event.whom
+    return words
+
+
 def tell(events: list[Event], rng: random.Random) -> list[str]:
     """One sentence an event; a name becomes a pronoun where nobody else can be meant."""
     looks = {
@@ -68,22 +112,12 @@ def tell(events: list[Event], rng: random.Random) -> list[str]:
         if event.kind == "have"
     }
     sentences: list[str] = []
-    before, recent = "", set()
+    doer, recent = "", set()
     for event in events:
         phrase = rng.choice(usable_phrases(event))
-        words = slots(event, looks, rng)
-        present = {event.who, event.whom, event.third} - {None}
-        rivals = {SEX[name] for name in (present | recent) - {event.who}}
-        if before == event.who and SEX[event.who] not in rivals and rng.random() < PRONOUN_RATE:
-            if phrase.startswith("{A} ") and not phrase.startswith("{A} and {B}"):
-                words["A"] = words["he"]
-        if event.whom is not None:
-            rivals = {SEX[name] for name in (present | recent) - {event.whom}}
-            is_known = event.whom in recent or "{B}" in phrase
-            is_alone = is_known and SEX[event.whom] not in rivals
-            words["b_him"] = PRONOUNS[SEX[event.whom]][1] if is_alone else event.whom
+        words = with_pronouns(event, phrase, slots(event, looks, rng), recent, doer, rng)
         sentence = phrase.format_map(words)
         sentences.append(sentence[0].upper() + sentence[1:])
-        before = "" if event.kind == "go" else event.who
-        recent = {name for name in present if name in sentence} | ({event.who} & present)
+        doer = "" if event.kind == "go" else event.who
+        recent = people_in(event, sentence)
     return sentences

@@ -1,14 +1,16 @@
 """The lexicon of the story world: who may appear, with what, where, and in which weather and mood.
 
-In: nothing. Out: tables of words. The generator draws from them and the checker reads with them; they share
-these *words* and no rule. Everything that depends on the kind of a word (what a kite is for, what can lie where)
-is said here once. Left out on purpose: plurals, family members, animals and food that is eaten up.
+In: nothing. Out: tables of words. The generator draws from them and the checker reads with them;
+they share these *words* and no rule. Everything that depends on the kind of a word (what a kite is
+for, what can lie where) is said here once. Left out on purpose: plurals, family members, animals
+and food that is eaten up.
 """
 
 from dataclasses import dataclass
 
 GIRLS = (
-    "Mia Anna Lily Emma Lucy Ella Nora Ruby Zoe Clara Ivy Alice Maya Jane Molly Sara Tina Eva Grace Ida"
+    "Mia Anna Lily Emma Lucy Ella Nora Ruby Zoe Clara "
+    "Ivy Alice Maya Jane Molly Sara Tina Eva Grace Ida"
 ).split()
 BOYS = (
     "Tom Ben Max Sam Leo Jack Finn Noah Paul Adam Luke Theo Hugo Oscar Peter Dan Tim Joe Fred Carl"
@@ -19,7 +21,7 @@ SEX = {name: "girl" for name in GIRLS} | {name: "boy" for name in BOYS}
 # package only
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """A thing: its noun, what one does with it (infinitive and past), how it may look, whether it is small."""
+    """A thing: its noun, what one does with it, how it may look, whether it is small."""
 
     noun: str
     use: str

@@ -1,8 +1,9 @@
 """The world that acts: who has what, what lies where, who is where, and what may happen next.
 
-In: events, one at a time. Out: the state after each, or a ValueError when it cannot happen: nobody gives what he
-does not have. The one idea: a story is true because it *happened* in a world, before a word of it was told.
-Left out on purpose: time of day, distances, and whatever neither the stories nor the questions speak of.
+In: events, one at a time. Out: the state after each, or a ValueError when it cannot happen: nobody
+gives what he does not have. The one idea: a story is true because it *happened* in a world, before
+a word of it was told. Left out on purpose: time of day, distances, and whatever neither the stories
+nor the questions speak of.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens: who does what, with which thing, to whom; `manner` is how it is told."""
+    """Something that happens: who does what, with which thing, to whom; and how to tell it."""
 
     kind: str
     who: str
@@ -25,7 +26,7 @@ class Event:
 
 @dataclass(slots=True)
 class World:
-    """The state: where each thing is (with a person or in a spot), whose it is, and where people are."""
+    """The state: who has each thing, or where it lies; whose it is; and where people are."""
 
     holder: dict[str, str] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
@@ -47,12 +48,12 @@ NEEDS: dict[str, Callable[[World, Event], bool]] = {
     "ask": lambda world, e: world.holder[e.thing] == e.whom,
     "refuse": lambda world, e: has_it(world, e) and (e.whom, e.thing) in world.wants,
     "promise": has_it,
-    "give": lambda world, e: has_it(world, e) and e.who != e.whom,
-    "lend": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.who,
+    "give": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.who != e.whom,
+    "lend": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.who != e.whom,
     "return": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.whom,
     "take": lambda world, e: world.holder[e.thing] == e.whom,
     "put": has_it,
-    "move": lambda world, e: world.holder[e.thing] not in world.place | {e.place: ""},
+    "move": lambda world, e: world.holder[e.thing] not in (e.whom, e.place),
     "find": lambda world, e: world.holder[e.thing] == e.place,
     "look": lambda world, e: world.holder[e.thing] not in (e.who, e.place),
     "use": lambda world, e: has_it(world, e) and e.thing not in world.broken,
@@ -95,4 +96,5 @@ def act(world: World, event: Event) -> None:
         case "mend":
             world.broken.remove(event.thing)
         case "go":
-            world.place[event.who] = event.place
+            for person in filter(None, (event.who, event.whom, event.third)):
+                world.place[person] = event.place
