@@ -1,4 +1,4 @@
-"""The command line from outside: results on stdout, one line for each error, exit code 0 only on success."""
+"""The command line from outside: results on stdout, each error one line, exit code 0 on success."""
 
 import json
 import os
@@ -11,14 +11,36 @@ from pathlib import Path
 import pytest
 
 VERBS = (
-    "course", "corpus", "tokenizer", "train", "align", "evaluate", "compress", "export", "serve", "chat",
-    "monitor", "lineage", "check", "bench",
+    "course",
+    "corpus",
+    "tokenizer",
+    "train",
+    "align",
+    "evaluate",
+    "compress",
+    "export",
+    "serve",
+    "chat",
+    "monitor",
+    "lineage",
+    "check",
+    "bench",
 )
 TINY = (
-    "tokenizer.vocab_size=300", "model.width=32", "model.num_layers=2", "model.num_heads=2",
-    "model.num_kv_heads=1", "model.ffn_width=48", "model.context_length=64", "batches.context_length=64",
-    "batches.batch_size=4", "training.max_minutes=null", "training.max_steps=24", "training.compile=false",
-    "training.checkpoint_every_steps=4", "model.attention=torch",
+    "tokenizer.vocab_size=300",
+    "model.width=32",
+    "model.num_layers=2",
+    "model.num_heads=2",
+    "model.num_kv_heads=1",
+    "model.ffn_width=48",
+    "model.context_length=64",
+    "batches.context_length=64",
+    "batches.batch_size=4",
+    "training.max_minutes=null",
+    "training.max_steps=24",
+    "training.compile=false",
+    "training.checkpoint_every_steps=4",
+    "model.attention=torch",
 )
 SETTINGS = [word for field in TINY for word in ("--set", field)]
 
@@ -26,7 +48,9 @@ SETTINGS = [word for field in TINY for word in ("--set", field)]
 def minillm(*words: object, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "minillm", *map(str, words)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s
+    )
 
 
 def one_line(result: subprocess.CompletedProcess) -> str:
@@ -40,7 +64,12 @@ def one_line(result: subprocess.CompletedProcess) -> str:
 @pytest.fixture(scope="module")
 def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("text") / "tale.txt"
-    path.write_text("".join(f"Day {day}: the fox met {day % 7} hens, and they spoke of rain.\n" for day in range(600)))
+    path.write_text(
+        "".join(
+            f"Day {day}: the fox met {day % 7} hens, and they spoke of rain.\n"
+            for day in range(600)
+        )
+    )
     return path
 
 
@@ -72,7 +101,9 @@ def test_training_reports_its_figures(trained: tuple[Path, dict], text_file: Pat
     assert {"bits_per_byte", "tokens", "seconds", "parameters", "run"} <= figures.keys()
     assert 0 < figures["bits_per_byte"] < 8 and figures["run"] == "tale"
     manifest = json.loads((home / "runs" / "tale" / "shards" / "manifest.json").read_text())
-    assert manifest["figures"]["validation_bytes"] == pytest.approx(text_file.stat().st_size / 10, abs=1)
+    assert manifest["figures"]["validation_bytes"] == pytest.approx(
+        text_file.stat().st_size / 10, abs=1
+    )
     assert (home / "runs" / "latest").read_text().strip() == "tale"
 
 
@@ -87,16 +118,24 @@ def test_lineage_draws_the_chain_and_names_an_altered_file(trained: tuple[Path, 
     home, _ = trained
     intact = minillm("lineage", "--run", "tale", cwd=home)
     assert intact.returncode == 0
-    assert [kind in intact.stdout for kind in ("model", "shards", "tokenizer", "documents")] == [True] * 4
+    assert [kind in intact.stdout for kind in ("model", "shards", "tokenizer", "documents")] == [
+        True
+    ] * 4
     path = home / "runs" / "tale" / "documents" / "documents.jsonl"
     before = path.read_bytes()
     path.write_bytes(before.replace(b"fox", b"cat", 1))
     altered = minillm("lineage", "--run", "tale", cwd=home)
     path.write_bytes(before)
-    assert altered.returncode == 1 and "ALTERED" in altered.stdout and "documents.jsonl" in altered.stdout
+    assert (
+        altered.returncode == 1
+        and "ALTERED" in altered.stdout
+        and "documents.jsonl" in altered.stdout
+    )
 
 
-def test_export_opens_in_transformers_and_trains_on_from_there(trained: tuple[Path, dict], text_file: Path) -> None:
+def test_export_opens_in_transformers_and_trains_on_from_there(
+    trained: tuple[Path, dict], text_file: Path
+) -> None:
     transformers = pytest.importorskip("transformers")
     home, figures = trained
     exported = minillm("export", "--run", "tale", "--to", "hf", "--out", home / "hf", cwd=home)
@@ -104,8 +143,21 @@ def test_export_opens_in_transformers_and_trains_on_from_there(trained: tuple[Pa
     model = transformers.AutoModelForCausalLM.from_pretrained(home / "hf")
     assert model.num_parameters() == figures["parameters"]
     on = minillm(
-        "train", "--text", text_file, "--run", "on", "--from", home / "hf", "--json",
-        "--set", "training.max_minutes=null", "--set", "training.max_steps=4", "--set", "training.compile=false", cwd=home,
+        "train",
+        "--text",
+        text_file,
+        "--run",
+        "on",
+        "--from",
+        home / "hf",
+        "--json",
+        "--set",
+        "training.max_minutes=null",
+        "--set",
+        "training.max_steps=4",
+        "--set",
+        "training.compile=false",
+        cwd=home,
     )
     assert on.returncode == 0, on.stderr
     assert json.loads(on.stdout.splitlines()[-1])["bits_per_byte"] < figures["bits_per_byte"] + 0.3
@@ -121,9 +173,20 @@ def test_bench_compares_with_an_n_gram_model_and_a_compressor(trained: tuple[Pat
 
 
 def test_tokenizer_on_its_own_writes_one_file(text_file: Path, tmp_path: Path) -> None:
-    result = minillm("tokenizer", "--text", text_file, "--vocab-size", 300, "--out", tmp_path / "out", cwd=tmp_path)
+    result = minillm(
+        "tokenizer",
+        "--text",
+        text_file,
+        "--vocab-size",
+        300,
+        "--out",
+        tmp_path / "out",
+        cwd=tmp_path,
+    )
     assert result.returncode == 0, result.stderr
-    assert len(json.loads((tmp_path / "out" / "tokenizer.json").read_text())["model"]["vocab"]) >= 256
+    assert (
+        len(json.loads((tmp_path / "out" / "tokenizer.json").read_text())["model"]["vocab"]) >= 256
+    )
 
 
 def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
@@ -164,13 +227,19 @@ def test_altered_checkpoint_truncated_shard_and_unreadable_home_are_one_line(
         path.write_bytes(before[: len(before) // 2])
         result = minillm(*words, cwd=home)
         path.write_bytes(before)
-        assert result.returncode == 1 and path.name in one_line(result) and "altered" in one_line(result)
+        assert (
+            result.returncode == 1
+            and path.name in one_line(result)
+            and "altered" in one_line(result)
+        )
     (tmp_path / "file").write_text("a file, not a folder")
     result = minillm("train", "--home", tmp_path / "file", "--run", "x", cwd=tmp_path)
     assert result.returncode == 1 and "file" in one_line(result)
 
 
-def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(text_file: Path, tmp_path: Path) -> None:
+def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(
+    text_file: Path, tmp_path: Path
+) -> None:
     words = ["train", "--text", str(text_file), "--run", "drill", *SETTINGS]
 
     def losses(home: Path) -> dict[int, float]:
@@ -182,8 +251,11 @@ def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(text_file
     killed.mkdir()
     assert minillm(*words, cwd=whole).returncode == 0
     process = subprocess.Popen(
-        [sys.executable, "-m", "minillm", *words], cwd=killed, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "minillm", *words],
+        cwd=killed,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     checkpoints = killed / "runs" / "drill" / "checkpoints"
     deadline_s = time.monotonic() + 100

@@ -1,7 +1,7 @@
 """Keep a finished laptop run in the checkout: its model in bfloat16, a data card, and its figures.
 
-`python tools/record.py --run laptop` writes `data/models/laptop/` and `data/results/laptop.json`, which the
-notebooks and the README show. The stories are sampled, checked and compared with the training stories here.
+`python tools/record.py --run laptop` writes `data/models/laptop/` and `data/results/laptop.json`,
+which the notebooks and the README show. The stories are sampled, checked and compared with the training stories here.
 """
 
 import argparse
@@ -18,7 +18,12 @@ from minillm import recipes
 from minillm.bench.text import compare
 from minillm.core.records import Run, atomic_write, read_json_lines, seal
 from minillm.corpus.pipeline import read_documents
-from minillm.evaluate.stories import SamplingConfig, continue_openings, near_duplicate_fraction, story_scores
+from minillm.evaluate.stories import (
+    SamplingConfig,
+    continue_openings,
+    near_duplicate_fraction,
+    story_scores,
+)
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
@@ -32,13 +37,21 @@ def machine() -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         name = names[0] if names else name
-    wide = "bfloat16 units" if "avx512_bf16" in info.read_text() else "AVX2" if info.is_file() else ""
+    wide = (
+        "bfloat16 units" if "avx512_bf16" in info.read_text() else "AVX2" if info.is_file() else ""
+    )
     return f"{name}, {os.cpu_count()} cores{', ' + wide if wide else ''}, {platform.system()}"
 
 
-def story_figures(model: Transformer, tokenizer: Tokenizer, run: Run, recipe: recipes.Recipe) -> tuple[dict, dict]:
+def story_figures(
+    model: Transformer, tokenizer: Tokenizer, run: Run, recipe: recipes.Recipe
+) -> tuple[dict, dict]:
     """Scores and the first samples by level: 200 held-out openings each, as the recipe samples."""
     documents = read_documents(run.artifact("documents").path, "train")
     told = {level: [] for level in (1, 2, 3)}
@@ -66,12 +79,14 @@ def data_card(run: Run) -> str:
     return (
         "# What this model has read\n\n"
         f"{figures['num_documents']:,} documents, {figures['num_bytes']:,} bytes. Documents by source:\n\n"
-        + "".join(f"- {source}: {count:,}\n" for source, count in figures["documents_by_source"].items())
+        + "".join(
+            f"- {source}: {count:,}\n" for source, count in figures["documents_by_source"].items()
+        )
         + f"\nRejected: {figures['num_rejected']:,} (by step: {json.dumps(figures['rejected_by_step'])}).\n"
         f"Missing sources: {', '.join(figures['missing_sources']) or 'none'}.\n\n"
         "Where each source comes from, its licence and its authors: `data/sources.json`"
         f" ({len(sources)} entries). Stories are the course's own (CC0-1.0).\n\n"
-        "Limits: a few million parameters, minutes of training. It writes small stories and invents facts.\n"
+        "Limits: a few million parameters, minutes of training; it invents facts.\n"
     )
 
 
@@ -83,7 +98,15 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
     shutil.rmtree(folder, ignore_errors=True)
     save_model(model, tokenizer, folder, dtype=torch.bfloat16)
     atomic_write(folder / "README.md", data_card(run))
-    seal(folder, "model", artifact.key, artifact.config, artifact.parents, artifact.figures, artifact.summary)
+    seal(
+        folder,
+        "model",
+        artifact.key,
+        artifact.config,
+        artifact.parents,
+        artifact.figures,
+        artifact.summary,
+    )
     kept, _ = load_model(folder)
     scores, samples = story_figures(kept, tokenizer, run, recipe)
     lines = list(read_json_lines(run.path / "logs" / "pretrain.jsonl"))
@@ -98,11 +121,15 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
         "over_training": [line for line in lines if line["event"] == "evaluation"],
         "peers": compare(run),
         "curve": [
-            {name: line[name] for name in names} for line in steps[:: max(1, len(steps) // CURVE_POINTS)]
+            {name: line[name] for name in names}
+            for line in steps[:: max(1, len(steps) // CURVE_POINTS)]
         ],
         "samples": samples,
     }
-    atomic_write(ROOT / "data" / "results" / "laptop.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(
+        ROOT / "data" / "results" / "laptop.json",
+        json.dumps(figures, indent=1, ensure_ascii=False) + "\n",
+    )
     return figures
 
 
@@ -111,7 +138,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", default="laptop")
     parser.add_argument("--home", type=Path)
-    parser.add_argument("--command", default="make course", help="how the run was made, kept with its figures")
+    parser.add_argument(
+        "--command", default="make course", help="how the run was made, kept with its figures"
+    )
     args = parser.parse_args()
     run, recipe = recipes.existing_run(args.run, args.home)
     figures = record(run, recipe, args.command)

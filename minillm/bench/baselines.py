@@ -1,7 +1,7 @@
 """Two old ways to predict text, which a model must beat: an n-gram model and a compressor.
 
-Interpolated Kneser–Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) over the same tokens and
-the same training text, and `xz -9` on the held-out text. All in numpy: an n-gram is an integer, the
+Interpolated Kneser–Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) over the same
+tokens and the same training text, and `xz -9` on the held-out text. All in numpy: an n-gram is an integer, the
 context's number times the vocabulary plus the token, so that counting is sorting.
 """
 
@@ -16,7 +16,7 @@ NOT_SEEN = -1
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """The n-grams of one length: sorted keys, and for each its count; for each context its total and variety."""
+    """The n-grams of one length, sorted, with counts; each context's total and variety."""
 
     keys: np.ndarray
     count: np.ndarray
@@ -27,7 +27,10 @@ class Order:
 
 # package only
 class KneserNey:
-    """p_n(w|h) = max(c(hw) − d, 0)/c(h) + d·N₁₊(h•)/c(h) · p_{n−1}(w|h'), with continuation counts below the top."""
+    """p_n(w|h) = max(c(hw) − d, 0)/c(h) + d·N₁₊(h•)/c(h) · p_{n−1}(w|h').
+
+    Below the longest order c counts the distinct tokens before a gram, not its occurrences.
+    """
 
     def __init__(self, tokens: np.ndarray, vocab_size: int, length: int = 5) -> None:
         self.vocab_size, self.orders = vocab_size, []
@@ -43,7 +46,9 @@ class KneserNey:
                 # a gram of length order-1 is continued from the left by each distinct longer gram
                 suffix_ids = previous[2][1:][first]
                 continuation = np.bincount(suffix_ids, minlength=len(previous[0]))
-                self.orders.append(finished_order(previous[0], continuation, vocab_size, previous[1]))
+                self.orders.append(
+                    finished_order(previous[0], continuation, vocab_size, previous[1])
+                )
             previous = keys, num_contexts, next_ids
             ids, num_contexts = next_ids, len(keys)
         self.orders.append(finished_order(keys, count, vocab_size, previous[1]))
@@ -63,7 +68,9 @@ class KneserNey:
             share = np.where(is_seen, np.maximum(order.count[place] - order.discount, 0), 0)
             lower = order.discount * order.context_variety[known_context] * probability[is_known]
             has_total = total > 0
-            mixed = np.where(has_total, (share + lower) / np.maximum(total, 1), probability[is_known])
+            mixed = np.where(
+                has_total, (share + lower) / np.maximum(total, 1), probability[is_known]
+            )
             probability[is_known] = mixed
             gram = np.full(len(tokens), NOT_SEEN)
             gram[is_known] = np.where(is_seen, place, NOT_SEEN)
@@ -72,7 +79,9 @@ class KneserNey:
 
 
 # package only
-def finished_order(keys: np.ndarray, count: np.ndarray, vocab_size: int, num_contexts: int) -> Order:
+def finished_order(
+    keys: np.ndarray, count: np.ndarray, vocab_size: int, num_contexts: int
+) -> Order:
     """Sums by context, and the discount n₁/(n₁ + 2n₂) that Ney, Essen and Kneser derive."""
     context = keys // vocab_size
     once, twice = int((count == 1).sum()), int((count == 2).sum())
@@ -87,9 +96,14 @@ def finished_order(keys: np.ndarray, count: np.ndarray, vocab_size: int, num_con
 
 # package only
 def n_gram_bits_per_byte(
-    training: np.ndarray, held_out: np.ndarray, vocab_size: int, boundary: int, num_bytes: int, length: int = 5
+    training: np.ndarray,
+    held_out: np.ndarray,
+    vocab_size: int,
+    boundary: int,
+    num_bytes: int,
+    length: int = 5,
 ) -> float:
-    """Kneser–Ney's bits per byte on the held-out tokens; the document mark `boundary` itself is not scored."""
+    """Kneser–Ney's bits per byte on held-out tokens; the mark `boundary` is not scored."""
     probability = KneserNey(training, vocab_size, length).probability(held_out)
     return float(-np.log2(probability[held_out != boundary]).sum() / num_bytes)
 

@@ -1,6 +1,7 @@
 """The course's pictures: one palette, one meaning per colour, and the map of the pipeline.
 
-The colours are Okabe and Ito's (Color Universal Design, 2008), which colour-blind readers can tell apart.
+The colours are Okabe and Ito's (Color Universal Design, 2008): colour-blind readers can tell them
+apart.
 """
 
 from collections.abc import Sequence
@@ -55,7 +56,10 @@ def use_style() -> None:
             "grid.color": "#EEEEEE",
             "axes.axisbelow": True,
             "axes.prop_cycle": plt.cycler(
-                color=[COLOUR[name] for name in ("data", "model", "good", "highlight", "wrong", "reference")]
+                color=[
+                    COLOUR[name]
+                    for name in ("data", "model", "good", "highlight", "wrong", "reference")
+                ]
             ),
             "image.cmap": "cividis",
             "legend.frameon": False,
@@ -65,11 +69,13 @@ def use_style() -> None:
 
 # package only
 def pipeline(lit: str | Sequence[str]) -> None:
-    """The map of the course: every room with what it leaves; the lit ones are where this notebook is."""
+    """The map of the course: every room with what it leaves, this notebook's own lit."""
     lit_rooms = {lit} if isinstance(lit, str) else set(lit)
     unknown = lit_rooms - {room for room, _ in ROOMS}
     if unknown:
-        raise ValueError(f"lit = {sorted(unknown)}: choose from {', '.join(room for room, _ in ROOMS)}")
+        raise ValueError(
+            f"lit = {sorted(unknown)}: choose from {', '.join(room for room, _ in ROOMS)}"
+        )
     _, ax = plt.subplots(figsize=(9.6, 1.0))
     ax.set_axis_off()
     ax.set(xlim=(-0.1, len(ROOMS)), ylim=(0, 1))
@@ -77,21 +83,44 @@ def pipeline(lit: str | Sequence[str]) -> None:
         is_lit = room in lit_rooms
         ax.add_patch(
             FancyBboxPatch(
-                (index + 0.04, 0.3), 0.78, 0.5, boxstyle="round,pad=0.03",
+                (index + 0.04, 0.3),
+                0.78,
+                0.5,
+                boxstyle="round,pad=0.03",
                 facecolor=COLOUR["highlight"] if is_lit else "#F2F2F2",
                 edgecolor=COLOUR["reference"] if is_lit else COLOUR["muted"],
             )
         )
         weight = "bold" if is_lit else "normal"
         ax.text(index + 0.43, 0.62, room, ha="center", va="center", fontsize=9, weight=weight)
-        ax.text(index + 0.43, 0.42, f"→ {leaves}", ha="center", va="center", fontsize=7, color=COLOUR["reference"])
+        ax.text(
+            index + 0.43,
+            0.42,
+            f"→ {leaves}",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=COLOUR["reference"],
+        )
     ax.annotate(
-        "", xy=(0.4, 0.24), xytext=(len(ROOMS) - 0.57, 0.24),
-        arrowprops={"arrowstyle": "->", "color": COLOUR["muted"], "connectionstyle": "arc3,rad=-0.02"},
+        "",
+        xy=(0.4, 0.24),
+        xytext=(len(ROOMS) - 0.57, 0.24),
+        arrowprops={
+            "arrowstyle": "->",
+            "color": COLOUR["muted"],
+            "connectionstyle": "arc3,rad=-0.02",
+        },
     )
     ax.text(
-        len(ROOMS) / 2, 0.1, "new data, and the next round", ha="center", va="center", fontsize=7,
-        color=COLOUR["reference"], backgroundcolor="white",
+        len(ROOMS) / 2,
+        0.1,
+        "new data, and the next round",
+        ha="center",
+        va="center",
+        fontsize=7,
+        color=COLOUR["reference"],
+        backgroundcolor="white",
     )
     plt.show()
 
@@ -99,7 +128,15 @@ def pipeline(lit: str | Sequence[str]) -> None:
 # package only
 def label_line(ax: Axes, line_text: str, x: float, y: float, colour: str) -> None:
     """Write a curve's name beside its end instead of in a legend."""
-    ax.annotate(line_text, (x, y), xytext=(4, 0), textcoords="offset points", color=colour, va="center", fontsize=9)
+    ax.annotate(
+        line_text,
+        (x, y),
+        xytext=(4, 0),
+        textcoords="offset points",
+        color=colour,
+        va="center",
+        fontsize=9,
+    )
 
 
 # package only
@@ -111,6 +148,8 @@ def token_strip(ax: Axes, tokens: Sequence[str], colours: Sequence[str], per_row
     ax.set(xlim=(0, per_row), ylim=(num_rows, 0))
     for index, (token, colour) in enumerate(zip(tokens, colours, strict=True)):
         row, column = divmod(index, per_row)
-        ax.add_patch(plt.Rectangle((column + 0.03, row + 0.1), 0.94, 0.8, color=colour, alpha=0.35, lw=0))
+        ax.add_patch(
+            plt.Rectangle((column + 0.03, row + 0.1), 0.94, 0.8, color=colour, alpha=0.35, lw=0)
+        )
         shown = token.replace(" ", "␣").replace("\n", "⏎")
         ax.text(column + 0.5, row + 0.5, shown, ha="center", va="center", fontsize=8)

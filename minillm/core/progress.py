@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 # package only
 class Progress:
-    """Shows a fraction done, with words beside it; `update` is cheap enough for every step of a loop."""
+    """Shows a fraction done, with words beside it; `update` is cheap enough for every step."""
 
     def __init__(self, label: str, stream: TextIO | None = None) -> None:
         self.label = label
@@ -47,7 +47,9 @@ class Progress:
         if self.is_terminal:
             full = round(BAR_CELLS * min(1.0, fraction_done))
             bar = "█" * full + "·" * (BAR_CELLS - full)
-            self.stream.write(f"\r{self.label} {bar} {fraction_done:4.0%} {words} ({left} left)\x1b[K")
+            self.stream.write(
+                f"\r{self.label} {bar} {fraction_done:4.0%} {words} ({left} left)\x1b[K"
+            )
         else:
             self.stream.write(f"{self.label} {fraction_done:4.0%} {words} ({left} left)\n")
         self.stream.flush()

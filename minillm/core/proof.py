@@ -1,4 +1,4 @@
-"""The course's visible checks: a claim, a comparison and its margin, printed in one line, or an error.
+"""The course's visible checks: a claim and its margin, printed in one line, or an error.
 
 Margins are rounded up to a power of ten, so that the line is the same on every machine.
 """
@@ -48,7 +48,7 @@ def margin(difference: float) -> str:
 
 # package only
 def as_array(value: object) -> np.ndarray:
-    """A tensor, array, list or number as an array (tensors are detached, bfloat16 becomes float32)."""
+    """A tensor, array, list or number as an array; bfloat16 becomes float32."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         value = value.float() if value.is_floating_point() and value.element_size() < 4 else value

@@ -18,7 +18,7 @@ MEDIUM_PRECISION_ERROR = 1e-4
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime:
-    """Where tensors live, in which precision products are taken, and which process of how many this is."""
+    """Where tensors live, the precision of products, and which process of how many this is."""
 
     device: str
     dtype: torch.dtype
@@ -38,7 +38,7 @@ def detect(seed: int = 0) -> Runtime:
 
 # package only
 def keep_freed_memory() -> None:
-    """Ask glibc to keep large freed blocks: a training step then reuses its pages (1.25× faster, eager, CPU)."""
+    """Ask glibc to keep large freed blocks: a training step then reuses its pages."""
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
@@ -47,7 +47,7 @@ def keep_freed_memory() -> None:
 
 # package only
 def allow_medium_precision() -> None:
-    """Let float32 products use faster arithmetic where the measured error on this machine stays small."""
+    """Let float32 products use faster arithmetic where the error measured here stays small."""
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.rand(256, 256, generator=generator) for _ in range(2))
     exact = left.double() @ right.double()

@@ -1,1 +1,1 @@
-"""Any model becomes scores with their size: the story world's checker reads what the model wrote."""
+"""Any model becomes scores: the story world's checker reads what the model wrote."""

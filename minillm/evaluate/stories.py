@@ -1,6 +1,6 @@
 """Does the model write stories that make sense? The story world's checker reads them and counts.
 
-Held-out openings go in, the model continues them, and each sentence is parsed and checked against what
+Held-out openings go in, the model continues them, each sentence is parsed and checked against what
 the story said before. Only this score is here so far: tasks, intervals and robustness are left out.
 """
 
@@ -39,18 +39,24 @@ class SamplingConfig:
 def continue_openings(
     model: Transformer, tokenizer: Tokenizer, openings: Sequence[str], config: SamplingConfig
 ) -> list[str]:
-    """The model's whole stories: each opening with its continuation up to `<|endoftext|>` or the context's end."""
+    """Whole stories: each opening with its continuation up to `<|endoftext|>`."""
     generator = torch.Generator(device=next(model.parameters()).device).manual_seed(config.seed)
     stories = []
     for begin in range(0, len(openings), config.batch_size):
         chosen = openings[begin : begin + config.batch_size]
         prompts = [[tokenizer.end_of_text, *tokenizer.encode(opening)] for opening in chosen]
         continuations = generate_batch(
-            model, prompts, max_tokens=model.config.context_length, temperature=config.temperature,
-            top_p=config.top_p, stop_ids=[tokenizer.end_of_text], generator=generator,
+            model,
+            prompts,
+            max_tokens=model.config.context_length,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            stop_ids=[tokenizer.end_of_text],
+            generator=generator,
         )
         stories += [
-            opening + tokenizer.decode(tokens) for opening, tokens in zip(chosen, continuations, strict=True)
+            opening + tokenizer.decode(tokens)
+            for opening, tokens in zip(chosen, continuations, strict=True)
         ]
     return stories
 
@@ -59,7 +65,10 @@ def continue_openings(
 def shingles(text: str) -> set[tuple[str, ...]]:
     """Every run of three words, in lower case."""
     words = text.lower().split()
-    return {tuple(words[index : index + SHINGLE_WORDS]) for index in range(len(words) - SHINGLE_WORDS + 1)}
+    return {
+        tuple(words[index : index + SHINGLE_WORDS])
+        for index in range(len(words) - SHINGLE_WORDS + 1)
+    }
 
 
 # package only
@@ -82,7 +91,7 @@ def near_duplicate_fraction(texts: Sequence[str], known_texts: Iterable[str]) ->
 
 # package only
 def story_scores(texts: Sequence[str]) -> dict[str, float]:
-    """What the checker says of these stories: readable sentences, bad sentences, stories without any."""
+    """What the checker says: readable sentences, bad sentences, stories without any."""
     reports = [check_story(text) for text in texts]
     verdicts = [verdict for report in reports for verdict in report.sentences]
     num_bad = sum(not verdict.readable or verdict.contradiction is not None for verdict in verdicts)

@@ -11,7 +11,9 @@ from minillm.bench.baselines import KneserNey, n_gram_bits_per_byte, xz_bits_per
 VOCAB = 7
 
 
-def written_out(tokens: list[int], history: tuple[int, ...], token: int, order: int, top: int) -> float:
+def written_out(
+    tokens: list[int], history: tuple[int, ...], token: int, order: int, top: int
+) -> float:
     """Interpolated Kneser–Ney by its definition, with sets and counters, one probability at a time."""
     if order == 0:
         return 1 / VOCAB
@@ -19,7 +21,11 @@ def written_out(tokens: list[int], history: tuple[int, ...], token: int, order: 
     def grams(length: int) -> list[tuple[int, ...]]:
         return [tuple(tokens[i : i + length]) for i in range(len(tokens) - length + 1)]
 
-    count = Counter(grams(order)) if order == top else Counter(gram[1:] for gram in set(grams(order + 1)))
+    count = (
+        Counter(grams(order))
+        if order == top
+        else Counter(gram[1:] for gram in set(grams(order + 1)))
+    )
     once, twice = (sum(count[gram] == times for gram in set(grams(order))) for times in (1, 2))
     discount = once / (once + 2 * twice) if once else 0.5
     history = history[len(history) - (order - 1) :]

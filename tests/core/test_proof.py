@@ -10,15 +10,24 @@ from minillm.core.proof import margin, prove, prove_close, prove_equal
 
 
 def test_margins_are_rounded_up_to_a_power_of_ten() -> None:
-    assert [margin(value) for value in (0, 3e-6, 9.9e-5, 0.2)] == ["0", "< 1e-05", "< 1e-04", "< 1e+00"]
+    assert [margin(value) for value in (0, 3e-6, 9.9e-5, 0.2)] == [
+        "0",
+        "< 1e-05",
+        "< 1e-04",
+        "< 1e+00",
+    ]
 
 
 def test_a_proof_prints_its_margin(capsys: pytest.CaptureFixture) -> None:
     prove_close("ours = theirs", torch.tensor([1.0, 2.0]), np.array([1.0, 2.00003]), 1e-4)
-    assert capsys.readouterr().out == "✓ ours = theirs (largest difference < 1e-04, allowed 1e-04)\n"
+    assert (
+        capsys.readouterr().out == "✓ ours = theirs (largest difference < 1e-04, allowed 1e-04)\n"
+    )
 
 
-@pytest.mark.parametrize("ours, theirs", [([1.0], [1.1]), ([math.nan], [math.nan]), ([1.0, 2.0], [1.0])])
+@pytest.mark.parametrize(
+    "ours, theirs", [([1.0], [1.1]), ([math.nan], [math.nan]), ([1.0, 2.0], [1.0])]
+)
 def test_differences_nan_and_other_shapes_never_pass(ours: list, theirs: list) -> None:
     with pytest.raises(AssertionError, match="✗ same"):
         prove_close("same", ours, theirs, 1e-3)
@@ -27,7 +36,11 @@ def test_differences_nan_and_other_shapes_never_pass(ours: list, theirs: list) -
 def test_equality_is_exact_for_texts_and_tensors() -> None:
     prove_equal("text", "a", "a")
     prove_equal("tensor", torch.arange(3), np.arange(3))
-    for ours, theirs in (("a", "b"), (torch.arange(3), torch.arange(4)), (torch.tensor([1.0]), torch.tensor([1.0 + 1e-6]))):
+    for ours, theirs in (
+        ("a", "b"),
+        (torch.arange(3), torch.arange(4)),
+        (torch.tensor([1.0]), torch.tensor([1.0 + 1e-6])),
+    ):
         with pytest.raises(AssertionError):
             prove_equal("different", ours, theirs)
 
