@@ -1,49 +1,135 @@
-"""Logits become text: one token at a time, from the probabilities that the model gives.
+"""Logits become text: one token at a time, drawn from the probabilities that the model gives.
 
-Temperature and the nucleus (top-p, Holtzman et al., arXiv:1904.09751) shape the probabilities; a key-value
-cache spares the work on tokens that were seen before. Beam search and penalties are left out here.
+Temperature, the k likeliest and the nucleus (top-p, Holtzman et al., arXiv:1904.09751) shape the
+probabilities; a key-value cache spares the work on tokens that were seen before. Prompts of any
+lengths go on together. Left out: beam search, penalties, text longer than the model's context.
 """
 
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 
 from minillm.model.transformer import Transformer
 
+# Marks the places of a row that no prompt has filled: no token has this id.
 NOT_GIVEN = -1
 
 
 class KeyValueCache:
-    """Keeps each layer's keys and values, `[B, G, S, K]`, and appends the next ones."""
+    """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`."""
 
     def __init__(self) -> None:
         self.num_tokens = 0
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def extend(self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def extend(
+        self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append the next tokens' keys and values; all of the layer's, old ones first."""
         if layer in self.layers:
             k_before, v_before = self.layers[layer]
-            k_BGTK, v_BGTK = torch.cat((k_before, k_BGTK), dim=2), torch.cat((v_before, v_BGTK), dim=2)
+            k_BGTK = torch.cat((k_before, k_BGTK), dim=2)
+            v_BGTK = torch.cat((v_before, v_BGTK), dim=2)
         self.layers[layer] = k_BGTK, v_BGTK
         return k_BGTK, v_BGTK
 
 
+# package only
+def refuse_impossible_sampling(
+    temperature: float, top_k: int | None, top_p: float | None
+) -> None:
+    """ValueError naming the setting, its value, what is allowed and what to use instead."""
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(
+            f"temperature = {temperature}: must be 0 or more; 0 takes the likeliest token, "
+            "1 the model's own probabilities"
+        )
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k = {top_k}: must be at least 1; use None to keep every token")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(
+            f"top_p = {top_p}: must be above 0 and at most 1; use None to keep every token"
+        )
+
+
+# package only
+def refuse_impossible_prompts(
+    prompts: Sequence[Sequence[int]], max_tokens: int, vocab_size: int, context_length: int
+) -> None:
+    """ValueError naming the prompt that cannot be continued, and why."""
+    if not prompts:
+        raise ValueError("prompts is empty: give at least one prompt")
+    if max_tokens < 1:
+        raise ValueError(f"max_tokens = {max_tokens}: must be at least 1")
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise ValueError(
+                f"prompt {index} is empty: give at least one token, for example <|endoftext|>, "
+                "after which a document begins"
+            )
+        if len(prompt) >= context_length:
+            raise ValueError(
+                f"prompt {index} has {len(prompt)} tokens: at most {context_length - 1} leave "
+                f"room for one more in the context of {context_length}; shorten it"
+            )
+        if not 0 <= min(prompt) <= max(prompt) < vocab_size:
+            raise ValueError(
+                f"prompt {index} has token ids from {min(prompt)} to {max(prompt)}: this model "
+                f"knows 0 to {vocab_size - 1}; encode the text with the model's own tokenizer"
+            )
+
+
 def next_token_probabilities(
-    logits_BV: torch.Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+    logits_BV: torch.Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
 ) -> torch.Tensor:
-    """Probabilities to draw from: sharpened by temperature (0 = the likeliest), cut to the k best, then to the nucleus p."""
+    """Probabilities to draw from: shaped by temperature (0: all on the likeliest token), cut to
+    the k likeliest, then to the fewest of these that hold p; what is left sums to 1 again."""
+    refuse_impossible_sampling(temperature, top_k, top_p)
     if temperature == 0:
-        best_B1 = logits_BV.argmax(dim=-1, keepdim=True)
-        return torch.zeros_like(logits_BV).scatter_(-1, best_B1, 1.0)
+        return F.one_hot(logits_BV.argmax(dim=-1), logits_BV.shape[-1]).float()
     probability_BV = (logits_BV.float() / temperature).softmax(dim=-1)
-    ordered_BV, order_BV = probability_BV.sort(dim=-1, descending=True)
+    if top_k is None and top_p is None:
+        return probability_BV
+    ordered_BV, order_BV = probability_BV.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
         ordered_BV[:, top_k:] = 0
+        ordered_BV /= ordered_BV.sum(dim=-1, keepdim=True)
     if top_p is not None:
         before_BV = ordered_BV.cumsum(dim=-1) - ordered_BV
         ordered_BV[before_BV >= top_p] = 0
-    kept_BV = torch.zeros_like(probability_BV).scatter_(-1, order_BV, ordered_BV)
-    return kept_BV / kept_BV.sum(dim=-1, keepdim=True)
+        ordered_BV /= ordered_BV.sum(dim=-1, keepdim=True)
+    return torch.zeros_like(probability_BV).scatter_(-1, order_BV, ordered_BV)
+
+
+def last_logits(
+    model: Transformer, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None
+) -> torch.Tensor:
+    """The logits `[B, V]` after the last token; with a cache only what it lacks is computed."""
+    if cache is None:
+        return model(tokens_BT)[:, -1]
+    logits_BTV = model(tokens_BT[:, cache.num_tokens :], cache)
+    cache.num_tokens = tokens_BT.shape[1]
+    return logits_BTV[:, -1]
+
+
+def until_stop(tokens: list[int], stop_ids: set[int]) -> list[int]:
+    """The tokens before the first stop token; all of them if there is none."""
+    for index, token in enumerate(tokens):
+        if token in stop_ids:
+            return tokens[:index]
+    return tokens
+
+
+def side_by_side(
+    prompts: Sequence[Sequence[int]], width: int, device: torch.device
+) -> torch.Tensor:
+    """Prompts as the rows of one table; a place that no prompt fills holds NOT_GIVEN."""
+    rows = [[*prompt, *[NOT_GIVEN] * (width - len(prompt))] for prompt in prompts]
+    return torch.tensor(rows, device=device)
 
 
 @torch.no_grad()
@@ -59,46 +145,28 @@ def generate_batch(
     generator: torch.Generator | None = None,
     use_cache: bool = True,
 ) -> list[list[int]]:
-    """Continue prompts of any lengths; each result ends before its first stop token.
+    """Continue prompts of any lengths: up to a stop token, `max_tokens`, or the context's end.
 
-    All rows advance together from the shortest prompt's end; a row still inside its prompt takes its own next token.
-    """
-    device = next(model.parameters()).device
+    Rows advance together, from the shortest prompt's end; inside its prompt a row keeps its own."""
+    context_length, device = model.config.context_length, next(model.parameters()).device
+    refuse_impossible_prompts(prompts, max_tokens, model.config.vocab_size, context_length)
     lengths = [len(prompt) for prompt in prompts]
-    given_BT = torch.full((len(prompts), max(lengths)), NOT_GIVEN, device=device)
-    for row, prompt in enumerate(prompts):
-        given_BT[row, : len(prompt)] = torch.tensor(prompt)
-    tokens_BT = given_BT[:, : min(lengths)]
-    stop_ids_tensor = torch.tensor(stop_ids, dtype=torch.long, device=device)
+    end = min(context_length, max(lengths) + max_tokens)
+    tokens_BT = side_by_side(prompts, end, device)
+    stop_tensor = torch.tensor(stop_ids, dtype=torch.long, device=device)
     is_done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     cache = KeyValueCache() if use_cache else None
-    fresh_BT = tokens_BT
-    for position in range(min(lengths), min(model.config.context_length, max(lengths) + max_tokens)):
-        logits_BV = model(fresh_BT if cache else tokens_BT, cache)[:, -1]
-        if cache:
-            cache.num_tokens = position
+    for place in range(min(lengths), end):
+        logits_BV = last_logits(model, tokens_BT[:, :place], cache)
         probability_BV = next_token_probabilities(logits_BV, temperature, top_k, top_p)
-        fresh_BT = torch.multinomial(probability_BV, 1, generator=generator)
-        if position < max(lengths):
-            own_B1 = given_BT[:, position : position + 1]
-            fresh_BT = torch.where(own_B1 == NOT_GIVEN, fresh_BT, own_B1)
-        tokens_BT = torch.cat((tokens_BT, fresh_BT), dim=1)
-        is_done_B |= torch.isin(fresh_BT[:, 0], stop_ids_tensor)
-        if is_done_B.all() and position >= max(lengths):
+        drawn_B = torch.multinomial(probability_BV, 1, generator=generator)[:, 0]
+        is_free_B = tokens_BT[:, place] == NOT_GIVEN
+        tokens_BT[:, place] = torch.where(is_free_B, drawn_B, tokens_BT[:, place])
+        is_done_B |= is_free_B & torch.isin(drawn_B, stop_tensor)
+        if is_done_B.all():
             break
-    rows = tokens_BT.tolist()
-    return [
-        until_stop(row[length : length + max_tokens], set(stop_ids))
-        for row, length in zip(rows, lengths, strict=True)
-    ]
-
-
-def until_stop(tokens: list[int], stop_ids: set[int]) -> list[int]:
-    """The tokens before the first stop token."""
-    for index, token in enumerate(tokens):
-        if token in stop_ids:
-            return tokens[:index]
-    return tokens
+    rows = zip(tokens_BT.tolist(), lengths, strict=True)
+    return [until_stop(row[start : start + max_tokens], set(stop_ids)) for row, start in rows]
 
 
 def generate(model: Transformer, prompt: Sequence[int], **options: object) -> list[int]:
