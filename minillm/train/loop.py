@@ -97,7 +97,7 @@ def evaluation_is_due(state: TrainState, config: TrainingConfig, fraction_before
 # package only
 @contextmanager
 def stop_requests() -> Iterator[list[str]]:
-    """The names of the signals that asked to stop, so that no step is cut in half.
+    """The names of the signals that asked to stop: heard after a step, so that none is cut in half.
 
     A second signal interrupts at once.
     """
@@ -120,27 +120,42 @@ def stop_requests() -> Iterator[list[str]]:
 
 
 # package only
-def log_line(state: TrainState, figures: StepFigures, before: TrainState) -> Figures:
-    """A step's figures as plain numbers, and the speed since the line before.
+def logged_step(
+    state: TrainState, figures: StepFigures, before: TrainState, log: Log
+) -> TrainState:
+    """Write a step's figures as plain numbers, with the speed since the line `before`.
 
-    ValueError if training has diverged: no such state is ever saved.
+    ValueError if training has diverged: this comes before saving, so no such state is kept.
     """
     plain = {name: float(value) for name, value in figures.items() if name != "num_targets"}
-    if not math.isfinite(plain["loss"]) or not math.isfinite(plain["gradient_norm"]):
+    loss, rate = plain["loss"], plain["learning_rate"]
+    if not math.isfinite(loss) or not math.isfinite(plain["gradient_norm"]):
         raise ValueError(
-            f"learning_rate = {plain['learning_rate']:.2g}: training has diverged (loss "
-            f"{plain['loss']} at step {state.step}); lower learning_rate, or raise warmup_fraction"
+            f"learning_rate = {rate:.2g}: training has diverged (loss {loss} at step {state.step});"
+            " lower learning_rate, or raise warmup_fraction"
         )
     seconds = max(state.elapsed_s - before.elapsed_s, 1e-9)
-    return {
-        "step": state.step, **plain, "tokens": state.num_targets,
-        "tokens_per_s": round((state.num_targets - before.num_targets) / seconds, 1),
-        "elapsed_s": round(state.elapsed_s, 3),
-    }
+    log.write(
+        event="step", step=state.step, **plain, tokens=state.num_targets,
+        tokens_per_s=round((state.num_targets - before.num_targets) / seconds, 1),
+        elapsed_s=round(state.elapsed_s, 3),
+    )
+    return replace(state)
 
 
-def evaluated(model: nn.Module, evaluate: Evaluation, state: TrainState, log: Log) -> Figures:
-    """Ask the evaluation that was passed in, and log its answer."""
+# package only
+def with_precision(config: TrainingConfig, model: nn.Module) -> TrainingConfig:
+    """The same configuration; a precision that it leaves open is measured here."""
+    device = next(model.parameters()).device.type
+    return replace(config, precision=config.precision or faster_precision(device))
+
+
+def evaluated(
+    model: nn.Module, evaluate: Evaluation | None, state: TrainState, log: Log
+) -> Figures:
+    """Ask the evaluation that was passed in, if any, and log its answer."""
+    if evaluate is None:
+        return {}
     model.eval()
     figures = evaluate(model, state.step)
     model.train()
@@ -162,10 +177,8 @@ def train(
     save: Callable[[TrainState], None] | None = None,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
-    device = next(model.parameters()).device.type
-    config = replace(config, precision=config.precision or faster_precision(device))
+    config, logged = with_precision(config, model), replace(state)
     model.train()
-    logged = replace(state)
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while (fraction := fraction_done(state, config)) < 1:
             started_s = time.perf_counter()
@@ -176,20 +189,16 @@ def train(
             state.step += 1
             state.num_targets += figures["num_targets"]
             state.elapsed_s += time.perf_counter() - started_s
-            # a signal that comes later, during evaluation, is heard after the next step
             stop, is_last = requests[:1], fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):
-                line = log_line(state, figures, logged)
-                log.write(event="step", **line)
-                logged = replace(state)
-                progress.update(fraction, f"step {state.step:,} loss {line['loss']:.3f}")
-            if evaluate is not None and evaluation_is_due(state, config, fraction):
+                logged = logged_step(state, figures, logged, log)
+                progress.update(fraction, f"step {state.step:,} loss {figures['loss']:.3f}")
+            if evaluation_is_due(state, config, fraction):
                 state.figures = evaluated(model, evaluate, state, log)
             if save is not None and is_saved:
                 save(state)
             if stop:
                 raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
-    if evaluate is not None:
-        state.figures = evaluated(model, evaluate, state, log)
+    state.figures = evaluated(model, evaluate, state, log)
     return state

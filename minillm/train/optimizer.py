@@ -113,15 +113,15 @@ class AdamW:
             tensor.copy_(tensors[name])
 
 
-def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
+def orthogonalized(matrix: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """U Vᵀ of matrix = U S Vᵀ, nearly: Newton–Schulz pushes the singular values toward 1."""
     a, b, c = NEWTON_SCHULZ
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T.bfloat16() if is_tall else matrix.bfloat16()
+    x = (matrix.T if is_tall else matrix).to(dtype)
     x = x / x.norm().clamp(min=1e-7)  # no singular value above 1
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = x @ x.T
-        # a·x + (b·gram + c·gram·gram)·x; addmm rounds to bfloat16 once where `+` and `*` would thrice
+        # a·x + (b·gram + c·gram²)·x; in bfloat16 addmm rounds once where + and * would thrice
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if is_tall else x
 
@@ -129,8 +129,14 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
 class Muon:
     """Moves matrices by their momentum made orthogonal, and leaves the others to AdamW."""
 
-    def __init__(self, matrices: ParameterGroup, others: AdamW, momentum: float = 0.95) -> None:
-        self.matrices, self.others, self.momentum = matrices, others, momentum
+    def __init__(
+        self,
+        matrices: ParameterGroup,
+        others: AdamW,
+        momentum: float = 0.95,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.matrices, self.others, self.momentum, self.dtype = matrices, others, momentum, dtype
         self.means = matrices.zeros()
 
     @torch.no_grad()
@@ -139,7 +145,7 @@ class Muon:
         parameters, gradients = self.matrices.parameters.values(), self.matrices.gradients()
         for matrix, gradient, mean in zip(parameters, gradients, self.means, strict=True):
             mean.lerp_(gradient, 1 - self.momentum)
-            direction = orthogonalized(gradient.lerp(mean, self.momentum))
+            direction = orthogonalized(gradient.lerp(mean, self.momentum), self.dtype)
             size = ADAMW_STEP_SIZE * math.sqrt(max(matrix.shape))
             matrix.mul_(1 - learning_rate * self.matrices.weight_decay)
             matrix.add_(direction, alpha=-learning_rate * size)
@@ -182,7 +188,10 @@ def make_optimizer(
     matrices, others = (
         ParameterGroup(parameters=each, weight_decay=weight_decay) for each in (inside, outside)
     )
-    return Muon(matrices, AdamW([others, *groups[1:]], betas=betas))
+    # five rough steps do not need float32, but processors that lack bfloat16 emulate it slowly
+    is_on_cpu = next(iter(inside.values())).device.type == "cpu"
+    dtype = torch.float32 if is_on_cpu else torch.bfloat16
+    return Muon(matrices, AdamW([others, *groups[1:]], betas=betas), dtype=dtype)
 
 
 @torch.no_grad()

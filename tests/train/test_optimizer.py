@@ -105,7 +105,7 @@ def test_muon_is_torchs_muon_to_the_last_bit() -> None:
     spare = nn.Parameter(torch.zeros(1))
     spare.grad = torch.zeros(1)
     others = AdamW([ParameterGroup(parameters={"spare": spare}, weight_decay=0.0)])
-    muon = Muon(ParameterGroup(parameters=ours, weight_decay=DECAY), others)
+    muon = Muon(ParameterGroup(parameters=ours, weight_decay=DECAY), others, dtype=torch.bfloat16)
     run_steps(ours, muon.step, steps=10)
     oracle = torch.optim.Muon(theirs.values(), weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
     run_steps(theirs, by_torch(oracle), steps=10)
@@ -113,12 +113,15 @@ def test_muon_is_torchs_muon_to_the_last_bit() -> None:
         assert torch.equal(ours[name], theirs[name]), name
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(8, 8), (5, 31), (31, 5)])
-def test_orthogonalized_brings_every_singular_value_near_one(shape: tuple[int, int]) -> None:
+def test_orthogonalized_brings_every_singular_value_near_one(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
     made = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     left, _, right = torch.linalg.svd(made, full_matrices=False)
     matrix = left * torch.linspace(1, 20, min(shape)) @ right
-    values = torch.linalg.svdvals(orthogonalized(matrix).float())
+    values = torch.linalg.svdvals(orthogonalized(matrix, dtype).float())
     assert 0.6 < values.min() and values.max() < 1.3
 
 
