@@ -1,6 +1,6 @@
 """Compile the launches of `flash_attention` for a GPU that need not be here; a JSON line a kernel.
 
-`python compile_kernels.py 80|90`, without TRITON_INTERPRET. Triton asks its driver which GPU there
+`python compile_kernels.py 80|90 [number of calls]`, without TRITON_INTERPRET. Triton asks its driver which GPU there
 is: a stand-in answers, each launch becomes a compilation of exactly its arguments, and the tensors
 stay on the CPU. Registers and spills are read from the machine code by the wheel's own cuobjdump.
 """
@@ -82,10 +82,10 @@ def compile_instead_of_launching(architecture: int) -> None:
     JITFunction.run = compiled
 
 
-def main(architecture: int) -> None:
-    """The forward and the backward pass of each call."""
+def main(architecture: int, num_calls: int | None = None) -> None:
+    """The forward and the backward pass of the first calls, or of all."""
     compile_instead_of_launching(architecture)
-    for dtype, B, H, G, T, S, K, offset, is_packed in CALLS[architecture]:
+    for dtype, B, H, G, T, S, K, offset, is_packed in CALLS[architecture][:num_calls]:
         q, k, v = (
             torch.zeros(B, length, heads, K, dtype=dtype).transpose(1, 2).requires_grad_()
             for length, heads in ((T, H), (S, G), (S, G))
@@ -96,4 +96,4 @@ def main(architecture: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
