@@ -55,12 +55,12 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.must_hold(giver, thing, "gives")
     if taker == giver:
         raise Contradiction(f"{giver} acts on {giver}")
-    if is_back and memory.owner[thing] != taker:
-        raise Contradiction(f"{giver} gives the {thing} back, but it never was {taker}'s")
+    if is_back and (taker, thing) not in memory.had:
+        raise Contradiction(f"{giver} gives the {thing} back, but {taker} never had it")
     if clause.verb == "lend" and memory.owner[thing] != giver:
         raise Contradiction(f"{giver} lends what is {memory.owner[thing]}'s")
     memory.move(thing, taker)
-    if clause.verb == "give":
+    if clause.verb != "lend":
         memory.owner[thing] = taker
     memory.history.add(("lend" if clause.verb == "lend" else "give", giver, thing, taker))
     memory.good_turns.add((giver, taker))

@@ -1,0 +1,126 @@
+"""The checker reads every true story without a complaint, and notices what is false."""
+
+import random
+
+import pytest
+
+from minillm.corpus.storyworld import Story, check_story, tell_story
+from minillm.corpus.storyworld.sentences import split_sentences
+from tests.corpus.mutations import MUTATIONS
+
+LEVELS = (1, 2, 3)
+FIRST_SEED = 700_000  # far from the seeds that the grammar was tried on
+
+
+@pytest.fixture(scope="module")
+def stories() -> dict[int, list[Story]]:
+    return {level: [tell_story(FIRST_SEED + i, level) for i in range(1000)] for level in LEVELS}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_true_stories_raise_no_false_alarm(stories: dict[int, list[Story]], level: int):
+    for story in stories[level]:
+        report = check_story(story.text)
+        assert report.is_consistent, (story.text, report.contradictions)
+        assert tuple(verdict.text for verdict in report.sentences) == story.sentences
+
+
+def test_paragraphs_do_not_matter(stories: dict[int, list[Story]]):
+    for story in stories[1][:100]:
+        assert check_story("\n\n".join(story.sentences)).is_consistent
+
+
+OPENING = "One sunny day, Mia and Tom were at the park. Mia had a red kite. "
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("Tom gave the kite to Mia.", "Tom gives the kite, but Mia has it"),
+        ("Mia gave the kite to Mia.", "Mia acts on Mia"),
+        ("Mia gave the drum to Tom.", "thing appears from nowhere: the drum"),
+        ("Anna wanted to fly the kite.", "person appears from nowhere: Anna"),
+        ("Mia wanted to fly the kite.", "already has it"),
+        ("Tom gave the kite back to Mia.", "Mia has it"),
+        ("Mia read the kite.", "nobody read a kite"),
+        ("Mia flew the blue kite.", "the kite is not blue"),
+        ("Tom was sad.", "Tom is sad for no reason"),
+        ("Tom thanked Mia for the kite.", "for nothing"),
+        ("Tom found the kite under the bench.", "Tom finds the kite, but Mia has it"),
+        ('"I am sorry, Mia," said Tom.', "sorry for nothing"),
+        ('"Yes, you can have it," said Mia, and she gave the kite to Tom.', "was not asked"),
+        ('"Can I have the kite, Tom?" asked Mia.', "Mia asks for the kite, but has it"),
+        ("Tom took the kite from Mia. Mia was happy.", "Mia is happy for no reason"),
+        ("Mia gave the kite to Tom. Now Mia had the kite.", "Mia has the kite, but Tom has it"),
+        ("Mia put the kite under the bench. Tom found the kite in the grass.", "under the bench"),
+        ("Mia was at the beach.", "Mia is at the beach, but was at the park"),
+        ("Mia had the kite again.", "all the time"),
+        ("Tom was happy because Mia had given him the kite.", "Mia did not give the kite"),
+    ],
+)  # fmt: skip
+def test_each_contradiction_is_named(text: str, complaint: str):
+    report = check_story(OPENING + text)
+    assert report.readable_fraction == 1
+    assert any(complaint in found for found in report.contradictions), report
+
+
+def test_he_needs_a_man_in_the_story():
+    report = check_story(
+        "Once there were two good friends, Mia and Anna. Mia had a kite, and he was proud of it."
+    )
+    assert report.contradictions == ("he, but no boy is in the story",)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Tom give the kite to Mia.", "Tom gave the.", "The park gave Tom.",
+        "Tom gave the kite to Mia",
+        "tom smiled.", "Mia had an red kite.", "Tom smiled kite.", "asdf.",
+        "Mia gave gave the kite to Tom.", "Tom, Mia.",
+    ],
+)  # fmt: skip
+def test_broken_english_is_unreadable(sentence: str):
+    report = check_story(OPENING + sentence)
+    assert not report.sentences[-1].readable
+    assert not report.is_consistent
+
+
+def test_a_gift_may_be_given_back_but_not_to_a_stranger_to_it():
+    given = OPENING + "Mia gave the kite to Tom. "
+    assert check_story(given + "Tom gave the kite back to Mia.").is_consistent
+    assert not check_story(given + "Mia gave the kite back to Tom.").is_consistent
+
+
+def test_an_empty_text_tells_no_story():
+    for text in ("", "\n\n", "   "):
+        assert not check_story(text).is_consistent
+        assert check_story(text).readable_fraction == 0
+
+
+def test_a_text_that_breaks_off_is_unreadable(stories: dict[int, list[Story]]):
+    for story in stories[1][:50]:
+        assert not check_story(story.text[:-10]).is_consistent
+
+
+def test_quotations_stay_with_their_speaker():
+    text = 'Mia said, "Here you are." Tom smiled. "Thank you, Mia!" said Tom. They went home.'
+    assert split_sentences(text) == [
+        'Mia said, "Here you are."',
+        "Tom smiled.",
+        '"Thank you, Mia!" said Tom.',
+        "They went home.",
+    ]
+
+
+# The share of broken stories that is noticed, over 200 stories a level. Measured: 1.00, but
+# order .99 at level 1, and at level 3 names .97 and deleted moves .98 (nobody misses what is not
+# spoken of again).
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_broken_stories_are_noticed(stories: dict[int, list[Story]], level: int, name: str):
+    rng = random.Random(name)
+    broken = [MUTATIONS[name](story, rng) for story in stories[level][:200]]
+    noticed = [not check_story(" ".join(each)).is_consistent for each in broken if each is not None]
+    assert len(noticed) >= 50
+    assert sum(noticed) / len(noticed) >= (0.93 if level == 3 else 0.96)
