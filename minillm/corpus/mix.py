@@ -95,7 +95,8 @@ def training_place(document: Document, starts: Sequence[float], seed: int) -> fl
     if document.source == "text":
         return 0.0
     start = starts[document.level - 1] if document.level else 0.0
-    return start + (1 - start) * chance(document.id, seed)
+    # a draw of its own: those that the cap has kept drew low, and would all come first
+    return start + (1 - start) * chance(f"place {document.id}", seed)
 
 
 def training_order(

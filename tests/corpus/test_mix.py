@@ -86,12 +86,12 @@ def test_each_level_joins_at_its_start():
 
 def test_an_order_without_starts_is_noticed():
     with pytest.raises(AssertionError):
-        check_order(lambda document, starts, seed: chance(document.id, seed))
+        check_order(lambda document, starts, seed: chance(f"place {document.id}", seed))
 
 
 def test_found_text_comes_from_the_beginning_and_the_users_text_first():
     starts = (0.5, 0.5, 0.5)
-    assert training_place(document("a", None, "recipes"), starts, 0) == chance("a", 0)
+    assert training_place(document("a", None, "recipes"), starts, 0) == chance("place a", 0)
     user = Document("u", "x", "text", "text", "user", "unknown")
     order = training_order([document("a", 1), user], starts, 0)
     assert order[0] == user
@@ -155,3 +155,15 @@ def test_whole_files_in_front_of_the_cut_stay_whole():
 def test_one_byte_is_too_short():
     with pytest.raises(ValueError, match="text of 1 bytes"):
         held_out_tail([("a", "x")])
+
+
+def test_documents_that_a_cap_has_kept_are_spread_over_the_whole_training_order() -> None:
+    documents = [
+        Document(f"web/{number}", "x" * 100, "web", "web", "CC0-1.0", "en", "train")
+        for number in range(2_000)
+    ]
+    kept = mix.capped(documents, 20_000, seed=0)
+    places = [mix.training_place(each, (0.0, 0.1, 0.2), seed=0) for each in kept]
+    assert len(kept) == 200
+    # the mean of 200 uniform draws: 5 standard deviations are 5 · √(1/12/200) = .102
+    assert abs(sum(places) / len(places) - 0.5) < 0.102
