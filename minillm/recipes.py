@@ -1,20 +1,27 @@
-"""A complete run, as a function: the brief, the sizes that follow from it, and every room's own configuration.
+"""A complete run, as a function: a brief and every room's configuration, and the stages in order.
 
-`smoke()` is what notebooks and tests run, `laptop()` what `make course` runs; a recipe for a user's own text
-is derived from its length and the minutes given. A recipe is a frozen bundle: change it with
-`dataclasses.replace`, or by field name with `with_fields`; an unknown field is an error.
+`smoke()` is what notebooks and tests run, `laptop()` what `make course` runs, `tailored` adds more.
+A recipe is a frozen bundle of the rooms' own configs: change it with `dataclasses.replace`, or by
+field name with `core.settings.with_fields`. `reach` runs the stages of a recipe in order.
 """
 
 import dataclasses
 import json
-import types
-import typing
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from minillm.batches.shards import BatchesConfig, make_shards, open_shards
-from minillm.core.records import Artifact, Run, atomic_write, canonical, make_artifact, sha256_of
+from minillm.brief import Brief, model_for
+from minillm.core.home import home_folder, latest_run_name
+from minillm.core.records import (
+    Artifact,
+    Run,
+    atomic_write,
+    canonical,
+    make_artifact,
+    sha256_of,
+)
+from minillm.core.settings import built
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.storyworld import Story, tell_story
@@ -28,48 +35,6 @@ from minillm.train.trainer import PretrainConfig, TrainingConfig, pretrain
 
 STAGES = ("documents", "tokenizer", "shards", "model")
 RECIPE_FILE = "recipe.json"
-LATEST_FILE = "latest"
-TEXT_MINUTES = 5.0
-
-# Measured on 2 cores (README, "What it costs"): training arithmetic that arrives in the model, per second.
-TRAINING_FLOP_PER_S = 4.3e11
-# Below an hour on a laptop a model gains more from steps than from width: about one and a half tokens a parameter
-# (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
-TOKENS_PER_PARAMETER = 1.4
-# width, layers, query heads, key/value heads, feed-forward width: each about 1.5 times the parameters of the one before
-SHAPES = (
-    (128, 4, 4, 2, 344),
-    (192, 5, 6, 2, 512),
-    (256, 6, 4, 2, 688),
-    (320, 7, 5, 1, 856),
-    (384, 8, 6, 2, 1024),
-    (512, 8, 8, 2, 1376),
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Brief:
-    """The first decision of any project: for whom, in which languages, from what, with how much."""
-
-    purpose: str = "write small English stories and show how it was done"
-    users: str = "people who learn how language models work"
-    languages: tuple[str, ...] = ("en",)
-    licences: tuple[str, ...] = ("CC0-1.0", "CC-BY-SA-4.0", "PSF-2.0", "public-domain", "user")
-    minutes: float = 10.0
-    memory_gib: float = 4.0
-
-    def __post_init__(self) -> None:
-        for name in ("minutes", "memory_gib"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be above 0; say how much this run may use")
-        if not self.languages or not self.licences:
-            raise ValueError("languages and licences must each name at least one; an empty list allows no text at all")
-
-    @property
-    def num_parameters(self) -> float:
-        """C = 6·N·tokens FLOPs in the minutes given, at TOKENS_PER_PARAMETER tokens for each of N."""
-        flops = TRAINING_FLOP_PER_S * 60 * self.minutes
-        return (flops / (6 * TOKENS_PER_PARAMETER)) ** 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,26 +48,12 @@ class Recipe:
     batches: BatchesConfig
     model: ModelConfig
     training: TrainingConfig
-    sampling: SamplingConfig = SamplingConfig()
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     start_from: str | None = None
 
 
-def model_for(brief: Brief, vocab_size: int, context_length: int, max_parameters: float | None = None) -> ModelConfig:
-    """The largest shape of the ladder that the brief's minutes can train (and `max_parameters` allows)."""
-    wanted = min(brief.num_parameters, max_parameters or float("inf"))
-    configs = [
-        ModelConfig(
-            vocab_size=vocab_size, width=width, num_layers=num_layers, num_heads=num_heads,
-            num_kv_heads=num_kv_heads, ffn_width=ffn_width, context_length=context_length,
-        )
-        for width, num_layers, num_heads, num_kv_heads, ffn_width in SHAPES
-    ]
-    fitting = [config for config in configs if config.num_parameters <= wanted]
-    return fitting[-1] if fitting else configs[0]
-
-
 def smoke() -> Recipe:
-    """The whole course in minutes, from the story world alone: what notebooks, tests and CI run."""
+    """The whole course in minutes, from the story world alone: for notebooks, tests and CI."""
     brief = Brief(minutes=0.2, memory_gib=2.0)
     return Recipe(
         name="smoke",
@@ -111,13 +62,15 @@ def smoke() -> Recipe:
         tokenizer=TokenizerConfig(vocab_size=1024),
         batches=BatchesConfig(context_length=128, batch_size=16),
         model=model_for(brief, vocab_size=1024, context_length=128),
-        training=TrainingConfig(max_steps=120, learning_rate=4e-3, checkpoint_every_steps=40, evaluate_every_steps=60),
+        training=TrainingConfig(
+            max_steps=120, learning_rate=4e-3, checkpoint_every_steps=40, evaluate_every_steps=60
+        ),
         sampling=SamplingConfig(count=40, batch_size=40),
     )
 
 
 def laptop() -> Recipe:
-    """Real text and the story world, ten minutes of training on two cores: the recorded run of the course."""
+    """Real text and the story world, ten minutes of training on two cores: the recorded run."""
     brief = Brief(minutes=10.0, memory_gib=4.0)
     base = smoke()
     return dataclasses.replace(
@@ -133,9 +86,10 @@ def laptop() -> Recipe:
         ),
         tokenizer=TokenizerConfig(vocab_size=4096),
         batches=BatchesConfig(context_length=256, batch_size=16),
-        model=dataclasses.replace(model_for(brief, vocab_size=4096, context_length=256), attention="reference"),
+        model=dataclasses.replace(model_for(brief, 4096, 256), attention="reference"),
         training=TrainingConfig(
-            max_steps=1700, learning_rate=3e-3, checkpoint_every_steps=200, evaluate_every_steps=425, compile=True
+            max_steps=1700, learning_rate=3e-3, checkpoint_every_steps=200,
+            evaluate_every_steps=425, compile=True,
         ),
         sampling=SamplingConfig(count=200),
     )
@@ -151,166 +105,25 @@ def recipe_named(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
-    """A run on the user's own files: vocabulary from the text's length, model from the minutes and the text."""
-    num_bytes = sum(path.stat().st_size for path in files if path.is_file())
-    brief = Brief(purpose="model the given text", minutes=minutes)
-    vocab_size = 4096 if num_bytes > 8e6 else 2048 if num_bytes > 1e6 else 1024 if num_bytes > 1e5 else 512
-    context_length = 256 if num_bytes > 1e5 else 128
-    model = model_for(brief, vocab_size, context_length, max_parameters=3 * num_bytes)
-    is_long = minutes > 2
-    return Recipe(
-        name="text",
-        brief=brief,
-        corpus=CorpusConfig(
-            stories=(0, 0, 0), held_out_stories=0, text_files=tuple(str(path.resolve()) for path in files),
-            licences=brief.licences,
-        ),
-        tokenizer=TokenizerConfig(vocab_size=vocab_size),
-        batches=BatchesConfig(context_length=context_length, batch_size=16),
-        model=dataclasses.replace(model, attention="reference") if is_long else model,
-        training=TrainingConfig(
-            max_steps=None, max_minutes=minutes, learning_rate=3e-3, checkpoint_every_steps=200,
-            evaluate_every_steps=None, compile=is_long,
-        ),
-    )
-
-
-# package only
-def with_user_text(recipe: Recipe, files: Sequence[Path]) -> Recipe:
-    """The same recipe with the user's files in the place of its downloaded sources; the stories stay."""
-    corpus = dataclasses.replace(recipe.corpus, sources=(), text_files=tuple(str(path.resolve()) for path in files))
-    return dataclasses.replace(recipe, corpus=corpus)
-
-
-# package only
-def starting_from(recipe: Recipe, folder: Path) -> Recipe:
-    """The same recipe, trained on from the weights and the tokenizer of a Hugging Face folder."""
-    initial, _ = load_folder(folder)
-    context_length = min(recipe.batches.context_length, initial.config.context_length)
-    return dataclasses.replace(
-        recipe,
-        start_from=str(folder.resolve()),
-        model=initial.config,
-        batches=dataclasses.replace(recipe.batches, context_length=context_length),
-    )
-
-
-# package only
-def with_minutes(recipe: Recipe, minutes: float) -> Recipe:
-    """The same recipe, its training bounded by the clock instead of by a number of steps."""
-    return dataclasses.replace(
-        recipe,
-        brief=dataclasses.replace(recipe.brief, minutes=minutes),
-        training=dataclasses.replace(recipe.training, max_steps=None, max_minutes=minutes),
-    )
-
-
-# package only
-def built(cls: type, fields: dict, prefix: str = "") -> object:
-    """A dataclass from plain JSON values; an unknown field is an error that names it and those there are."""
-    hints = typing.get_type_hints(cls)
-    names = [each.name for each in dataclasses.fields(cls)]
-    for name in fields:
-        if name not in names:
-            raise ValueError(f"unknown recipe field {prefix + name!r}: {prefix or 'the recipe '}has {', '.join(names)}")
-    values = {}
-    for name, value in fields.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            value = built(hint, value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif not fits(value, hint):
-            raise ValueError(f"recipe field {prefix + name} = {value!r}: must be {getattr(hint, '__name__', hint)}")
-        values[name] = value
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ValueError(f"{prefix or 'recipe'}: {error}") from None
-
-
-# package only
-def fits(value: object, hint: object) -> bool:
-    """Is a plain JSON value of the type that a field asks for? (An int may stand for a float.)"""
-    if isinstance(hint, types.UnionType):
-        return any(fits(value, each) for each in typing.get_args(hint))
-    if typing.get_origin(hint) is typing.Literal:
-        return value in typing.get_args(hint)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint) if isinstance(hint, type) else True
-
-
-# package only
-def with_fields(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
-    """The recipe with `room.field=value` replaced; values are JSON (`3`, `1e-3`, `[1, 2]`), else text."""
-    fields = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    for assignment in assignments:
-        path, separator, text = assignment.partition("=")
-        if not separator:
-            raise ValueError(f"--set {assignment}: write FIELD=VALUE, for example training.learning_rate=0.002")
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError:
-            value = text
-        *rooms, name = path.split(".")
-        place = fields
-        for room in rooms:
-            if not isinstance(place.get(room), dict):
-                raise ValueError(f"unknown recipe field {path!r}: there is no {room!r} among {', '.join(place)}")
-            place = place[room]
-        place[name] = value
-    return built(Recipe, fields)
-
-
-# package only
-def home_folder(home: str | Path | None = None) -> Path:
-    """Where `runs/` lies: the folder given, else the nearest parent that is a checkout of the course, else here."""
-    if home is not None:
-        return Path(home).resolve()
-    here = Path.cwd().resolve()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
-            return folder
-    return here
-
-
-# package only
-def latest_run_name(home: str | Path | None = None) -> str:
-    """The name of the last run that succeeded; FileNotFoundError with the remedy if there is none."""
-    pointer = home_folder(home) / "runs" / LATEST_FILE
-    if not pointer.is_file():
-        raise FileNotFoundError(f"no run has succeeded yet ({pointer}); give --run NAME or start with: minillm course")
-    return pointer.read_text(encoding="utf-8").strip()
-
-
-# package only
-def mark_latest(run: Run) -> None:
-    atomic_write(run.path.parent / LATEST_FILE, run.name + "\n")
-
-
 # package only
 def existing_run(name: str | None = None, home: str | Path | None = None) -> tuple[Run, Recipe]:
-    """A run that was begun before (the latest by default); FileNotFoundError listing the runs there are."""
+    """A run begun before (the latest by default); FileNotFoundError listing the runs there are."""
     name = name or latest_run_name(home)
     path = home_folder(home) / "runs" / name
     if not (path / RECIPE_FILE).is_file():
         found = sorted(each.parent.name for each in path.parent.glob(f"*/{RECIPE_FILE}"))
-        raise FileNotFoundError(f"no run '{name}' ({path}); there are: {', '.join(found) or 'none yet'}")
+        known = ", ".join(found) or "none yet"
+        raise FileNotFoundError(f"no run '{name}' ({path}); there are: {known}")
     return open_run(name, home=home)
 
 
-# package only
 def open_run(
     name: str | None = None, recipe: Recipe | None = None, home: str | Path | None = None
 ) -> tuple[Run, Recipe]:
-    """The run's folder and its recipe: the one given, else the one kept, else the one of that name, else smoke."""
+    """A run and its recipe: the one given, else the one kept, else that of its name, else smoke."""
     name = name or (recipe.name if recipe else "smoke")
     if not name or any(letter in name for letter in '/\\:*?"<>|') or name.startswith("."):
-        raise ValueError(f"run = {name!r}: a run's name is a plain folder name, without / \\ : or a leading dot")
+        raise ValueError(f"run = {name!r}: give a plain folder name, no / \\ : or leading dot")
     run = Run(name=name, path=home_folder(home) / "runs" / name)
     kept = run.path / RECIPE_FILE
     recipe = recipe or recipe_of(name, home)
@@ -323,7 +136,6 @@ def open_run(
     return run, recipe
 
 
-# package only
 def recipe_of(name: str | None, home: str | Path | None = None) -> Recipe:
     """The recipe that a run keeps; for a run not begun yet the recipe of that name, else smoke."""
     if name is None:
@@ -336,12 +148,12 @@ def recipe_of(name: str | None, home: str | Path | None = None) -> Recipe:
 
 # package only
 def read_recipe(path: Path) -> Recipe:
-    """A recipe from its JSON file; unknown fields and unreadable files are errors that name the file."""
+    """A recipe from its JSON file; unknown fields and unreadable files are named."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return recipe_named(fields["name"]) if list(fields) == ["name"] else built(Recipe, fields)
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: not a recipe ({error}); delete it to start the run afresh") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a recipe ({error}); delete it to start afresh") from None
 
 
 def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
@@ -365,7 +177,7 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
 
 # package only
 def adopt_tokenizer(tokenizer: Tokenizer, run: Run) -> Artifact:
-    """The tokenizer of a model to start from takes the place of one trained here: its weights know no other."""
+    """The tokenizer of a model to start from: its weights know no other."""
     config = {"merges": sha256_of(canonical([tokenizer.vocab_size, repr(tokenizer.merges)]))}
 
     def write(folder: Path) -> dict:
@@ -374,7 +186,7 @@ def adopt_tokenizer(tokenizer: Tokenizer, run: Run) -> Artifact:
 
     return make_artifact(
         run, "tokenizer", config=config, parents=(), code=(), write=write,
-        summary=lambda figures: f"{figures['vocab_size']:,} tokens, of the model that this run starts from",
+        summary=lambda figures: f"{figures['vocab_size']:,} tokens, of the model started from",
     )
 
 
@@ -383,12 +195,17 @@ def make_model(recipe: Recipe, run: Run, initial: Transformer | None = None) -> 
     stories = held_out_stories(recipe.corpus)
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
     held_out = open_shards(run.artifact("shards").path, "validation")
-    # a short text gives fewer merges than were asked for: the model takes the vocabulary that there is
-    shape = initial.config if initial else dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
+    # a short text gives fewer merges than were asked for: the model takes the vocabulary there is
+    shape = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
+    shape = initial.config if initial else shape
 
     def evaluate(model: Transformer, step: int) -> dict[str, float]:
         scores = probe(model, tokenizer, stories, recipe.sampling)
-        figures = {f"level{level}_{name}": value for level, each in scores.items() for name, value in each.items()}
+        figures = {
+            f"level{level}_{name}": value
+            for level, each in scores.items()
+            for name, value in each.items()
+        }
         if held_out.num_documents:
             documents = (held_out.document(index) for index in range(held_out.num_documents))
             figures["bits_per_byte"] = bits_per_byte(
@@ -400,7 +217,6 @@ def make_model(recipe: Recipe, run: Run, initial: Transformer | None = None) -> 
     return pretrain(config, run, evaluate=evaluate, initial=initial)
 
 
-# package only
 def held_out_stories(corpus: CorpusConfig) -> list[Story]:
     """The stories of the validation split, of every level that is trained on."""
     return [

@@ -32,34 +32,35 @@ def figures_out(args: argparse.Namespace, figures: dict) -> None:
 # package only
 def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
     """The run and recipe that --run, --recipe, --set, --text and --minutes ask for together."""
-    from minillm import recipes
+    from minillm import recipes, tailored
+    from minillm.core.settings import with_fields
 
     text, minutes = getattr(args, "text", None), getattr(args, "minutes", None)
     if args.recipe:
         recipe = recipes.recipe_named(args.recipe)
     elif text and args.verb == "train":
-        recipe = recipes.recipe_for_text(text, minutes or recipes.TEXT_MINUTES)
+        recipe = tailored.recipe_for_text(text, minutes or tailored.TEXT_MINUTES)
     else:
         recipe = recipes.recipe_of(args.run, args.home)
     if text:
-        recipe = recipes.with_user_text(recipe, text)
+        recipe = tailored.with_user_text(recipe, text)
     if minutes:
-        recipe = recipes.with_minutes(recipe, minutes)
+        recipe = tailored.with_minutes(recipe, minutes)
     if getattr(args, "from_folder", None):
-        recipe = recipes.starting_from(recipe, args.from_folder)
-    recipe = recipes.with_fields(recipe, args.set or ())
+        recipe = tailored.starting_from(recipe, args.from_folder)
+    recipe = with_fields(recipe, args.set or ())
     return recipes.open_run(args.run, recipe=recipe, home=args.home)
 
 
 # package only
 def run_course(args: argparse.Namespace) -> int:
-    from minillm import recipes
+    from minillm.core.home import mark_latest
     from tools.course import run_course as run_notebooks
 
     run, _ = chosen_run(args)
     exit_code = run_notebooks(run_name=run.name, home=args.home)
     if exit_code == 0:
-        recipes.mark_latest(run)
+        mark_latest(run)
     return exit_code
 
 
@@ -112,10 +113,11 @@ def notes(args: argparse.Namespace) -> TextIO:
 # package only
 def run_train(args: argparse.Namespace) -> int:
     from minillm import recipes
+    from minillm.core.home import mark_latest
 
     run, recipe = chosen_run(args)
     artifact = recipes.reach(run, recipe, "model")
-    recipes.mark_latest(run)
+    mark_latest(run)
     figures = artifact.figures
     shown = {
         name: figures[name]
@@ -196,7 +198,7 @@ def run_chat(args: argparse.Namespace) -> int:
 # package only
 def run_lineage(args: argparse.Namespace) -> int:
     from minillm import recipes
-    from minillm.core.records import lineage
+    from minillm.core.lineage import lineage
 
     run, _ = recipes.existing_run(args.run, args.home)
     links = lineage(run, recipes.STAGES)

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from minillm import recipes
+from minillm.brief import Brief, model_for
+from minillm.core.settings import built, with_fields
 from minillm.model.transformer import Transformer
-from minillm.recipes import Brief, built, laptop, model_for, open_run, recipe_for_text, smoke, with_fields
+from minillm.recipes import laptop, open_run, smoke
+from minillm.tailored import recipe_for_text
 
 
 @pytest.mark.parametrize("make", recipes.RECIPES.values())

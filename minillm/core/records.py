@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +24,9 @@ from filelock import FileLock
 import minillm
 
 MANIFEST = "manifest.json"
-READ_BYTES = 1 << 20
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-# package only
 def canonical(value: object) -> str:
     """JSON with sorted keys: equal values give equal text, whatever their order."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -37,22 +34,16 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-# package only
 def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# package only
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, read a megabyte at a time."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes."""
     with open(path, "rb") as stream:
-        while block := stream.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-# package only
 def code_sha256(modules: Sequence[str]) -> str:
     """SHA-256 of what the named modules and packages *do*: docstrings and comments do not count."""
     digest = hashlib.sha256()
@@ -67,9 +58,8 @@ def code_sha256(modules: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-# package only
 def atomic_write(path: Path, content: str | bytes) -> None:
-    """Write beside the target, flush to disk, rename: a reader sees the old file or the whole new one."""
+    """Write beside the target, flush, rename: a reader sees the old or the whole new file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -82,9 +72,8 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-# package only
 def replace_folder(made: Path, target: Path) -> None:
-    """Put the folder `made` in the place of `target`; the earlier one goes only when `made` is there."""
+    """Put the folder `made` in the place of `target`; the earlier one goes once `made` is there."""
     earlier = target.with_name(f".{target.name}.earlier")
     shutil.rmtree(earlier, ignore_errors=True)
     if target.exists():
@@ -95,7 +84,7 @@ def replace_folder(made: Path, target: Path) -> None:
 
 # package only
 class JsonLines:
-    """A log that grows by one JSON object a line; every line is on disk before the next is written."""
+    """A log that grows by one JSON object a line, each on disk before the next is written."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,12 +103,21 @@ def read_json_lines(path: Path) -> Iterator[dict]:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(
-                    f"{path}, line {number}: not a JSON object ({error.msg}); remove or repair that line"
-                ) from None
+                reason = f"not a JSON object ({error.msg}); remove or repair that line"
+                raise ValueError(f"{path}, line {number}: {reason}") from None
 
 
 # package only
+def read_manifest(folder: Path, names: Sequence[str]) -> dict:
+    """The named fields of a folder's manifest; ValueError where it is broken."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return {name: manifest[name] for name in names}
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        remedy = f"delete the folder {folder} to make it again"
+        raise ValueError(f"{folder / MANIFEST}: not a manifest ({error}); {remedy}") from None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artifact:
     """A folder that one stage wrote, and what its manifest says."""
@@ -136,15 +134,9 @@ class Artifact:
 
     @classmethod
     def load(cls, path: Path) -> "Artifact":
-        """Read a folder's manifest. FileNotFoundError where there is none, ValueError where it is broken."""
-        try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-            names = [each.name for each in dataclasses.fields(cls) if each.name != "path"]
-            return cls(path=path, **{name: manifest[name] for name in names})
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path / MANIFEST}: not a manifest ({error}); delete the folder {path} to make it again"
-            ) from None
+        """Read a folder's manifest; ValueError where it is broken."""
+        names = [each.name for each in dataclasses.fields(cls) if each.name != "path"]
+        return cls(path=path, **read_manifest(path, names))
 
     def altered_file(self) -> str | None:
         """The first file whose bytes are not those that were written, or None."""
@@ -160,21 +152,20 @@ class Artifact:
         """Return self; ValueError naming the file that was altered after it was written."""
         if name := self.altered_file():
             raise ValueError(
-                f"{self.path / name}: altered after it was written (its SHA-256 is not the manifest's); "
-                f"put the file back, or delete the folder {self.path} to make it again"
+                f"{self.path / name}: altered after it was written; put the file back, "
+                f"or delete the folder {self.path} to make it again"
             )
         return self
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.summary} → {self.path.parent.parent.name}/{self.path.parent.name}/{self.kind}"
+        place = "/".join(self.path.parts[-3:])
+        return f"{self.kind}: {self.summary} → {place}"
 
 
-# package only
 def content_sha256(config: dict, parents: dict[str, str], files: dict[str, str]) -> str:
     return sha256_of(canonical([config, parents, files]))
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
     """One passage through the course: the folder `<home>/runs/<name>`."""
@@ -183,17 +174,14 @@ class Run:
     path: Path
 
     def artifact(self, kind: str) -> Artifact:
-        """The finished artifact of this kind; FileNotFoundError naming the remedy if there is none."""
+        """The finished artifact of this kind; FileNotFoundError with the remedy if there is none."""
         folder = self.path / kind
         if not (folder / MANIFEST).is_file():
-            raise FileNotFoundError(
-                f"run '{self.name}' has no {kind} yet ({folder}); "
-                f"make it with: minillm course --run {self.name}"
-            )
+            remedy = f"make it with: minillm course --run {self.name}"
+            raise FileNotFoundError(f"run '{self.name}' has no {kind} yet ({folder}); {remedy}")
         return Artifact.load(folder).verify()
 
 
-# package only
 def make_artifact(
     run: Run,
     kind: str,
@@ -204,7 +192,7 @@ def make_artifact(
     write: Callable[[Path], dict],
     summary: Callable[[dict], str],
 ) -> Artifact:
-    """Use the finished artifact if its key is the same; else make it under a lock and rename it into place.
+    """Use the finished artifact if its key is the same; else make it and rename it into place.
 
     `write` fills a temporary folder and returns figures. Either way the same line is printed.
     """
@@ -220,76 +208,43 @@ def make_artifact(
             partial.mkdir()
             try:
                 figures = write(partial)
-                artifact = seal(partial, kind, key, config_dict, parent_hashes, figures, summary(figures))
+                text = summary(figures)
+                seal(partial, kind, key, config_dict, parent_hashes, figures, text)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
             replace_folder(partial, run.path / kind)
-            artifact = dataclasses.replace(artifact, path=run.path / kind)
-    print(artifact)
-    sys.stdout.flush()
+            artifact = Artifact.load(run.path / kind)
+    print(artifact, flush=True)
     return artifact
 
 
-# package only
 def usable(folder: Path, key: str) -> Artifact | None:
-    """The artifact in `folder` if it has this key; an altered one is an error, never silently remade."""
+    """The artifact in `folder` if it has this key; an altered one is an error, never remade."""
     if not (folder / MANIFEST).is_file():
         return None
     artifact = Artifact.load(folder)
     return artifact.verify() if artifact.key == key else None
 
 
-# package only
 def seal(
-    folder: Path, kind: str, key: str, config: dict, parents: dict[str, str], figures: dict, summary: str
+    folder: Path,
+    kind: str,
+    key: str,
+    config: dict,
+    parents: dict[str, str],
+    figures: dict,
+    summary: str,
 ) -> Artifact:
     """Hash every file of a finished folder and write its manifest."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
     files = {path.relative_to(folder).as_posix(): file_sha256(path) for path in paths}
-    artifact = Artifact(
-        kind=kind, path=folder, key=key, sha256=content_sha256(config, parents, files), summary=summary,
-        config=config, figures=figures, files=files, parents=parents,
-    )
-    manifest = {name: value for name, value in dataclasses.asdict(artifact).items() if name != "path"}
-    manifest["created"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    manifest["code_version"] = minillm.__version__
+    manifest = {
+        "kind": kind, "key": key, "sha256": content_sha256(config, parents, files),
+        "summary": summary, "config": config, "figures": figures, "files": files,
+        "parents": parents,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "code_version": minillm.__version__,
+    }
     atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
-    return artifact
-
-
-# package only
-def lineage(run: Run, kinds: Sequence[str]) -> list[dict[str, str]]:
-    """The chain of manifests from the last artifact back to the first, and the state of each link.
-
-    A state is `intact`, or says which file was altered, or which parent has been made anew since.
-    """
-    links = []
-    for kind in reversed(kinds):
-        folder = run.path / kind
-        if not (folder / MANIFEST).is_file():
-            continue
-        try:
-            artifact = Artifact.load(folder)
-        except ValueError as error:
-            links.append({"kind": kind, "summary": "?", "sha256": "?", "state": str(error)})
-            continue
-        links.append({
-            "kind": kind, "summary": artifact.summary, "sha256": artifact.sha256, "state": link_state(run, artifact),
-        })
-    if not links:
-        raise FileNotFoundError(f"run '{run.name}' has no artifact yet ({run.path}); start with: minillm course")
-    return links
-
-
-# package only
-def link_state(run: Run, artifact: Artifact) -> str:
-    """Is an artifact still what was written, and are its parents still those it was made from?"""
-    if name := artifact.altered_file():
-        return f"ALTERED after it was written: {artifact.path / name}"
-    for kind, sha256 in artifact.parents.items():
-        if not (run.path / kind / MANIFEST).is_file():
-            return f"its {kind} are missing from this run"
-        if Artifact.load(run.path / kind).sha256 != sha256:
-            return f"made from other {kind} than those in this run"
-    return "intact"
+    return Artifact.load(folder)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from minillm.core import records
-from minillm.core.records import Artifact, Run, lineage, make_artifact
+from minillm.core.lineage import lineage
+from minillm.core.records import Artifact, Run, make_artifact
 
 
 @dataclass(frozen=True)

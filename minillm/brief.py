@@ -1,0 +1,67 @@
+"""The brief: the first decision of any project, and the model size that follows from it.
+
+Training a model of N parameters on D tokens takes about 6·N·D floating-point operations (Kaplan et
+al., arXiv:2001.08361). With the speed of the machine and D in proportion to N, the minutes give N.
+"""
+
+from dataclasses import dataclass
+
+from minillm.model.transformer import ModelConfig
+
+# Measured on 2 cores (README, "What it costs"): training arithmetic that arrives in the model.
+TRAINING_FLOP_PER_S = 4.3e11
+# Below an hour on a laptop a model gains more from steps than from width: about one and a half
+# tokens a parameter (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
+TOKENS_PER_PARAMETER = 1.4
+# width, layers, query heads, key/value heads, feed-forward width: each about 1.5 to 2 times the
+# parameters of the one before
+SHAPES = (
+    (128, 4, 4, 2, 344),
+    (192, 5, 6, 2, 512),
+    (256, 6, 4, 2, 688),
+    (320, 7, 5, 1, 856),
+    (384, 8, 6, 2, 1024),
+    (512, 8, 8, 2, 1376),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Brief:
+    """The first decision of any project: for whom, in which languages, from what, with how much."""
+
+    purpose: str = "write small English stories and show how it was done"
+    users: str = "people who learn how language models work"
+    languages: tuple[str, ...] = ("en",)
+    licences: tuple[str, ...] = ("CC0-1.0", "CC-BY-SA-4.0", "PSF-2.0", "public-domain", "user")
+    minutes: float = 10.0
+    memory_gib: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "memory_gib"):
+            if getattr(self, name) <= 0:
+                value = getattr(self, name)
+                raise ValueError(f"{name} = {value}: must be above 0; say what this run may use")
+        if not self.languages or not self.licences:
+            raise ValueError("languages and licences must each name at least one")
+
+    @property
+    def num_parameters(self) -> float:
+        """The N whose 6·N·D FLOPs fill the minutes, with D = TOKENS_PER_PARAMETER · N tokens."""
+        flops = TRAINING_FLOP_PER_S * 60 * self.minutes
+        return (flops / (6 * TOKENS_PER_PARAMETER)) ** 0.5
+
+
+def model_for(
+    brief: Brief, vocab_size: int, context_length: int, max_parameters: float | None = None
+) -> ModelConfig:
+    """The largest shape that the brief's minutes can train (and `max_parameters` allows)."""
+    wanted = min(brief.num_parameters, max_parameters or float("inf"))
+    configs = [
+        ModelConfig(
+            vocab_size=vocab_size, width=width, num_layers=num_layers, num_heads=num_heads,
+            num_kv_heads=num_kv_heads, ffn_width=ffn_width, context_length=context_length,
+        )
+        for width, num_layers, num_heads, num_kv_heads, ffn_width in SHAPES
+    ]
+    fitting = [config for config in configs if config.num_parameters <= wanted]
+    return fitting[-1] if fitting else configs[0]

@@ -1,0 +1,84 @@
+"""Recipes cut to a user's own wishes: their text, their minutes, a model to start from.
+
+Each function takes a recipe (or makes one) and returns another; none of them touches a run.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from minillm.batches.shards import BatchesConfig
+from minillm.brief import Brief, model_for
+from minillm.corpus.pipeline import CorpusConfig
+from minillm.export.huggingface import load_folder
+from minillm.recipes import Recipe
+from minillm.tokenizer.bytepair import TokenizerConfig
+from minillm.train.trainer import TrainingConfig
+
+TEXT_MINUTES = 5.0
+# vocabulary, and the bytes of text above which it is worth its rows of the embedding
+VOCABULARIES = ((4096, 8e6), (2048, 1e6), (1024, 1e5), (512, -1))
+
+
+# package only
+def absolute(files: Sequence[Path]) -> tuple[str, ...]:
+    """The files' full paths as text: a recipe is kept as JSON and read from other folders."""
+    return tuple(str(path.resolve()) for path in files)
+
+
+# package only
+def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
+    """A run on the user's own files: vocabulary from their length, model from the minutes too."""
+    num_bytes = sum(path.stat().st_size for path in files if path.is_file())
+    brief = Brief(purpose="model the given text", minutes=minutes)
+    vocab_size = next(size for size, least_bytes in VOCABULARIES if num_bytes > least_bytes)
+    context_length = 256 if num_bytes > 1e5 else 128
+    model = model_for(brief, vocab_size, context_length, max_parameters=3 * num_bytes)
+    is_long = minutes > 2
+    return Recipe(
+        name="text",
+        brief=brief,
+        corpus=CorpusConfig(
+            stories=(0, 0, 0),
+            held_out_stories=0,
+            text_files=absolute(files),
+            licences=brief.licences,
+        ),
+        tokenizer=TokenizerConfig(vocab_size=vocab_size),
+        batches=BatchesConfig(context_length=context_length, batch_size=16),
+        model=dataclasses.replace(model, attention="reference") if is_long else model,
+        training=TrainingConfig(
+            max_steps=None, max_minutes=minutes, learning_rate=3e-3, checkpoint_every_steps=200,
+            evaluate_every_steps=None, compile=is_long,
+        ),
+    )
+
+
+# package only
+def with_user_text(recipe: Recipe, files: Sequence[Path]) -> Recipe:
+    """The same recipe with the user's files in the place of its sources; the stories stay."""
+    corpus = dataclasses.replace(recipe.corpus, sources=(), text_files=absolute(files))
+    return dataclasses.replace(recipe, corpus=corpus)
+
+
+# package only
+def starting_from(recipe: Recipe, folder: Path) -> Recipe:
+    """The same recipe, trained on from the weights and the tokenizer of a Hugging Face folder."""
+    initial, _ = load_folder(folder)
+    context_length = min(recipe.batches.context_length, initial.config.context_length)
+    return dataclasses.replace(
+        recipe,
+        start_from=str(folder.resolve()),
+        model=initial.config,
+        batches=dataclasses.replace(recipe.batches, context_length=context_length),
+    )
+
+
+# package only
+def with_minutes(recipe: Recipe, minutes: float) -> Recipe:
+    """The same recipe, its training bounded by the clock instead of by a number of steps."""
+    return dataclasses.replace(
+        recipe,
+        brief=dataclasses.replace(recipe.brief, minutes=minutes),
+        training=dataclasses.replace(recipe.training, max_steps=None, max_minutes=minutes),
+    )
