@@ -140,7 +140,8 @@ def is_luhn_valid(digits: str) -> bool:
 
 EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)")
-COUNTRY, AREA = r"(?:\+\d{1,3}[ -]?)?", r"(?:\(\d{2,4}\) ?|\d{2,4}[ -])"
+COUNTRY = r"(?:\+\d{1,3}[ -]?)?"
+AREA = r"(?:\(\d{2,4}\) ?|\d{2,4}[ -])"
 PHONE = re.compile(rf"(?<![\w.+-])(?<!\d ){COUNTRY}{AREA}\d{{3,4}}[ -]\d{{4}}(?![ -]?\d)")
 
 

@@ -52,6 +52,7 @@ ARTICLE = (
 )  # fmt: skip
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class DirtyPage:
     """A page and the truth about it; faults are named like the steps that should find them."""
@@ -146,6 +147,7 @@ def damage(text: str) -> str:
     return decode_windows_1252(curly.encode())
 
 
+# package only
 def wrap_page(text: str, site: str, rng: random.Random) -> str:
     """The text inside an HTML page, with menu, notice, advertisement and script around it."""
     menu = "".join(f'<li><a href="/{number}">{item}</a></li>' for number, item in enumerate(MENU))
@@ -168,8 +170,10 @@ def make_stuffed(rng: random.Random) -> str:
 
 # package only
 def make_repeated(rng: random.Random) -> str:
-    line = f"The shop of {town_name(rng)} is open and has {rng.choice(GOODS)} for all."
-    return "\n".join([line] * rng.randrange(2, 8) + ["Come in and see it, and bring a friend."])
+    """One line again and again, among others that may be many."""
+    line = "The shop of {} is open and has {} for all.".format
+    others = [line(town_name(rng), rng.choice(GOODS)) for _ in range(rng.randrange(1, 6))]
+    return "\n".join(others[:1] * rng.randrange(2, 8) + others[1:])
 
 
 # package only
@@ -233,6 +237,7 @@ def make_page(
     return DirtyPage(document, text, frozenset(faults), copy_of, personal)
 
 
+# package only
 def make_dirty_web(num_pages: int, seed: int = 0) -> list[DirtyPage]:
     """Pages, about half of them with a fault; a copy comes after its original, always."""
     rng = random.Random(f"dirty web {seed}")

@@ -17,14 +17,15 @@ from minillm.corpus.sources import Document, Rejection, Step
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 SHINGLE_WORDS = 5
-NUM_BANDS, ROWS_PER_BAND = 32, 4
+NUM_BANDS = 32
+ROWS_PER_BAND = 4
 NUM_HASHES = NUM_BANDS * ROWS_PER_BAND
 THRESHOLD = 0.7
 MAX_KEPT_SETS = 10_000
 
 # The multipliers and shifts of SplitMix64 (Steele, Lea and Flood, 2014).
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-SHIFT_1, SHIFT_2, SHIFT_3 = np.uint64(30), np.uint64(27), np.uint64(31)
+FACTORS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+SHIFTS = np.array([30, 27, 31], np.uint64)
 
 
 def exact_duplicates() -> Step:
@@ -60,9 +61,9 @@ def jaccard(left: set[str], right: set[str]) -> float:
 
 def mixed(values: np.ndarray) -> np.ndarray:
     """Spread 64-bit integers over all 64 bits: equal stays equal, neighbours end far apart."""
-    values = (values ^ (values >> SHIFT_1)) * MIX_1
-    values = (values ^ (values >> SHIFT_2)) * MIX_2
-    return values ^ (values >> SHIFT_3)
+    for factor, shift in zip(FACTORS, SHIFTS, strict=False):
+        values = (values ^ (values >> shift)) * factor
+    return values ^ (values >> SHIFTS[-1])
 
 
 # package only

@@ -215,6 +215,7 @@ def documents_summary(figures: dict) -> str:
     return f"{words} (without {missing})" if missing else words
 
 
+# package only
 def make_documents(config: CorpusConfig, run: Run) -> Artifact:
     """The corpus stage: `documents.jsonl` and `rejected.jsonl` of a run.
 
@@ -234,6 +235,7 @@ def make_documents(config: CorpusConfig, run: Run) -> Artifact:
     )
 
 
+# package only
 def read_documents(folder: Path, split: str | None = None) -> Iterator[Document]:
     """The documents of an artifact in the order of the file, of one split or of both."""
     for fields in read_json_lines(folder / "documents.jsonl"):
