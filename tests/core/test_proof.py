@@ -10,12 +10,14 @@ from minillm.core.proof import margin, prove, prove_close, prove_equal
 
 
 def test_margins_are_rounded_up_to_a_power_of_ten() -> None:
-    assert [margin(value) for value in (0, 3e-6, 9.9e-5, 0.2)] == [
-        "0",
-        "< 1e-05",
-        "< 1e-04",
-        "< 1e+00",
-    ]
+    shown = [margin(value, 1e-12) for value in (3e-6, 9.9e-5, 0.2)]
+    assert shown == ["< 1e-05", "< 1e-04", "< 1e+00"]
+
+
+def test_what_is_far_inside_the_bound_is_shown_alike_on_every_machine() -> None:
+    assert {margin(value, 1e-5) for value in (0.0, 1e-9, 4e-7, 9e-7)} == {"< 1e-06"}
+    assert margin(2e-6, 1e-5) == "< 1e-05" and margin(0.0, 2e-5) == "< 1e-05"
+    assert margin(math.inf, 1e-4) == "inf"
 
 
 def test_a_proof_prints_its_margin(capsys: pytest.CaptureFixture) -> None:
