@@ -145,7 +145,7 @@ def remove_checkpoints(folder: Path, step: int, keep: int) -> None:
     """Keep the last `keep` up to `step`; later ones belong to a future that was given up."""
     earlier = [path for path in sorted(folder.glob("step_*")) if path.name <= f"step_{step:06d}"]
     for path in set(folder.glob("step_*")) - set(earlier[-keep:]):
-        shutil.rmtree(path)
+        shutil.rmtree(path, ignore_errors=True)  # another process may be at the same
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

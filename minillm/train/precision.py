@@ -21,7 +21,8 @@ import torch
 Precision = Literal["float32", "bfloat16"]
 Function = TypeVar("Function", bound=Callable)
 
-TIMED_WIDTH, TIMED_TRIES = 384, 5
+TIMED_WIDTH = 384
+TIMED_TRIES = 5
 
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
