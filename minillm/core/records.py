@@ -82,7 +82,6 @@ def replace_folder(made: Path, target: Path) -> None:
     shutil.rmtree(earlier, ignore_errors=True)
 
 
-# package only
 class JsonLines:
     """A log that grows by one JSON object a line, each on disk before the next is written."""
 
@@ -95,7 +94,6 @@ class JsonLines:
             stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
-# package only
 def read_json_lines(path: Path) -> Iterator[dict]:
     """The objects of a JSON-lines file, in order; a broken line is named with its number."""
     with open(path, encoding="utf-8") as stream:
@@ -107,7 +105,6 @@ def read_json_lines(path: Path) -> Iterator[dict]:
                 raise ValueError(f"{path}, line {number}: {reason}") from None
 
 
-# package only
 def read_manifest(folder: Path, names: Sequence[str]) -> dict:
     """The named fields of a folder's manifest; ValueError where it is broken."""
     try:
