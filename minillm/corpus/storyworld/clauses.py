@@ -31,7 +31,6 @@ BE, HAVE = ("was", "were", "is", "am", "are"), ("had", "have")
 OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help")  # "asked Mia to lend": Mia is to lend
 
 
-# package only
 @dataclass(slots=True)
 class Clause:
     """One statement: a subject, a verb's meaning, and everything that follows the verb."""
@@ -261,7 +260,6 @@ class Reader(Tokens):
         return False
 
 
-# package only
 def read_sentence(sentence: str) -> list[Clause]:
     """The clauses of a sentence; raises `Unreadable`."""
     quotes: list[str] = []

@@ -19,7 +19,6 @@ from minillm.corpus.storyworld.sentences import Unreadable
 from minillm.corpus.storyworld.words import SEX, THINGS
 
 
-# package only
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`had a kite` brings one in; `had the kite` must be so; `again` means that it was away."""
     companion = clause.prepositions.get("with")
@@ -67,7 +66,6 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[taker] = 1
 
 
-# package only
 def trade(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One gives his thing for the other's."""
     trader, (mine, yours) = one(subjects), both_things(memory, clause)
@@ -81,7 +79,6 @@ def trade(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.history.add(("give", giver, thing, taker))
 
 
-# package only
 def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """The taker does not have it, and the one it is taken from does."""
     taker, thing = one(subjects), thing_of(memory, clause)
@@ -98,7 +95,6 @@ def take(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[holder] = -1
 
 
-# package only
 def put(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Hiding, losing, leaving and dropping: the thing lies somewhere afterwards."""
     person, thing, spot = one(subjects), thing_of(memory, clause), spot_of(clause)
@@ -142,7 +138,6 @@ def find(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[owner] = 0
 
 
-# package only
 def not_seen(memory: Memory, person: str, thing: str) -> None:
     """Whoever looks for a thing, or does not find it, neither has it nor hid it."""
     if memory.holder[thing] == person or memory.hidden_by.get(thing) == person:
@@ -152,7 +147,6 @@ def not_seen(memory: Memory, person: str, thing: str) -> None:
     memory.ignorant.add((person, thing))
 
 
-# package only
 def look(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`looked for the kite`, `looked at the kite`, `looked under the bed`."""
     memory.looking = spot_of(clause) or memory.looking
@@ -162,7 +156,6 @@ def look(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.thing(clause.prepositions["at"])
 
 
-# package only
 def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One needs a thing to use it; it must not be broken; and a book is read, not flown."""
     if not any(is_thing(noun) for noun in (*clause.objects, *clause.prepositions.values())):
@@ -175,7 +168,6 @@ def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"the {thing} is broken")
 
 
-# package only
 def fits(clause: Clause, thing: str) -> None:
     """One reads a book and flies a kite."""
     said = clause.word + (" with" if "with" in clause.prepositions else "")
@@ -183,7 +175,6 @@ def fits(clause: Clause, thing: str) -> None:
         raise Contradiction(f"nobody {said} a {thing}")
 
 
-# package only
 def break_thing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`Tom broke the kite`, or `Tom fell, and the kite broke`."""
     thing = thing_of(memory, clause) if subjects else memory.thing(clause.subject[0])
@@ -198,7 +189,6 @@ def break_thing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[owner] = -1
 
 
-# package only
 def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Only what is broken can be mended."""
     person, thing = one(subjects), thing_of(memory, clause)
@@ -210,14 +200,12 @@ def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.mood[memory.owner[thing]] = 0
 
 
-# package only
 def show(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One shows what one has."""
     memory.must_hold(one(subjects), thing_of(memory, clause), "shows")
     other_of(memory, clause, one(subjects), "to")
 
 
-# package only
 def forget(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`forgot it there`: it was put somewhere; `did not forget`: nothing to compare."""
     if clause.is_negated:

@@ -20,7 +20,6 @@ from minillm.corpus.storyworld.roles import (
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 
 
-# package only
 def feel(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Nobody is glad who was wronged, sad who was not, or sorry who did nothing."""
     for person in subjects:
@@ -37,7 +36,6 @@ def feel(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         have(memory, clause.inner, subjects)
 
 
-# package only
 def show_mood(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Smiling, laughing and crying: the face must fit what happened."""
     for person in subjects:
@@ -49,7 +47,6 @@ def show_mood(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             raise Contradiction(f"{person} claps for {cheered}, who did nothing")
 
 
-# package only
 def be(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Where somebody is and how he feels."""
     if not subjects:
@@ -65,7 +62,6 @@ def be(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"{subjects[0]} did not go away")
 
 
-# package only
 def be_thing(memory: Memory, clause: Clause) -> None:
     """The weather, or what and where a thing is."""
     noun = clause.subject[0]
@@ -96,7 +92,6 @@ def be_thing(memory: Memory, clause: Clause) -> None:
             raise Contradiction(f"{memory.actor} does not have the {thing}")
 
 
-# package only
 def at(memory: Memory, people: list[str], place: str) -> None:
     """Nobody is in two places."""
     for person in people:
@@ -106,7 +101,6 @@ def at(memory: Memory, people: list[str], place: str) -> None:
             )
 
 
-# package only
 def go(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Going, running and coming: to a place, to somebody, away, or home with a thing."""
     target, companion = clause.prepositions.get("to"), clause.prepositions.get("with")
@@ -129,7 +123,6 @@ def go(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.gone -= set(people)
 
 
-# package only
 def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Whoever is met is in the story from here on."""
     for noun in clause.objects:
@@ -141,7 +134,6 @@ def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             at(memory, [*subjects, *([other] if other else [])], noun.word)
 
 
-# package only
 def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`saw the kite`, `did not see it`."""
     thing = thing_of(memory, clause)
@@ -153,7 +145,6 @@ def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"the {thing} is {memory.holder[thing]}")
 
 
-# package only
 def believe_where(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Who thinks that the kite is under the bed has seen it there."""
     assert clause.inner is not None
@@ -167,7 +158,6 @@ def believe_where(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     memory.gone.discard(person)
 
 
-# package only
 def exist(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`there were two friends, Mia and Tom`; `and there was the kite`."""
     for noun in clause.objects:
@@ -180,14 +170,12 @@ def exist(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             memory.person(noun if noun.word in ("girl", "boy") else Noun("person", name))
 
 
-# package only
 def thank(memory: Memory, thanking: str, thanked: str | None) -> None:
     """Thanks need a good turn."""
     if not any(to == thanking and thanked in (None, good) for good, to in memory.good_turns):
         raise Contradiction(f"{thanking} thanks {thanked or 'nobody'} for nothing")
 
 
-# package only
 def thank_for(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`thanked Mia for the kite`: it came from Mia."""
     thanking = one(subjects)
@@ -199,21 +187,18 @@ def thank_for(memory: Memory, clause: Clause, subjects: list[str]) -> None:
             raise Contradiction(f"{thanking} did not get the {thing}")
 
 
-# package only
 def sorry(memory: Memory, person: str, victim: str | None) -> None:
     """Only who did wrong is sorry."""
     if not any(doer == person and victim in (None, wronged) for doer, wronged in memory.wrongs):
         raise Contradiction(f"{person} is sorry for nothing")
 
 
-# package only
 def forgive(memory: Memory, person: str, doer: str | None) -> None:
     """Only who was wronged forgives."""
     if not any(wronged == person and doer in (None, who) for who, wronged in memory.wrongs):
         raise Contradiction(f"{person} has nothing to forgive")
 
 
-# package only
 def forgive_doer(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`forgave Tom`."""
     forgive(memory, one(subjects), other_of(memory, clause, one(subjects)))

@@ -92,7 +92,6 @@ def hiding(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def trade(cast: Cast) -> list[Event]:
     """`b` has another thing, and the two change things."""
     a, b, thing, other = cast.a, cast.b, cast.thing, cast.other
@@ -107,7 +106,6 @@ def trade(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def comfort(cast: Cast) -> list[Event]:
     """`a` keeps the thing, and `c` cheers `b` up with another."""
     a, b, c, thing, other = cast.a, cast.b, cast.c, cast.thing, cast.other
@@ -123,7 +121,6 @@ def comfort(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def passing(cast: Cast) -> list[Event]:
     """`a` gives the thing to `b`, and `b` gives it on to `c`."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -139,7 +136,6 @@ def passing(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def promise(cast: Cast) -> list[Event]:
     """`a` promises the thing to `b`, and keeps the promise although `c` asks too."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -156,7 +152,6 @@ def promise(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def moved(cast: Cast) -> list[Event]:
     """`a` looks where the thing was; `c` has moved it; `b` saw it and tells."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -173,7 +168,6 @@ def moved(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def search(cast: Cast) -> list[Event]:
     """`a` loses the thing; `b` looks in the wrong spot and `c` in the right one."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing
@@ -189,7 +183,6 @@ def search(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def reward(cast: Cast) -> list[Event]:
     """`b` finds what `a` lost and gets another thing for it."""
     a, b, c, thing, other = cast.a, cast.b, cast.c, cast.thing, cast.other
@@ -205,7 +198,6 @@ def reward(cast: Cast) -> list[Event]:
     ]
 
 
-# package only
 def mending(cast: Cast) -> list[Event]:
     """`b` breaks what he borrowed, and `c` mends it."""
     a, b, c, thing = cast.a, cast.b, cast.c, cast.thing

@@ -32,13 +32,11 @@ class Question:
     distance: int
 
 
-# package only
 def people_of(events: list[Event]) -> list[str]:
     """Everybody in the story."""
     return list(dict.fromkeys(name for e in events for name in (e.who, e.whom, e.third) if name))
 
 
-# package only
 def holders(events: list[Event]) -> dict[str, tuple[str, int]]:
     """Who has each thing in the end, and the sentence that says so last."""
     last: dict[str, tuple[str, int]] = {}
@@ -52,7 +50,6 @@ def holders(events: list[Event]) -> dict[str, tuple[str, int]]:
     return last
 
 
-# package only
 def who_has(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Who has which thing in the end."""
     last = holders(events)
@@ -61,7 +58,6 @@ def who_has(events: list[Event], sentences: list[str], rng: random.Random) -> li
     return [*facts, (f"Who has the {absent} in the end?", None, 0)]
 
 
-# package only
 def who_did(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Who gave, found, wanted or took a thing, where only one person did."""
     facts: list[Fact] = []
@@ -85,7 +81,6 @@ WHO_DID = {
 }  # fmt: skip
 
 
-# package only
 def where(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Where the story begins, and where things were found and put."""
     place = PLACES[events[0].place or ""][0]
@@ -113,7 +108,6 @@ REASONS = {
 }
 
 
-# package only
 def why(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Why somebody was happy or sad."""
     facts: dict[tuple[str, str], Fact] = {}
@@ -141,7 +135,6 @@ NOT_WEATHER = {
 }  # fmt: skip
 
 
-# package only
 def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Does somebody have a thing, is it of a colour, was the weather so: as often yes as no."""
     facts: list[Fact] = []
@@ -169,7 +162,6 @@ def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> 
 KINDS = {"who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no}
 
 
-# package only
 def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
     """One of the facts: now and then one that is not told, and seldom the person named last."""
     told = [fact for fact in facts if fact[1] is not None]
@@ -181,7 +173,6 @@ def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
     return rng.choice(told) if told else None
 
 
-# package only
 def ask_questions(
     events: list[Event], sentences: list[str], rng: random.Random
 ) -> tuple[Question, ...]:

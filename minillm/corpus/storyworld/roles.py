@@ -9,20 +9,17 @@ from minillm.corpus.storyworld.memory import Contradiction, Memory
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 
 
-# package only
 def is_thing(noun: Noun) -> bool:
     """Whether a noun phrase means a thing; "it" does, other pronouns mean people."""
     return noun.kind == "thing" or noun.kind == "pronoun" and noun.word in ("it", "that", "this")
 
 
-# package only
 def is_person(noun: Noun) -> bool:
     """Whether a noun phrase means people."""
     is_pronoun = noun.kind == "pronoun" and not is_thing(noun)
     return noun.kind == "person" or is_pronoun or bool(noun.named) or noun.word == "friends"
 
 
-# package only
 def one(subjects: list[str]) -> str:
     """The single doer of a deed that takes one."""
     if len(subjects) != 1:
@@ -30,7 +27,6 @@ def one(subjects: list[str]) -> str:
     return subjects[0]
 
 
-# package only
 def thing_of(memory: Memory, clause: Clause, holder: str | None = None) -> str:
     """The thing that the clause is about."""
     nouns = [noun for noun in (*clause.objects, *clause.prepositions.values()) if is_thing(noun)]
@@ -39,7 +35,6 @@ def thing_of(memory: Memory, clause: Clause, holder: str | None = None) -> str:
     return memory.thing(nouns[0], holder)
 
 
-# package only
 def both_things(memory: Memory, clause: Clause) -> tuple[str, str]:
     """The two things of `the kite for the ball`."""
     nouns = [noun for noun in clause.objects if is_thing(noun)]
@@ -48,7 +43,6 @@ def both_things(memory: Memory, clause: Clause) -> tuple[str, str]:
     return memory.thing(nouns[0]), memory.thing(clause.prepositions["for"])
 
 
-# package only
 def other_of(memory: Memory, clause: Clause, doer: str, *prepositions: str) -> str | None:
     """The other person of the clause; nobody gives to himself or takes from himself."""
     nouns = [
@@ -61,7 +55,6 @@ def other_of(memory: Memory, clause: Clause, doer: str, *prepositions: str) -> s
     return people[0] if people else None
 
 
-# package only
 def spot_of(clause: Clause) -> str | None:
     """The spot that the clause names: "under the bed"."""
     for preposition, noun in clause.prepositions.items():

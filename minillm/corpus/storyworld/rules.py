@@ -17,14 +17,12 @@ from minillm.corpus.storyworld.sentences import Noun, Unreadable
 Rule = Callable[[Memory, Clause, list[str]], None]
 
 
-# package only
 def nothing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """Hugging, nodding, watching: nothing changes, but nobody does it to himself."""
     for subject in subjects:
         other_of(memory, clause, subject, "to", "with", "for")
 
 
-# package only
 def what_is_told(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`began to cry`, `told Tom that …`: what matters stands inside, and the teller knows it."""
     told = other_of(memory, clause, subjects[0])
@@ -35,7 +33,6 @@ def what_is_told(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         inform(memory, subjects[0], told, clause.inner)
 
 
-# package only
 def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> None:
     """Only who knows where a thing is can tell, and telling is a good turn."""
     if spot_of(clause) is None or not memory.things:
@@ -46,13 +43,11 @@ def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> Non
         memory.good_turns.add((teller, told))
 
 
-# package only
 def see(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`saw the kite`, or `saw that Tom was sad`."""
     (minds.see if clause.inner is None else what_is_told)(memory, clause, subjects)
 
 
-# package only
 def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`thought that the kite was under the bed` may be wrong; other thoughts may not."""
     if clause.inner is None:
@@ -61,7 +56,6 @@ def think(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     (minds.believe_where if is_where else what_is_told)(memory, clause, subjects)
 
 
-# package only
 def like(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """One likes what is in the story."""
     thing_of(memory, clause)
@@ -83,7 +77,6 @@ RULES: dict[str, Rule] = {
 EVENTS = {"say", "break", "mend", "give", "lend", "take", "find", "lose", "hide"}
 
 
-# package only
 def recall(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """A reason, or what is told as over, must have happened."""
     person = one(subjects)
@@ -96,7 +89,6 @@ def recall(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     raise Contradiction(f"{person} did not {verb}" + (f" the {thing}" if thing else ""))
 
 
-# package only
 def subjects_of(memory: Memory, clause: Clause, before: Clause | None) -> list[str]:
     """Who does it; a pronoun in a later clause means somebody of the same sentence."""
     subjects: list[str] = []
@@ -111,7 +103,6 @@ def subjects_of(memory: Memory, clause: Clause, before: Clause | None) -> list[s
     return subjects
 
 
-# package only
 def believe_clause(clause: Clause, memory: Memory, before: Clause | None = None) -> None:
     """Decide who the subject is, then apply the rule of the verb."""
     subjects = subjects_of(memory, clause, before)
@@ -127,7 +118,6 @@ def believe_clause(clause: Clause, memory: Memory, before: Clause | None = None)
     memory.actor = subjects[0] if subjects else memory.actor
 
 
-# package only
 def speak(memory: Memory, clause: Clause, speaker: str) -> None:
     """What somebody says, with "I" and "you" put right."""
     hearer = other_of(memory, clause, speaker, "to")
@@ -148,7 +138,6 @@ def speak(memory: Memory, clause: Clause, speaker: str) -> None:
     memory.person(Noun("person", speaker))
 
 
-# package only
 def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
     """A request, a promise, an offer, or a statement."""
     is_grant = said.verb == "have" and said.mood == "statement" and said.subject[0].word == "you"
@@ -177,7 +166,6 @@ def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
         wishes.request(memory, speaker, thing, hearer)
 
 
-# package only
 def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -> None:
     """Yes and no, thanks, regrets and praise: each needs its occasion."""
     if meaning == "refuse":
@@ -196,7 +184,6 @@ def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -
             raise Contradiction(f"{memory.hearer or 'nobody'} found nothing")
 
 
-# package only
 def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
     """The thing that somebody asked this person for, and who did."""
     for thing, asker in memory.asked.items():
@@ -205,7 +192,6 @@ def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
     raise Contradiction(f"{answering} answers, but was not asked")
 
 
-# package only
 def refuse(memory: Memory, person: str) -> None:
     """Saying no makes the one who asked sad; a promise forbids it."""
     thing, asker = asked_for(memory, person)

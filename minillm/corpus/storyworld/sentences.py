@@ -26,7 +26,6 @@ class Unreadable(Exception):
     """A sentence that the grammar does not cover; the message says where it stopped."""
 
 
-# package only
 @dataclass(slots=True)
 class Noun:
     """A noun phrase as it stands in the text: who or which one is meant is not yet decided."""
@@ -39,7 +38,6 @@ class Noun:
     named: tuple[str, ...] = ()
 
 
-# package only
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text; a quotation with its `said Tom` is one sentence."""
     sentences = []
@@ -57,7 +55,6 @@ def split_sentences(text: str) -> list[str]:
     return sentences
 
 
-# package only
 def tokenize(text: str) -> list[str]:
     """Words, commas and `#0` for a quotation; only names keep their capital."""
     tokens = re.findall(r"#\d+|[A-Za-z]+(?:'s)?|\S", text)

@@ -35,14 +35,12 @@ class Story:
     questions: tuple[Question, ...]
 
 
-# package only
 def spots_for(thing: str, place: str, rng: random.Random) -> list[str]:
     """Two spots where the thing can lie; a bike fits behind a tree, not under a bench."""
     spots = PLACES[place][1] if THINGS[thing].is_small else PLACES[place][1][1:]
     return rng.sample(spots, 2)
 
 
-# package only
 def plot_events(name: str, cast: Cast, rng: random.Random) -> list[Event]:
     """The events of a plot, often without one of those that only adorn it."""
     events = ALL_PLOTS[name](cast)
@@ -52,7 +50,6 @@ def plot_events(name: str, cast: Cast, rng: random.Random) -> list[Event]:
     return events
 
 
-# package only
 def small_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 1: a girl, a boy and a thing."""
     a, b = rng.sample((rng.choice(GIRLS), rng.choice(BOYS)), 2)
@@ -68,7 +65,6 @@ def small_story(rng: random.Random) -> tuple[str, list[Event]]:
     return name, opening + plot_events(name, cast, rng)
 
 
-# package only
 def opening_of_three(cast: Cast, place: str, owner: str, rng: random.Random) -> list[Event]:
     """Three people are somewhere, and two of them have something."""
     first, second, third = rng.sample((cast.a, cast.b, cast.c), 3)
@@ -80,7 +76,6 @@ def opening_of_three(cast: Cast, place: str, owner: str, rng: random.Random) -> 
     return [scene, *rng.sample(havings, 2)]
 
 
-# package only
 def cast_of_three(rng: random.Random, place: str) -> Cast:
     """Three people and two things, by lot."""
     people = rng.sample(GIRLS, 2) + rng.sample(BOYS, 2)
@@ -90,7 +85,6 @@ def cast_of_three(rng: random.Random, place: str) -> Cast:
     return Cast(a=a, b=b, c=c, thing=thing, other=other, spot=spot, spot_2=spot_2)
 
 
-# package only
 def middle_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 2: three people and two things."""
     place = rng.choice(ALL_PLACES)
@@ -100,7 +94,6 @@ def middle_story(rng: random.Random) -> tuple[str, list[Event]]:
     return name, opening_of_three(cast, place, owner, rng) + plot_events(name, cast, rng)
 
 
-# package only
 def long_story(rng: random.Random) -> tuple[str, list[Event]]:
     """Level 3: a plot between three, a walk, somebody new with a thing, and another plot."""
     places = rng.sample(ALL_PLACES, 2)

@@ -29,7 +29,6 @@ PRONOUN_RATE = 0.4
 LOOK_RATE = 0.7
 
 
-# package only
 @cache
 def is_clear(phrase: str) -> bool:
     """Whether each pronoun of a phrase means the person named last, also where both are girls."""
@@ -42,7 +41,6 @@ def is_clear(phrase: str) -> bool:
     return True
 
 
-# package only
 def usable_phrases(event: Event) -> list[str]:
     """The ways to say this event that say nothing unknown and leave no doubt who is meant."""
     phrases = list(ALL_PHRASES[event.manner or event.kind])
@@ -53,7 +51,6 @@ def usable_phrases(event: Event) -> list[str]:
     return phrases
 
 
-# package only
 def slots(event: Event, looks: dict[str, str], rng: random.Random) -> dict[str, str | None]:
     """The words that fill the gaps of a phrase for this event."""
     he, him, his, own = PRONOUNS[SEX[event.who]]
@@ -72,14 +69,12 @@ def slots(event: Event, looks: dict[str, str], rng: random.Random) -> dict[str, 
     return words
 
 
-# package only
 def people_in(event: Event, sentence: str) -> set[str]:
     """The people whom a sentence speaks of: its doer, and the others if it names them."""
     others = {name for name in (event.whom, event.third) if name is not None and name in sentence}
     return {event.who} | others
 
 
-# package only
 def with_pronouns(
     event: Event,
     phrase: str,

@@ -21,7 +21,6 @@ from minillm.corpus.storyworld.sentences import Unreadable
 from minillm.corpus.storyworld.words import SEX
 
 
-# package only
 def want(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`wanted the kite`, `wished that he could fly it`: nobody wants what he has."""
     person, wished = one(subjects), clause.inner or clause
@@ -42,7 +41,6 @@ def want(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         memory.wants.add((person, thing))
 
 
-# package only
 def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
     """Somebody asks somebody for a thing: the one who is asked must have it."""
     holder = memory.holder[thing]
@@ -55,7 +53,6 @@ def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
     memory.wants.add((asker, thing))
 
 
-# package only
 def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`asked Mia for it`, `asked if he could have it`, `asked Mia to let him fly it`."""
     if clause.is_negated:
@@ -81,7 +78,6 @@ def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         request(memory, asker, thing, asked)
 
 
-# package only
 def offer(memory: Memory, clause: Clause, giver: str, taker: str | None) -> None:
     """`I will give you the kite for the ball`: nothing changes hands yet."""
     mine, yours = both_things(memory, clause)
@@ -89,7 +85,6 @@ def offer(memory: Memory, clause: Clause, giver: str, taker: str | None) -> None
     request(memory, giver, yours, taker)
 
 
-# package only
 def promise(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`promised to give it to Tom later`, `promised that Tom could have it`."""
     giver, promised = one(subjects), clause.inner
@@ -102,7 +97,6 @@ def promise(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         promise_to(memory, giver, thing, other_of(memory, promised, giver, "to"))
 
 
-# package only
 def promise_to(memory: Memory, giver: str, thing: str, taker: str | None) -> None:
     """One promises what one has, and to somebody else."""
     memory.must_hold(giver, thing, "promises")

@@ -18,7 +18,6 @@ BOYS = (
 SEX = {name: "girl" for name in GIRLS} | {name: "boy" for name in BOYS}
 
 
-# package only
 @dataclass(frozen=True, slots=True)
 class Thing:
     """A thing: its noun, what one does with it, how it may look, whether it is small."""
@@ -89,7 +88,6 @@ GLAD = "happy glad joyful cheerful pleased".split()
 UNHAPPY = "sad unhappy upset".split()
 
 
-# package only
 def with_article(words: str) -> str:
     """The noun phrase with `a` or `an`: `an old map`."""
     return ("an " if words[0] in "aeiou" and not words.startswith("use") else "a ") + words
