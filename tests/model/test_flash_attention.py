@@ -283,6 +283,23 @@ def test_planted_read_beyond_the_ends_is_seen(tmp_path: Path):
     assert reads_beyond_the_ends(attend)
 
 
+def overflows(attend: Attend) -> bool:
+    """Are scores of 400 in the first tile and 0 in the second too much?"""
+    q_BHTK, k_BGSK = (torch.zeros(1, 1, 70, 16, device=DEVICE) for _ in "qk")
+    q_BHTK[..., 0], k_BGSK[:, :, :64, 0] = 40, 40
+    out_BHTK = attend(q_BHTK, k_BGSK, torch.ones_like(k_BGSK))
+    return not torch.allclose(out_BHTK, torch.ones_like(out_BHTK))
+
+
+def test_large_scores_do_not_overflow():
+    assert not overflows(flash_attention)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_planted_maximum_of_the_tile_alone_is_seen_to_overflow(tmp_path: Path):
+    assert overflows(with_bug(tmp_path, "tl.maximum(max_T, tl.max(", "(tl.max("))
+
+
 # In the model, and what is refused
 
 
@@ -352,7 +369,7 @@ def test_every_launch_compiles_for_a_gpu(architecture: int, tmp_path: Path):
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     environment["PYTHONPATH"] = str(Path(launches.__file__).parents[2])
     command = [sys.executable, str(program), str(architecture)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
     kernels = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(kernels) == 6
