@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 from minillm.model.transformer import ModelConfig
 
-# Measured on 2 cores (README, "What it costs"): training arithmetic that arrives in the model.
-TRAINING_FLOP_PER_S = 4.3e11
-# Below an hour on a laptop a model gains more from steps than from width: about one and a half
-# tokens a parameter (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
-TOKENS_PER_PARAMETER = 1.4
+# Training arithmetic that arrives in the model, a second, measured on two AVX2 cores without bfloat16
+# units (peak of a float32 product there: 107 GFLOP/s); cores that have them reach five times as much.
+TRAINING_FLOP_PER_S = 8.5e10
+# Below an hour on a laptop a model gains more from steps than from width: little more than one
+# token a parameter (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
+TOKENS_PER_PARAMETER = 1.2
 # width, layers, query heads, key/value heads, feed-forward width: each about 1.5 to 2 times the
 # parameters of the one before
 SHAPES = (
     (128, 4, 4, 2, 344),
-    (192, 5, 6, 2, 512),
+    (192, 5, 3, 3, 512),
     (256, 6, 4, 2, 688),
     (320, 7, 5, 1, 856),
     (384, 8, 6, 2, 1024),

@@ -35,15 +35,20 @@ class Progress:
         self.stream = stream or sys.stderr
         self.is_terminal = self.stream.isatty()
         self.started_s = self.shown_s = time.monotonic()
+        self.first_fraction: float | None = None
 
     def update(self, fraction_done: float, words: str = "") -> None:
         """Show the state if the last showing is long enough ago for this kind of output."""
         now_s = time.monotonic()
+        if self.first_fraction is None:
+            # work taken up again does not begin at 0, and what was done before took no time here
+            self.first_fraction = fraction_done
         if now_s - self.shown_s < (TERMINAL_INTERVAL_S if self.is_terminal else PLAIN_INTERVAL_S):
             return
         self.shown_s = now_s
+        done_here = fraction_done - self.first_fraction
         elapsed_s = now_s - self.started_s
-        left = duration(elapsed_s * (1 / fraction_done - 1)) if fraction_done > 0 else "?"
+        left = duration(elapsed_s * (1 - fraction_done) / done_here) if done_here else "?"
         if self.is_terminal:
             full = round(BAR_CELLS * min(1.0, fraction_done))
             bar = "█" * full + "·" * (BAR_CELLS - full)
