@@ -120,7 +120,8 @@ def read_sources(config: CorpusConfig, missing: list[str]) -> list[Document]:
             found = list(read_source(known_sources()[name], config.languages))
         except OSError as error:
             missing.append(name)
-            warnings.warn(f"source {name}: {error}; the run goes on without it", stacklevel=2)
+            remedy = "the run goes on without it; to try again, delete the run's folder `documents`"
+            warnings.warn(f"source {name}: {error}; {remedy}", stacklevel=2)
             continue
         documents += mix.capped(found, config.max_source_characters, config.seed)
     return documents
