@@ -1,7 +1,7 @@
 """Exercises 07 · Training
 
 Five small functions that make or break a training run: the size of its steps, the length of its
-gradients, one move of one number, several small batches as one, and what to go on from after a crash.
+gradients, one move of one number, small batches as one, and what to go on from after a crash.
 They belong to [chapter 07](../notebooks/07_train.ipynb).
 """
 
@@ -17,7 +17,9 @@ def without_warmup(
     return solutions.learning_rate(step, num_steps, peak, 0, final_fraction)
 
 
-def to_zero(step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float) -> float:
+def to_zero(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
     return solutions.learning_rate(step, num_steps, peak, warmup_steps, 0.0)
 
 
@@ -57,7 +59,9 @@ def number_by_number(gradients: list[list[float]], max_norm: float) -> list[list
 
 def always_to_the_limit(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
     norm = math.sqrt(sum(number**2 for tensor in gradients for number in tensor))
-    return [[number * max_norm / norm if norm else number for number in tensor] for tensor in gradients]
+    return [
+        [number * max_norm / norm if norm else number for number in tensor] for tensor in gradients
+    ]
 
 
 def by_the_squared_length(gradients: list[list[float]], max_norm: float) -> list[list[float]]:
@@ -67,8 +71,16 @@ def by_the_squared_length(gradients: list[list[float]], max_norm: float) -> list
 
 
 def without_bias_correction(
-    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
-    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
 ) -> tuple[float, float, float]:
     return solutions.adamw(
         parameter, gradient, mean, square, 10**9, learning_rate, beta1, beta2, epsilon, weight_decay
@@ -76,8 +88,16 @@ def without_bias_correction(
 
 
 def decay_in_the_gradient(
-    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
-    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
 ) -> tuple[float, float, float]:
     gradient += weight_decay * parameter
     return solutions.adamw(
@@ -86,8 +106,16 @@ def decay_in_the_gradient(
 
 
 def decay_forgotten(
-    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
-    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
 ) -> tuple[float, float, float]:
     return solutions.adamw(
         parameter, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, 0.0
@@ -95,8 +123,16 @@ def decay_forgotten(
 
 
 def root_forgotten(
-    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
-    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
 ) -> tuple[float, float, float]:
     parameter -= learning_rate * weight_decay * parameter
     mean = beta1 * mean + (1 - beta1) * gradient
@@ -106,8 +142,16 @@ def root_forgotten(
 
 
 def steps_against_yesterday(
-    parameter: float, gradient: float, mean: float, square: float, step: int, learning_rate: float,
-    beta1: float, beta2: float, epsilon: float, weight_decay: float,
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
 ) -> tuple[float, float, float]:
     _, after, square_after = solutions.adamw(
         parameter, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, weight_decay
@@ -166,15 +210,20 @@ EXERCISES = (
         id="07.1",
         title="Warm up, then fall",
         question=(
-            "Large steps at the start throw a random model far off; large steps at the end keep it from "
-            "settling. Write the schedule that avoids both: a straight rise over `warmup_steps`, then half "
-            "a cosine wave down to `final_fraction * peak`."
+            "Large steps at the start throw a random model far off; large steps at the end keep it "
+            "from settling. Write the schedule that avoids both: a straight rise over "
+            "`warmup_steps`, then half a cosine wave down to `final_fraction * peak`."
         ),
         solution=solutions.learning_rate,
         cases=(
-            (0, 100, 2.0, 10, 0.1), (5, 100, 2.0, 10, 0.1), (10, 100, 2.0, 10, 0.1),
-            (55, 100, 2.0, 10, 0.1), (80, 100, 2.0, 10, 0.1), (100, 100, 2.0, 10, 0.1),
-            (3, 7, 0.5, 2, 0.0), (0, 5, 1.0, 0, 0.5),
+            (0, 100, 2.0, 10, 0.1),
+            (5, 100, 2.0, 10, 0.1),
+            (10, 100, 2.0, 10, 0.1),
+            (55, 100, 2.0, 10, 0.1),
+            (80, 100, 2.0, 10, 0.1),
+            (100, 100, 2.0, 10, 0.1),
+            (3, 7, 0.5, 2, 0.0),
+            (0, 5, 1.0, 0, 0.5),
         ),
         mistakes=(
             Mistake(
@@ -199,7 +248,7 @@ EXERCISES = (
         ),
         hints=(
             "Two cases: `step < warmup_steps`, and the rest.",
-            "In the rest, let `fallen` go from 0 to 1; `(1 + cos(π · fallen)) / 2` goes from 1 to 0.",
+            "In the rest `fallen` goes from 0 to 1; `(1 + cos(π · fallen)) / 2` goes from 1 to 0.",
             "`peak * (final_fraction + (1 - final_fraction) * height)`",
         ),
         judge=close(1e-9),
@@ -208,13 +257,16 @@ EXERCISES = (
         id="07.2",
         title="One length for all gradients",
         question=(
-            "A single strange batch can have a gradient a hundred times as long as usual. Cut its length, "
-            "keep its direction: all tensors get the **same** factor."
+            "A single strange batch can have a gradient a hundred times as long as usual. Cut its "
+            "length, keep its direction: all tensors get the **same** factor."
         ),
         solution=solutions.clip,
         cases=(
-            ([[3.0], [4.0]], 1.0), ([[3.0], [4.0]], 5.0), ([[0.3, -0.4], [0.0]], 1.0),
-            ([[6.0, -8.0], [0.5], [0.0, 0.0, 24.0]], 2.0), ([[0.0, 0.0]], 1.0),
+            ([[3.0], [4.0]], 1.0),
+            ([[3.0], [4.0]], 5.0),
+            ([[0.3, -0.4], [0.0]], 1.0),
+            ([[6.0, -8.0], [0.5], [0.0, 0.0, 24.0]], 2.0),
+            ([[0.0, 0.0]], 1.0),
         ),
         mistakes=(
             Mistake(
@@ -249,8 +301,8 @@ EXERCISES = (
         id="07.3",
         title="One AdamW step",
         question=(
-            "Move one number by AdamW: decay, two running averages, their correction for having started "
-            "at 0, and a step of mean over root of square."
+            "Move one number by AdamW: decay, two running averages, their correction for having "
+            "started at 0, and a step of mean over root of square."
         ),
         solution=solutions.adamw,
         cases=ADAMW_CASES,
@@ -262,15 +314,15 @@ EXERCISES = (
             ),
             Mistake(
                 "decay goes through the gradient",
-                "That is Adam with L2: the decay is then divided by √v̂, and large gradients hardly decay. "
-                "AdamW subtracts η·λ·θ from the parameter itself.",
+                "That is Adam with L2: the decay is then divided by √v̂, and large gradients "
+                "hardly decay. AdamW subtracts η·λ·θ from the parameter itself.",
                 decay_in_the_gradient,
             ),
             Mistake("no weight decay", "θ also shrinks by η·λ·θ in every step.", decay_forgotten),
             Mistake(
                 "divides by v̂, not by its root",
-                "Mean and √v̂ have the same unit, so the step does not depend on the gradient's scale; "
-                "with v̂ it does.",
+                "Mean and √v̂ have the same unit, so the step does not depend on the gradient's "
+                "scale; with v̂ it does.",
                 root_forgotten,
             ),
             Mistake(
@@ -281,7 +333,7 @@ EXERCISES = (
         ),
         hints=(
             "Five lines, in the order of the docstring.",
-            "On the first step m̂ is the gradient itself and √v̂ its size: the step is η, whatever the gradient.",
+            "On the first step m̂ is the gradient and √v̂ its size: the step is η, whatever it is.",
         ),
         judge=close(1e-9),
     ),
@@ -289,13 +341,16 @@ EXERCISES = (
         id="07.4",
         title="Small batches as one big batch",
         question=(
-            "Memory holds only a small batch, so you take the gradients of several and step once. Padded "
-            "rows have fewer targets than full ones. Join the gradients so that every *target* counts alike."
+            "Memory holds only a small batch, so you take the gradients of several and step once. "
+            "Padded rows have fewer targets than full ones. Join the gradients so that every "
+            "*target* counts alike."
         ),
         solution=solutions.accumulated,
         cases=(
-            ([[1.0, 2.0], [3.0, 6.0]], [10, 10]), ([[1.0, 0.0], [0.0, 1.0]], [3, 1]),
-            ([[4.0]], [7]), ([[1.0], [2.0], [6.0]], [1, 0, 5]),
+            ([[1.0, 2.0], [3.0, 6.0]], [10, 10]),
+            ([[1.0, 0.0], [0.0, 1.0]], [3, 1]),
+            ([[4.0]], [7]),
+            ([[1.0], [2.0], [6.0]], [1, 0, 5]),
         ),
         mistakes=(
             Mistake(
@@ -305,11 +360,13 @@ EXERCISES = (
             ),
             Mistake(
                 "mean of means",
-                "A batch with few targets counts as much as a full one. Weight each by its targets.",
+                "A batch with few targets counts like a full one. Weight each by its targets.",
                 mean_of_means,
             ),
             Mistake(
-                "only the last batch", "The earlier gradients were overwritten, not added.", last_batch_only
+                "only the last batch",
+                "The earlier gradients were overwritten, not added.",
+                last_batch_only,
             ),
             Mistake(
                 "weights without dividing by all targets",
@@ -327,24 +384,28 @@ EXERCISES = (
         id="07.5",
         title="What to go on from",
         question=(
-            "The machine was switched off. You find some checkpoints, and know of each whether its checksum "
-            "is right. Which one does training go on from?"
+            "The machine was switched off. You find some checkpoints, and know of each whether its "
+            "checksum is right. Which one does training go on from?"
         ),
         solution=solutions.checkpoint_to_use,
         cases=(
-            ({"step_90": True, "step_100": True},), ({"step_100": False, "step_50": True},),
-            ({"step_8": True, "step_16": True, "step_24": False},), ({},), ({"step_5": False},),
+            ({"step_90": True, "step_100": True},),
+            ({"step_100": False, "step_50": True},),
+            ({"step_8": True, "step_16": True, "step_24": False},),
+            ({},),
+            ({"step_5": False},),
             ({"step_1000": True, "step_200": True, "step_300": False},),
             ({"step_200": True, "step_300": True, "step_100": True},),
         ),
         mistakes=(
             Mistake(
                 "sorts names as text",
-                "`'step_90' > 'step_100'` for text. Compare the numbers (or write them with leading zeros).",
+                "`'step_90' > 'step_100'` for text. Compare numbers, or write leading zeros.",
                 last_in_the_alphabet,
             ),
             Mistake(
-                "takes a damaged one", "The newest one may be broken: look at its checksum.",
+                "takes a damaged one",
+                "The newest one may be broken: look at its checksum.",
                 newest_even_if_damaged,
             ),
             Mistake(
@@ -358,6 +419,9 @@ EXERCISES = (
                 last_written,
             ),
         ),
-        hints=("First leave out what is damaged, then take the highest step.", "`max(..., key=..., default=None)`"),
+        hints=(
+            "First leave out what is damaged, then take the highest step.",
+            "`max(..., key=..., default=None)`",
+        ),
     ),
 )

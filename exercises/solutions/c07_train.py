@@ -42,8 +42,8 @@ def adamw(
 ) -> tuple[float, float, float]:
     """One AdamW step of one number; returns the parameter, the mean and the square after it.
 
-    `step` counts from 1. Decay first: θ ← θ − η λ θ. Then the running averages, and θ ← θ − η m̂ / (√v̂ + ε)
-    with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+    `step` counts from 1. Decay first: θ ← θ − η λ θ. Then the running averages, and
+    θ ← θ − η m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
     """
     parameter -= learning_rate * weight_decay * parameter
     mean = beta1 * mean + (1 - beta1) * gradient

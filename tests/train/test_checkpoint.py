@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not at all, checked, kept two; models: saved and loaded, or one clear error."""
+"""Checkpoints: whole or not at all, checked, kept two; models: loaded, or one clear error."""
 
 import errno
 from pathlib import Path
@@ -73,7 +73,9 @@ def test_checkpoints_of_a_future_that_was_given_up_are_removed(tmp_path: Path) -
     "name", ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
 )
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path, name: str, damage: str) -> None:
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
+    tmp_path: Path, name: str, damage: str
+) -> None:
     save_checkpoint(made(1.0), tmp_path, 5)
     file = save_checkpoint(made(2.0), tmp_path, 10) / name
     content = bytearray(file.read_bytes())
@@ -84,7 +86,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path: Path, name
         file.write_bytes(content[: len(content) // 2])
     else:
         file.unlink()
-    with pytest.warns(UserWarning, match="step_000010 cannot be used.*the checkpoint before it is tried"):
+    with pytest.warns(
+        UserWarning, match="step_000010 cannot be used.*the checkpoint before it is tried"
+    ):
         assert saved_number(tmp_path) == 1.0
 
 
@@ -124,7 +128,9 @@ def test_a_full_disk_stops_cleanly_and_leaves_the_earlier_checkpoint(
         write(path, content)
 
     monkeypatch.setattr(module, "atomic_write", write_until_full)
-    with pytest.raises(OSError, match="No space left.*step 10 is not saved, earlier ones are intact; free") as error:
+    with pytest.raises(
+        OSError, match="No space left.*step 10 is not saved, earlier ones are intact; free"
+    ) as error:
         save_checkpoint(made(2.0), tmp_path, 10)
     assert error.value.errno == errno.ENOSPC
     assert [each.name for each in tmp_path.iterdir()] == ["step_000005"]
@@ -143,7 +149,9 @@ def test_a_half_written_folder_is_neither_read_nor_in_the_way(tmp_path: Path) ->
 
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_a_model_comes_back_with_its_tokenizer(tmp_path: Path, is_tied: bool, dtype: torch.dtype | None) -> None:
+def test_a_model_comes_back_with_its_tokenizer(
+    tmp_path: Path, is_tied: bool, dtype: torch.dtype | None
+) -> None:
     tokenizer = train_tokenizer(TEXTS, TokenizerConfig(vocab_size=VOCAB_SIZE))
     model = Transformer(tiny_model(tie_embeddings=is_tied, vocab_size=tokenizer.vocab_size))
     save_model(model, tokenizer, tmp_path / "model", dtype=dtype)
@@ -159,7 +167,9 @@ def test_a_model_comes_back_with_its_tokenizer(tmp_path: Path, is_tied: bool, dt
 def test_weights_of_another_shape_are_named() -> None:
     model = Transformer(tiny_model())
     tensors = model_tensors(Transformer(tiny_model(ffn_width=32)))
-    with pytest.raises(ValueError, match=r"down_proj.weight: the model expects \(16, 24\), the file has \(16, 32\)"):
+    with pytest.raises(
+        ValueError, match=r"down_proj.weight: the model expects \(16, 24\), the file has \(16, 32\)"
+    ):
         load_model_tensors(model, tensors)
     del tensors["model.norm.weight"]
     tensors["zoo"] = torch.zeros(1)
@@ -172,7 +182,11 @@ def test_a_missing_or_unreadable_model_is_one_clear_error(tmp_path: Path) -> Non
         load_model(tmp_path / "nowhere")
     tokenizer = train_tokenizer(TEXTS, TokenizerConfig(vocab_size=VOCAB_SIZE))
     model = Transformer(tiny_model(vocab_size=tokenizer.vocab_size))
-    for name, content in (("model.safetensors", b"\x00\x01"), ("model.json", b"[]"), ("model.json", b"\xff{")):
+    for name, content in (
+        ("model.safetensors", b"\x00\x01"),
+        ("model.json", b"[]"),
+        ("model.json", b"\xff{"),
+    ):
         save_model(model, tokenizer, tmp_path)
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match="not a readable model.*copy it again"):

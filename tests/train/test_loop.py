@@ -49,18 +49,25 @@ def made_batch(num_rows: int, seed: int, first_ignored: int = CONTEXT) -> Batch:
 
 
 def joined(*batches: Batch) -> Batch:
-    return Batch(*(
-        torch.cat([getattr(each, name) for each in batches])
-        for name in ("tokens_BT", "targets_BT", "documents_BT")
-    ))
+    return Batch(
+        *(
+            torch.cat([getattr(each, name) for each in batches])
+            for name in ("tokens_BT", "targets_BT", "documents_BT")
+        )
+    )
 
 
 def config(**fields: object) -> TrainingConfig:
-    return TrainingConfig(**{"max_steps": 10, "precision": "float32", "warmup_fraction": 0.0, **fields})
+    return TrainingConfig(
+        **{"max_steps": 10, "precision": "float32", "warmup_fraction": 0.0, **fields}
+    )
 
 
 def trained(
-    batches: Iterator[Batch], settings: TrainingConfig, model: nn.Module | None = None, **options: object
+    batches: Iterator[Batch],
+    settings: TrainingConfig,
+    model: nn.Module | None = None,
+    **options: object,
 ) -> tuple[TrainState, Lines, nn.Module]:
     if model is None:
         torch.manual_seed(0)
@@ -88,12 +95,16 @@ def test_accumulation_equals_one_big_batch_when_rows_are_ragged() -> None:
     assert ragged_difference() < 1e-7
 
 
-def unscaled(model: nn.Module, batches: Iterator[Batch], loss_fn: object, settings: TrainingConfig) -> None:
+def unscaled(
+    model: nn.Module, batches: Iterator[Batch], loss_fn: object, settings: TrainingConfig
+) -> None:
     for _ in range(settings.accumulate):
         loss_fn(model, next(batches))[0].backward()
 
 
-def mean_of_means(model: nn.Module, batches: Iterator[Batch], loss_fn: object, settings: TrainingConfig) -> None:
+def mean_of_means(
+    model: nn.Module, batches: Iterator[Batch], loss_fn: object, settings: TrainingConfig
+) -> None:
     for _ in range(settings.accumulate):
         (loss_fn(model, next(batches))[0] / settings.accumulate).backward()
 
@@ -126,8 +137,15 @@ def test_the_log_has_every_figure_and_adds_up() -> None:
     assert [line["step"] for line in log] == [1, 2, 3]
     assert [line["tokens"] for line in log] == [2 * CONTEXT * step for step in (1, 2, 3)]
     names = {
-        "event", "step", "loss", "bits_per_byte", "learning_rate", "gradient_norm", "tokens",
-        "tokens_per_s", "elapsed_s",
+        "event",
+        "step",
+        "loss",
+        "bits_per_byte",
+        "learning_rate",
+        "gradient_norm",
+        "tokens",
+        "tokens_per_s",
+        "elapsed_s",
     }
     assert set(log[0]) == names
     assert log[0]["learning_rate"] == config().learning_rate
@@ -142,7 +160,10 @@ def test_log_evaluation_and_saving_come_when_they_are_due() -> None:
 
     settings = config(log_every_steps=3, checkpoint_every_steps=4, evaluate_every_steps=5)
     state, log, _ = trained(
-        repeat(made_batch(1, 0)), settings, evaluate=evaluate, save=lambda state: saved.append(state.step)
+        repeat(made_batch(1, 0)),
+        settings,
+        evaluate=evaluate,
+        save=lambda state: saved.append(state.step),
     )
     assert [line["step"] for line in log if line["event"] == "step"] == [3, 4, 6, 8, 9, 10]
     assert evaluated == [5, 10] and saved == [4, 8, 10]
@@ -152,11 +173,15 @@ def test_log_evaluation_and_saving_come_when_they_are_due() -> None:
 def test_evaluation_by_fraction() -> None:
     steps = []
     settings = config(max_steps=7, evaluate_every_fraction=0.25)
-    trained(repeat(made_batch(1, 0)), settings, evaluate=lambda model, step: steps.append(step) or {})
+    trained(
+        repeat(made_batch(1, 0)), settings, evaluate=lambda model, step: steps.append(step) or {}
+    )
     assert steps == [2, 4, 6, 7]
 
 
-def test_a_run_limited_by_minutes_ends_its_schedule_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_limited_by_minutes_ends_its_schedule_on_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "time", Clock())
     settings = config(max_steps=None, max_minutes=0.5, final_fraction=0.1)
     state, log, _ = trained(repeat(made_batch(1, 0)), settings)
@@ -167,7 +192,9 @@ def test_a_run_limited_by_minutes_ends_its_schedule_on_time(monkeypatch: pytest.
 def test_a_resumed_run_continues_its_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", Clock())
     settings = config(max_steps=None, max_minutes=0.5)
-    state, _, _ = trained(repeat(made_batch(1, 0)), settings, state=TrainState(step=20, elapsed_s=20.0))
+    state, _, _ = trained(
+        repeat(made_batch(1, 0)), settings, state=TrainState(step=20, elapsed_s=20.0)
+    )
     assert state.step == 30
 
 
@@ -181,9 +208,17 @@ def test_gradients_are_averaged_before_they_are_clipped() -> None:
             each.grad *= 10
 
     norms = [
-        float(training_step(
-            model, repeat(made_batch(1, 0)), LOSS, optimizer, settings, fraction=1.0, average_gradients=hook
-        )["gradient_norm"])
+        float(
+            training_step(
+                model,
+                repeat(made_batch(1, 0)),
+                LOSS,
+                optimizer,
+                settings,
+                fraction=1.0,
+                average_gradients=hook,
+            )["gradient_norm"]
+        )
         for hook in (None, ten_times)
     ]
     assert norms[1] == pytest.approx(10 * norms[0], rel=0.05)
@@ -195,7 +230,9 @@ def test_divergence_is_one_clear_error_and_is_never_saved() -> None:
         model.model.norm.weight.fill_(math.inf)
     saved = []
     with pytest.raises(ValueError, match="training has diverged.*lower learning_rate"):
-        trained(repeat(made_batch(1, 0)), config(), model, save=lambda state: saved.append(state.step))
+        trained(
+            repeat(made_batch(1, 0)), config(), model, save=lambda state: saved.append(state.step)
+        )
     assert saved == []
 
 
@@ -210,18 +247,24 @@ def test_a_signal_finishes_the_step_saves_and_stops(number: signal.Signals) -> N
 
     with pytest.raises(KeyboardInterrupt, match=f"{number.name}: training stopped after step 4"):
         trained(
-            repeat(made_batch(1, 0)), config(evaluate_every_steps=1),
-            evaluate=evaluate, save=lambda state: saved.append(state.step),
+            repeat(made_batch(1, 0)),
+            config(evaluate_every_steps=1),
+            evaluate=evaluate,
+            save=lambda state: saved.append(state.step),
         )
     assert saved == [4]
     assert signal.getsignal(number) is before
 
 
-def test_precision_left_open_is_measured_and_one_given_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_left_open_is_measured_and_one_given_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = []
     monkeypatch.setattr(module, "faster_precision", lambda device: "bfloat16")
     plain = module.autocast
-    monkeypatch.setattr(module, "autocast", lambda device, name: seen.append(name) or plain(device, name))
+    monkeypatch.setattr(
+        module, "autocast", lambda device, name: seen.append(name) or plain(device, name)
+    )
     for precision in (None, "float32", "bfloat16"):
         trained(repeat(made_batch(1, 0)), config(max_steps=1, precision=precision))
     assert seen == ["bfloat16", "float32", "bfloat16"]

@@ -23,7 +23,9 @@ SHAPES = ((1,), (7,), (1, 1), (5, 3), (3, 5), (17, 31), (2, 3, 5))
 BETAS, DECAY, STEPS = (0.9, 0.95), 0.1, 60
 
 
-def tensors(shapes: tuple[tuple[int, ...], ...] = SHAPES, dtype: torch.dtype = torch.float32) -> dict:
+def tensors(
+    shapes: tuple[tuple[int, ...], ...] = SHAPES, dtype: torch.dtype = torch.float32
+) -> dict:
     generator = torch.Generator().manual_seed(1)
     return {
         f"p{index}": nn.Parameter(torch.randn(shape, generator=generator, dtype=dtype))
@@ -35,7 +37,9 @@ def copied(parameters: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     return {name: nn.Parameter(each.detach().clone()) for name, each in parameters.items()}
 
 
-def run_steps(parameters: dict[str, nn.Parameter], step: Callable[[float], None], steps: int = STEPS) -> None:
+def run_steps(
+    parameters: dict[str, nn.Parameter], step: Callable[[float], None], steps: int = STEPS
+) -> None:
     """The same made-up gradients and changing learning rates for whoever steps."""
     generator = torch.Generator().manual_seed(2)
     for index in range(steps):
@@ -68,17 +72,23 @@ def test_adamw_is_torchs_adamw_to_the_last_bit() -> None:
     assert adamw_difference(torch.float64) == 0
 
 
-def no_bias_correction(parameters: list, gradients: list, means: list, squares: list, **options: float) -> None:
+def no_bias_correction(
+    parameters: list, gradients: list, means: list, squares: list, **options: float
+) -> None:
     options["step"] = 10**6
     update(parameters, gradients, means, squares, **options)
 
 
-def decay_in_the_gradient(parameters: list, gradients: list, means: list, squares: list, **options: float) -> None:
+def decay_in_the_gradient(
+    parameters: list, gradients: list, means: list, squares: list, **options: float
+) -> None:
     decayed = torch._foreach_add(gradients, parameters, alpha=options.pop("weight_decay"))
     update(parameters, decayed, means, squares, weight_decay=0.0, **options)
 
 
-def epsilon_in_the_root(parameters: list, gradients: list, means: list, squares: list, **options: float) -> None:
+def epsilon_in_the_root(
+    parameters: list, gradients: list, means: list, squares: list, **options: float
+) -> None:
     options["epsilon"] = options["epsilon"] ** 0.5
     update(parameters, gradients, means, squares, **options)
 
@@ -96,7 +106,9 @@ def test_the_first_step_of_adam_has_the_size_of_the_learning_rate() -> None:
     parameter = nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
     parameter.grad = torch.tensor([1e-3, -5.0, 80.0])
     AdamW([ParameterGroup(parameters={"p": parameter}, weight_decay=0.0)]).step(0.1)
-    torch.testing.assert_close(parameter.detach(), torch.tensor([0.9, -1.9, 2.9]), atol=2e-6, rtol=0)
+    torch.testing.assert_close(
+        parameter.detach(), torch.tensor([0.9, -1.9, 2.9]), atol=2e-6, rtol=0
+    )
 
 
 def test_muon_is_torchs_muon_to_the_last_bit() -> None:
@@ -168,7 +180,9 @@ def test_an_optimizer_goes_on_from_its_saved_state(kind: str) -> None:
     resumed = Transformer(tiny_model())
     resumed.load_state_dict(straight.state_dict())
     successor = made(resumed)
-    successor.load_state_tensors({name: each.clone() for name, each in optimizer.state_tensors().items()})
+    successor.load_state_tensors(
+        {name: each.clone() for name, each in optimizer.state_tensors().items()}
+    )
     for model, each in ((straight, optimizer), (resumed, successor)):
         run_steps(dict(model.named_parameters()), each.step, steps=5)
     for (name, one), other in zip(straight.named_parameters(), resumed.parameters(), strict=True):
@@ -178,9 +192,9 @@ def test_an_optimizer_goes_on_from_its_saved_state(kind: str) -> None:
 def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest() -> None:
     muon = make_optimizer(Transformer(tiny_model()), "muon", weight_decay=0.1, betas=BETAS)
     assert len(muon.matrices.parameters) == 2 * 7
-    assert {name for group in muon.others.groups for name in group.parameters if "norm" not in name} == {
-        "model.embed_tokens.weight"
-    }
+    assert {
+        name for group in muon.others.groups for name in group.parameters if "norm" not in name
+    } == {"model.embed_tokens.weight"}
 
 
 @pytest.mark.parametrize("max_norm", [1e-3, 1.0, 1e6])

@@ -66,7 +66,9 @@ def one_thread() -> None:
 def in_a_process(home: Path, *death: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.train.tiny", str(home), *death]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_a_run_killed_by_sigkill_goes_on_bit_for_bit(tmp_path: Path, uninterrupted: tuple) -> None:
@@ -78,10 +80,14 @@ def test_a_run_killed_by_sigkill_goes_on_bit_for_bit(tmp_path: Path, uninterrupt
     assert (losses(run), weights(artifact)) == uninterrupted
 
 
-def test_sigterm_saves_stops_with_one_line_and_the_run_goes_on(tmp_path: Path, uninterrupted: tuple) -> None:
+def test_sigterm_saves_stops_with_one_line_and_the_run_goes_on(
+    tmp_path: Path, uninterrupted: tuple
+) -> None:
     stopped = in_a_process(tmp_path, "7", "SIGTERM")
     assert stopped.returncode == 1
-    assert stopped.stderr.strip().splitlines() == ["stopped: SIGTERM: training stopped after step 8"]
+    assert stopped.stderr.strip().splitlines() == [
+        "stopped: SIGTERM: training stopped after step 8"
+    ]
     run = Run(name="tiny", path=tmp_path / "runs" / "tiny")
     assert (run.path / CHECKPOINTS / "step_000008").is_dir()
     artifact = pretrain(tiny_config(run), run, evaluate=rests)
@@ -97,7 +103,9 @@ def resumed_curve(run: Run, step_of_death: int, **training: object) -> tuple[lis
 
 
 @pytest.mark.parametrize("step_of_death", [1, 5, 10, 19, 20])
-def test_wherever_it_dies_the_curve_is_the_same(run: Run, step_of_death: int, uninterrupted: tuple) -> None:
+def test_wherever_it_dies_the_curve_is_the_same(
+    run: Run, step_of_death: int, uninterrupted: tuple
+) -> None:
     assert resumed_curve(run, step_of_death) == uninterrupted
 
 
@@ -115,13 +123,19 @@ def test_a_resume_that_forgets_something_is_seen(
     """Planted bugs: each must change the curve after the resume, and nothing before it."""
     restore, stream = trainer.restore_run, trainer.Stream
     if forgotten == "stream":
-        monkeypatch.setattr(trainer, "Stream", lambda shards, config, position: stream(shards, config))
+        monkeypatch.setattr(
+            trainer, "Stream", lambda shards, config, position: stream(shards, config)
+        )
     elif forgotten == "optimizer":
         blind = lambda checkpoint: dataclasses.replace(  # noqa: E731
-            checkpoint, optimizer={name: each.zero_() for name, each in checkpoint.optimizer.items()}
+            checkpoint,
+            optimizer={name: each.zero_() for name, each in checkpoint.optimizer.items()},
         )
-        monkeypatch.setattr(trainer, "restore_run", lambda found, *rest: restore(blind(found), *rest))
+        monkeypatch.setattr(
+            trainer, "restore_run", lambda found, *rest: restore(blind(found), *rest)
+        )
     else:
+
         def early(*arguments: object) -> object:
             return dataclasses.replace(restore(*arguments), step=9)
 
@@ -132,7 +146,9 @@ def test_a_resume_that_forgets_something_is_seen(
     assert curve[:9] == expected[:9]
 
 
-def test_a_damaged_checkpoint_costs_five_steps_and_nothing_else(run: Run, uninterrupted: tuple) -> None:
+def test_a_damaged_checkpoint_costs_five_steps_and_nothing_else(
+    run: Run, uninterrupted: tuple
+) -> None:
     config = tiny_config(run)
     with pytest.raises(Killed):
         pretrain(config, run, evaluate=dies_at(13))
@@ -188,7 +204,10 @@ def test_training_learns_and_every_token_is_counted(run: Run) -> None:
     curve = losses(run)
     assert curve[-1][1] < 0.6 * curve[0][1]
     assert artifact.figures["tokens"] <= 60 * 4 * 24
-    assert "seconds" not in artifact.summary and f"{artifact.figures['tokens']:,} tokens" in artifact.summary
+    assert (
+        "seconds" not in artifact.summary
+        and f"{artifact.figures['tokens']:,} tokens" in artifact.summary
+    )
 
 
 def test_the_weights_of_another_model_are_a_start(run: Run) -> None:
@@ -211,7 +230,9 @@ def test_parts_that_do_not_fit_are_named(run: Run) -> None:
     config = tiny_config(run)
     with pytest.raises(ValueError, match="model.vocab_size = 77: the run's tokenizer has"):
         pretrain(changed(config, vocab_size=77), run)
-    with pytest.raises(ValueError, match="batches.context_length = 24: the model sees at most 8 tokens"):
+    with pytest.raises(
+        ValueError, match="batches.context_length = 24: the model sees at most 8 tokens"
+    ):
         pretrain(changed(config, context_length=8), run)
     with pytest.raises(ValueError, match="the weights to start from have another shape"):
         pretrain(config, run, initial=Transformer(tiny_model(num_layers=3)))
@@ -237,9 +258,11 @@ def test_without_a_compiler_training_is_eager_and_says_so(
 
 @pytest.mark.proof
 def test_a_compiled_step_gives_the_eager_losses(run: Run, uninterrupted: tuple) -> None:
-    """Fused kernels round in another order; measured 1e-6 after twenty steps."""
+    """Fused kernels round in another order; measured 2e-7 after twenty steps."""
     if precision.missing_for_compile("cpu"):
         pytest.skip("no compiler here")
     pretrain(tiny_config(run, compile=True), run, evaluate=rests)
     compiled = torch.tensor([loss for _, loss, _ in losses(run)])
-    torch.testing.assert_close(compiled, torch.tensor([loss for _, loss, _ in uninterrupted[0]]), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        compiled, torch.tensor([loss for _, loss, _ in uninterrupted[0]]), rtol=1e-5, atol=0
+    )

@@ -8,7 +8,12 @@ from minillm.train.schedule import TrainingConfig, TrainState, fraction_done, le
 
 COSINE = TrainingConfig(max_steps=100, learning_rate=2.0, warmup_fraction=0.1, final_fraction=0.1)
 PLATEAU = TrainingConfig(
-    max_steps=100, learning_rate=2.0, warmup_fraction=0.1, final_fraction=0.0, decay="linear", decay_fraction=0.2
+    max_steps=100,
+    learning_rate=2.0,
+    warmup_fraction=0.1,
+    final_fraction=0.0,
+    decay="linear",
+    decay_fraction=0.2,
 )
 
 
@@ -34,14 +39,18 @@ def test_learning_rate_by_hand(config: TrainingConfig, fraction: float, expected
 
 
 def test_without_warm_up_or_decay_the_rate_is_level() -> None:
-    config = TrainingConfig(max_steps=10, learning_rate=0.5, warmup_fraction=0.0, decay_fraction=0.0)
+    config = TrainingConfig(
+        max_steps=10, learning_rate=0.5, warmup_fraction=0.0, decay_fraction=0.0
+    )
     assert [learning_rate(step / 10, config) for step in range(11)] == [0.5] * 11
 
 
 def test_the_rate_rises_then_never_rises_again() -> None:
     rates = [learning_rate(step / 997, COSINE) for step in range(998)]
     top = rates.index(max(rates))
-    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(rates[top:], reverse=True)
+    assert rates[: top + 1] == sorted(rates[: top + 1]) and rates[top:] == sorted(
+        rates[top:], reverse=True
+    )
 
 
 def test_fraction_done_counts_steps_or_seconds() -> None:
@@ -59,7 +68,10 @@ def test_fraction_done_counts_steps_or_seconds() -> None:
         ({"max_minutes": -1.0}, "max_minutes = -1.0: must be above 0"),
         ({"max_steps": 3, "learning_rate": 0.0}, "learning_rate = 0.0: must be above 0"),
         ({"max_steps": 3, "accumulate": 0}, "accumulate = 0: must be above 0"),
-        ({"max_steps": 3, "warmup_fraction": 2.0}, "warmup_fraction = 2.0: must lie between 0 and 1"),
+        (
+            {"max_steps": 3, "warmup_fraction": 2.0},
+            "warmup_fraction = 2.0: must lie between 0 and 1",
+        ),
         ({"max_steps": 3, "optimizer": "adam"}, "optimizer = 'adam': choose one of adamw, muon"),
         ({"max_steps": 3, "decay": "step"}, "decay = 'step': choose one of cosine, linear"),
         ({"max_steps": 3, "precision": "float16"}, "precision = 'float16': choose one of"),

@@ -1,4 +1,4 @@
-"""A run small enough to train in a second: forty texts, a tokenizer of 300, a model of 9,000 numbers.
+"""A run that trains in a second: forty texts, a tokenizer of 300, a model of 9,000 numbers.
 
 Called as a program it trains that run in a process of its own, which tests may kill:
 `python -m tests.train.tiny HOME [STEP SIGNAL]` sends itself the signal when it evaluates at STEP.
@@ -23,8 +23,12 @@ from minillm.train.trainer import LOG, PretrainConfig, pretrain
 
 VOCAB_SIZE, CONTEXT = 300, 24
 SENTENCES = (
-    "Ann has a red ball.", "Tom wants the ball.", "The cat sleeps under the old tree.",
-    "Ann gives the ball to Tom.", "Tom is glad.", "The rain falls on the town.",
+    "Ann has a red ball.",
+    "Tom wants the ball.",
+    "The cat sleeps under the old tree.",
+    "Ann gives the ball to Tom.",
+    "Tom is glad.",
+    "The rain falls on the town.",
 )
 TEXTS = [
     " ".join(SENTENCES[(start * step + number) % len(SENTENCES)] for step in range(1 + number % 5))
@@ -57,8 +61,13 @@ def tiny_run(home: Path) -> Run:
 
 def tiny_model(**changes: object) -> ModelConfig:
     fields = {
-        "vocab_size": VOCAB_SIZE, "width": 16, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1,
-        "ffn_width": 24, "context_length": CONTEXT,
+        "vocab_size": VOCAB_SIZE,
+        "width": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "num_kv_heads": 1,
+        "ffn_width": 24,
+        "context_length": CONTEXT,
     }
     return ModelConfig(**{**fields, **changes})
 
@@ -67,7 +76,10 @@ def tiny_config(run: Run, **training: object) -> PretrainConfig:
     """Twenty steps in float32; `training` replaces fields of the training configuration."""
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
     fields = {
-        "max_steps": 20, "learning_rate": 1e-2, "precision": "float32", "checkpoint_every_steps": 5,
+        "max_steps": 20,
+        "learning_rate": 1e-2,
+        "precision": "float32",
+        "checkpoint_every_steps": 5,
         "evaluate_every_steps": 1,
     }
     return PretrainConfig(
