@@ -26,85 +26,70 @@ class Parser(argparse.ArgumentParser):
 
 
 # package only
+def common_options() -> argparse.ArgumentParser:
+    """What every verb takes."""
+    common = Parser(add_help=False)
+    add = common.add_argument
+    add("--run", metavar="NAME", help="the run's name (a folder under runs/)")
+    add("--recipe", metavar="NAME", help="smoke or laptop; default: the run's own, else smoke")
+    add("--set", metavar="FIELD=VALUE", action="append", help="change one field of the recipe")
+    add("--home", type=Path, help="the folder that holds runs/ (default: the checkout, else here)")
+    add("--json", action="store_true", help="figures as one JSON object on one line of stdout")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return common
+
+
+# package only
+def train_options(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument
+    add("--minutes", type=float, help="bound of the training steps; the schedule ends there")
+    folder = {"dest": "from_folder", "type": Path, "metavar": "DIR"}
+    add("--from", **folder, help="start from a Hugging Face folder")
+
+
+# package only
+def chat_options(made: argparse.ArgumentParser) -> None:
+    add = made.add_argument
+    add("--prompt", metavar="TEXT")
+    add("--max-tokens", type=int, default=200)
+    add("--temperature", type=float, default=0.8)
+    add("--top-p", type=float, default=0.95)
+    add("--seed", type=int, default=0)
+
+
+# package only
 def parser() -> argparse.ArgumentParser:
     """Every verb with its options; stable from here on."""
-    common = Parser(add_help=False)
-    common.add_argument("--run", metavar="NAME", help="the run's name (a folder under runs/)")
-    common.add_argument(
-        "--recipe", metavar="NAME", help="smoke or laptop; default: the run's own, else smoke"
-    )
-    common.add_argument(
-        "--set", metavar="FIELD=VALUE", action="append", help="change one field of the recipe"
-    )
-    common.add_argument(
-        "--home", type=Path, help="the folder that holds runs/ (default: the checkout, else here)"
-    )
-    common.add_argument(
-        "--json", action="store_true", help="figures as one JSON object on one line of stdout"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     root = Parser(
         prog="minillm", description="A language model from raw text to a monitored service."
     )
     choices = root.add_subparsers(dest="verb", metavar="verb", required=True, parser_class=Parser)
+    common = common_options()
 
     def verb(
         name: str, action: Callable[[argparse.Namespace], int], words: str
     ) -> argparse.ArgumentParser:
         made = choices.add_parser(name, parents=[common], help=words, description=words)
         made.set_defaults(action=action)
+        if name in ("corpus", "tokenizer", "train"):
+            text = {"metavar": "FILE", "nargs": "+", "type": Path}
+            made.add_argument("--text", **text, help="your own text files (UTF-8)")
         return made
 
-    def text_files(made: argparse.ArgumentParser) -> None:
-        made.add_argument(
-            "--text", metavar="FILE", nargs="+", type=Path, help="your own text files (UTF-8)"
-        )
-
     verb("course", verbs.run_course, "run every notebook in order, without a screen")
-    text_files(verb("corpus", verbs.run_corpus, "text → documents"))
-    tokenizer = verb("tokenizer", verbs.run_tokenizer, "documents → tokenizer.json")
-    text_files(tokenizer)
-    tokenizer.add_argument(
-        "--vocab-size", type=int, default=4096, help="bytes and special tokens counted in"
-    )
-    tokenizer.add_argument(
-        "--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written"
-    )
-    train = verb("train", verbs.run_train, "from text to a model")
-    text_files(train)
-    train.add_argument(
-        "--minutes", type=float, help="bound of the training steps; the schedule ends there"
-    )
-    train.add_argument(
-        "--from",
-        dest="from_folder",
-        type=Path,
-        metavar="DIR",
-        help="start from a Hugging Face folder",
-    )
-    export = verb("export", verbs.run_export, "the model in other people's form")
-    export.add_argument(
-        "--to", choices=("hf",), default="hf", help="hf: a folder that transformers loads"
-    )
-    export.add_argument("--out", type=Path, required=True, metavar="DIR")
-    chat = verb("chat", verbs.run_chat, "talk to the run's model")
-    chat.add_argument("--prompt", metavar="TEXT")
-    chat.add_argument("--max-tokens", type=int, default=200)
-    chat.add_argument("--temperature", type=float, default=0.8)
-    chat.add_argument("--top-p", type=float, default=0.95)
-    chat.add_argument("--seed", type=int, default=0)
-    verb(
-        "lineage",
-        verbs.run_lineage,
-        "the chain from the model to its documents, and what was altered",
-    )
-    check = verb("check", verbs.run_check, "check the exercises you have solved")
-    check.add_argument("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
-    verb(
-        "bench",
-        verbs.run_bench,
-        "the run's model against an n-gram model and a compressor, on its held-out text",
-    )
+    verb("corpus", verbs.run_corpus, "text → documents")
+    add = verb("tokenizer", verbs.run_tokenizer, "documents → tokenizer.json").add_argument
+    add("--vocab-size", type=int, default=4096, help="bytes and special tokens counted in")
+    add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")
+    train_options(verb("train", verbs.run_train, "from text to a model"))
+    add = verb("export", verbs.run_export, "the model in other people's form").add_argument
+    add("--to", choices=("hf",), default="hf", help="hf: a folder that transformers loads")
+    add("--out", type=Path, required=True, metavar="DIR")
+    chat_options(verb("chat", verbs.run_chat, "talk to the run's model"))
+    verb("lineage", verbs.run_lineage, "the chain from model to documents, and what was altered")
+    add = verb("check", verbs.run_check, "check the exercises you have solved").add_argument
+    add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
+    verb("bench", verbs.run_bench, "the model against an n-gram model and a compressor")
     for name, (purpose, _) in verbs.CHAPTER_TO_COME.items():
         verb(name, verbs.run_to_come, f"{purpose} (still to come)")
     return root

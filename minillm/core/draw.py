@@ -68,60 +68,38 @@ def use_style() -> None:
 
 
 # package only
+def draw_room(ax: Axes, index: int, is_lit: bool) -> None:
+    """One box of the map: a room's name, and below it what the room leaves."""
+    room, leaves = ROOMS[index]
+    face = COLOUR["highlight"] if is_lit else "#F2F2F2"
+    edge = COLOUR["reference"] if is_lit else COLOUR["muted"]
+    corner, style = (index + 0.04, 0.3), "round,pad=0.03"
+    ax.add_patch(
+        FancyBboxPatch(corner, 0.78, 0.5, boxstyle=style, facecolor=face, edgecolor=edge)
+    )
+    words = {"ha": "center", "va": "center"}
+    ax.text(index + 0.43, 0.62, room, fontsize=9, weight="bold" if is_lit else "normal", **words)
+    ax.text(index + 0.43, 0.42, f"→ {leaves}", fontsize=7, color=COLOUR["reference"], **words)
+
+
+# package only
 def pipeline(lit: str | Sequence[str]) -> None:
     """The map of the course: every room with what it leaves, this notebook's own lit."""
     lit_rooms = {lit} if isinstance(lit, str) else set(lit)
-    unknown = lit_rooms - {room for room, _ in ROOMS}
-    if unknown:
-        raise ValueError(
-            f"lit = {sorted(unknown)}: choose from {', '.join(room for room, _ in ROOMS)}"
-        )
+    names = [room for room, _ in ROOMS]
+    if unknown := lit_rooms - set(names):
+        raise ValueError(f"lit = {sorted(unknown)}: choose from {', '.join(names)}")
     _, ax = plt.subplots(figsize=(9.6, 1.0))
     ax.set_axis_off()
     ax.set(xlim=(-0.1, len(ROOMS)), ylim=(0, 1))
-    for index, (room, leaves) in enumerate(ROOMS):
-        is_lit = room in lit_rooms
-        ax.add_patch(
-            FancyBboxPatch(
-                (index + 0.04, 0.3),
-                0.78,
-                0.5,
-                boxstyle="round,pad=0.03",
-                facecolor=COLOUR["highlight"] if is_lit else "#F2F2F2",
-                edgecolor=COLOUR["reference"] if is_lit else COLOUR["muted"],
-            )
-        )
-        weight = "bold" if is_lit else "normal"
-        ax.text(index + 0.43, 0.62, room, ha="center", va="center", fontsize=9, weight=weight)
-        ax.text(
-            index + 0.43,
-            0.42,
-            f"→ {leaves}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color=COLOUR["reference"],
-        )
-    ax.annotate(
-        "",
-        xy=(0.4, 0.24),
-        xytext=(len(ROOMS) - 0.57, 0.24),
-        arrowprops={
-            "arrowstyle": "->",
-            "color": COLOUR["muted"],
-            "connectionstyle": "arc3,rad=-0.02",
-        },
-    )
+    for index, room in enumerate(names):
+        draw_room(ax, index, room in lit_rooms)
+    back = {"arrowstyle": "->", "color": COLOUR["muted"], "connectionstyle": "arc3,rad=-0.02"}
+    ax.annotate("", xy=(0.4, 0.24), xytext=(len(ROOMS) - 0.57, 0.24), arrowprops=back)
     ax.text(
-        len(ROOMS) / 2,
-        0.1,
-        "new data, and the next round",
-        ha="center",
-        va="center",
-        fontsize=7,
-        color=COLOUR["reference"],
-        backgroundcolor="white",
-    )
+        len(ROOMS) / 2, 0.1, "new data, and the next round", ha="center", va="center",
+        fontsize=7, color=COLOUR["reference"], backgroundcolor="white",
+    )  # fmt: skip
     plt.show()
 
 
