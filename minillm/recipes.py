@@ -70,8 +70,8 @@ def smoke() -> Recipe:
 
 
 def laptop() -> Recipe:
-    """Real text and the story world, ten minutes of training on two cores: the recorded run."""
-    brief = Brief(minutes=10.0, memory_gib=4.0)
+    """Real text and the story world, a quarter of an hour of training on two cores."""
+    brief = Brief(minutes=15.0, memory_gib=4.0)
     return dataclasses.replace(
         smoke(),
         name="laptop",
