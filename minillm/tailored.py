@@ -20,7 +20,7 @@ TEXT_MINUTES = 5.0
 VOCABULARIES = ((4096, 8e6), (2048, 1e6), (1024, 1e5), (512, -1))
 
 # A run of minutes lives on the number of its steps: 240 kB of source code in .4 minutes came to
-# 3.07 bits per byte with 16 rows and first weights of .02, to 2.62 with 4 rows, to 2.13 with .05 too.
+# 3.07 bits per byte with 16 rows and first weights of .02, 2.62 with 4 rows, 2.13 with .05 as well.
 ROWS_OF_A_SHORT_RUN, ROWS_OF_A_LONG_RUN = 4, 16
 LONG_RUN_MINUTES = 10
 FIRST_WEIGHTS = 0.57  # over √width
