@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from minillm.model.transformer import ModelConfig
 
-# Training arithmetic that arrives in the model, a second: 6 · 2.6 M parameters · 975 tokens in the
-# .27 s of a laptop step, on two AVX2 cores without bfloat16 units (README, the recorded run).
-TRAINING_FLOP_PER_S = 5.6e10
-# Below an hour on a laptop a model gains more from steps than from width: little more than one
-# token a parameter (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
-TOKENS_PER_PARAMETER = 1.2
-# width, layers, query heads, key/value heads, feed-forward width: each about 1.5 to 2 times the
+# Training arithmetic that arrives in the model, a second: 6 · 2.6 M parameters · the 12,400 tokens
+# a second of the recorded run (README), on two cores with bfloat16 units.
+TRAINING_FLOP_PER_S = 1.94e11
+# Below an hour on a laptop a model gains more from steps than from width: a few tokens a parameter
+# (a large run takes 20 and more: Hoffmann et al., arXiv:2203.15556).
+TOKENS_PER_PARAMETER = 2.5
+# Standard deviation of the first weights, times √width: the usual .02 is for wide models; a narrow
+# one begins to copy names sooner with more (LOG.md).
+FIRST_WEIGHTS = 0.62
+# width, layers, query heads, key/value heads, feed-forward width: each 1.5 to 3 times the
 # parameters of the one before
 SHAPES = (
     (128, 4, 4, 2, 344),
@@ -26,9 +29,18 @@ SHAPES = (
 )
 
 
+# Weight, gradient and two averages, four bytes each; they may take half of the memory, because
+# activations and the text want room too.
+TRAINING_BYTES_PER_PARAMETER = 16
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Brief:
-    """The first decision of any project: for whom, in which languages, from what, with how much."""
+    """The first decision of any project: for whom, in which languages, from what, with how much.
+
+    Languages and licences choose the text, minutes and memory the size; purpose and users are
+    words, kept with the model.
+    """
 
     purpose: str = "write small English stories and show how it was done"
     users: str = "people who learn how language models work"
@@ -51,16 +63,22 @@ class Brief:
         flops = TRAINING_FLOP_PER_S * 60 * self.minutes
         return (flops / (6 * TOKENS_PER_PARAMETER)) ** 0.5
 
+    @property
+    def max_parameters(self) -> float:
+        """How many can be trained in half of the memory."""
+        return self.memory_gib * 2**30 / 2 / TRAINING_BYTES_PER_PARAMETER
+
 
 def model_for(
     brief: Brief, vocab_size: int, context_length: int, max_parameters: float | None = None
 ) -> ModelConfig:
-    """The largest shape that the brief's minutes can train (and `max_parameters` allows)."""
-    wanted = min(brief.num_parameters, max_parameters or float("inf"))
+    """The largest shape that the brief's minutes can train in its memory, up to `max_parameters`."""
+    wanted = min(brief.num_parameters, brief.max_parameters, max_parameters or float("inf"))
     configs = [
         ModelConfig(
             vocab_size=vocab_size, width=width, num_layers=num_layers, num_heads=num_heads,
             num_kv_heads=num_kv_heads, ffn_width=ffn_width, context_length=context_length,
+            initial_std=FIRST_WEIGHTS / width**0.5,
         )
         for width, num_layers, num_heads, num_kv_heads, ffn_width in SHAPES
     ]

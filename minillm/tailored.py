@@ -23,7 +23,6 @@ VOCABULARIES = ((4096, 8e6), (2048, 1e6), (1024, 1e5), (512, -1))
 # 3.07 bits per byte with 16 rows and first weights of .02, 2.62 with 4 rows, 2.13 with .05 as well.
 ROWS_OF_A_SHORT_RUN, ROWS_OF_A_LONG_RUN = 4, 16
 LONG_RUN_MINUTES = 10
-FIRST_WEIGHTS = 0.57  # over √width
 
 
 # package only
@@ -40,7 +39,6 @@ def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
     vocab_size = next(size for size, least_bytes in VOCABULARIES if num_bytes > least_bytes)
     context_length = 256 if num_bytes > 1e5 else 128
     model = model_for(brief, vocab_size, context_length, max_parameters=3 * num_bytes)
-    model = dataclasses.replace(model, initial_std=FIRST_WEIGHTS / model.width**0.5)
     is_long = minutes > LONG_RUN_MINUTES
     num_rows = ROWS_OF_A_LONG_RUN if is_long else ROWS_OF_A_SHORT_RUN
     return Recipe(

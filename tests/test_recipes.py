@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,39 @@ def test_more_minutes_give_a_larger_model_of_the_counted_size() -> None:
     assert sizes == sorted(set(sizes))
     small = model_for(Brief(minutes=0.2), vocab_size=512, context_length=64)
     assert Transformer(small).num_parameters == small.num_parameters
+
+
+def test_little_memory_gives_a_smaller_model() -> None:
+    ample, scarce = (Brief(minutes=240, memory_gib=memory) for memory in (4.0, 0.1))
+    sizes = [model_for(brief, 2048, 128).num_parameters for brief in (ample, scarce)]
+    assert sizes[1] < sizes[0] and 16 * sizes[1] <= 0.1 * 2**30 / 2
+
+
+def test_a_changed_brief_changes_what_follows_from_it() -> None:
+    plain = laptop()
+    longer = recipes.changed(plain, ["brief.minutes=60", "training.seed=7"])
+    assert longer.training.max_minutes == 60 and longer.training.seed == 7
+    assert longer.model.num_parameters > plain.model.num_parameters
+    stricter = recipes.changed(plain, ['brief.licences=["CC0-1.0"]', 'brief.languages=["fr"]'])
+    assert stricter.corpus.licences == ("CC0-1.0",) and stricter.corpus.languages == ("fr",)
+
+
+def test_a_brief_from_which_sizes_were_cut_already_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("a b c " * 1000)
+    with pytest.raises(ValueError, match="brief.minutes=3.*follow from its own brief already"):
+        recipes.changed(recipe_for_text([text], minutes=1), ["brief.minutes=3"])
+
+
+def test_a_missing_recorded_model_is_replaced_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smoke_run = types.SimpleNamespace(path=tmp_path / "smoke")
+    monkeypatch.setattr(recipes, "home_folder", lambda *_: tmp_path)
+    monkeypatch.setattr(recipes, "reach", lambda *_: smoke_run)
+    monkeypatch.setattr(recipes, "load_model", lambda folder: folder)
+    with pytest.warns(UserWarning, match="the smoke run's takes its place"):
+        assert recipes.course_model() == smoke_run.path
 
 
 def test_a_short_text_gets_a_small_model_and_vocabulary(tmp_path: Path) -> None:

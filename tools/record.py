@@ -1,7 +1,8 @@
 """Keep a finished laptop run in the checkout: its model in bfloat16, a data card, and its figures.
 
 `python tools/record.py --run laptop` writes `data/models/laptop/` and `data/results/laptop.json`,
-which the notebooks and the README show. The stories are sampled, checked and compared with the training stories here.
+which the notebooks show, and puts its figures into README.md. Stories are sampled, checked and
+compared with the training stories here.
 """
 
 import argparse
@@ -30,23 +31,20 @@ from minillm.train.checkpoint import load_model, save_model
 
 ROOT = Path(__file__).resolve().parent.parent
 STORIES_PER_LEVEL, SHOWN_SAMPLES, CURVE_POINTS = 200, 3, 200
+# a processor's flags as Linux lists them, and what they mean for the speed of a run
+UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
+PICTURE, SECTION = ("```\nsources ─▶", "```\n"), ("## The recorded laptop run\n", "## ")
 
 
 def machine() -> str:
     """The processor as the system names it, and its cores."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [
-            line.split(":", 1)[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        ]
-        name = names[0] if names else name
-    wide = (
-        "bfloat16 units" if "avx512_bf16" in info.read_text() else "AVX2" if info.is_file() else ""
-    )
-    return f"{name}, {os.cpu_count()} cores{', ' + wide if wide else ''}, {platform.system()}"
+    path = Path("/proc/cpuinfo")
+    info = path.read_text(encoding="utf-8") if path.is_file() else ""
+    names = [line.split(":", 1)[1] for line in info.splitlines() if line.startswith("model name")]
+    name = names[0].strip() if names else platform.processor() or platform.machine()
+    parts = [name, f"{os.cpu_count()} cores"]
+    parts += [words for flag, words in UNITS.items() if flag in info.split()]
+    return ", ".join([*parts, platform.system()])
 
 
 def story_figures(
@@ -72,17 +70,20 @@ def story_figures(
     return scores, samples
 
 
-def data_card(run: Run) -> str:
-    """What the model has read, under which licences, and whom to name."""
+def data_card(run: Run, recipe: recipes.Recipe) -> str:
+    """What the model is for, what it has read, under which licences, and whom to name."""
     figures = run.artifact("documents").figures
     sources = json.loads((ROOT / "data" / "sources.json").read_text(encoding="utf-8"))
     return (
         "# What this model has read\n\n"
-        f"{figures['num_documents']:,} documents, {figures['num_bytes']:,} bytes. Documents by source:\n\n"
+        f"Made to {recipe.brief.purpose}, for {recipe.brief.users}.\n\n"
+        f"{figures['num_documents']:,} documents, {figures['num_bytes']:,} bytes. "
+        "Documents by source:\n\n"
         + "".join(
             f"- {source}: {count:,}\n" for source, count in figures["documents_by_source"].items()
         )
-        + f"\nRejected: {figures['num_rejected']:,} (by step: {json.dumps(figures['rejected_by_step'])}).\n"
+        + f"\nRejected: {figures['num_rejected']:,} "
+        f"(by step: {json.dumps(figures['rejected_by_step'])}).\n"
         f"Missing sources: {', '.join(figures['missing_sources']) or 'none'}.\n\n"
         "Where each source comes from, its licence and its authors: `data/sources.json`"
         f" ({len(sources)} entries). Stories are the course's own (CC0-1.0).\n\n"
@@ -97,7 +98,7 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
     folder = ROOT / "data" / "models" / "laptop"
     shutil.rmtree(folder, ignore_errors=True)
     save_model(model, tokenizer, folder, dtype=torch.bfloat16)
-    atomic_write(folder / "README.md", data_card(run))
+    atomic_write(folder / "README.md", data_card(run, recipe))
     seal(
         folder,
         "model",
@@ -112,8 +113,10 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
     lines = list(read_json_lines(run.path / "logs" / "pretrain.jsonl"))
     steps = [line for line in lines if line["event"] == "step"]
     names = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "elapsed_s")
+    course = run.path / "figures.json"
     figures = {
         "command": command,
+        "course": json.loads(course.read_text(encoding="utf-8")) if course.is_file() else {},
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         **{kind: run.artifact(kind).figures for kind in recipes.STAGES},
@@ -130,7 +133,81 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
         ROOT / "data" / "results" / "laptop.json",
         json.dumps(figures, indent=1, ensure_ascii=False) + "\n",
     )
+    readme = ROOT / "README.md"
+    atomic_write(readme, with_figures(readme.read_text(encoding="utf-8"), figures))
     return figures
+
+
+def pipeline_picture(figures: dict) -> str:
+    """The README's first picture, with the sizes of the run."""
+    documents, model = figures["documents"], figures["model"]
+    sizes = [
+        f"{documents['num_documents']:,}", f"{figures['tokenizer']['vocab_size']:,}",
+        f"{figures['shards']['train_tokens'] / 1e6:.1f} M", f"{model['parameters'] / 1e6:.1f} M",
+    ]  # fmt: skip
+    units = [f"{documents['num_bytes'] / 1e6:.1f} MB", "tokens", "tokens", "parameters"]
+    rows = ["".join(f"{cell:<13}" for cell in cells).rstrip() for cells in (sizes, units)]
+    return (
+        "```\n"
+        "sources ─▶ documents ─▶ tokenizer ─▶ shards ───▶ model ────▶ text\n"
+        + "".join(f"{'':11}{row}\n" for row in rows)
+        + "           └ corpus ┘   └tokenizer┘   └batches┘   └ model · train ┘\n"
+        "```\n"
+    )
+
+
+def story_table(stories: dict) -> str:
+    """What the checker says of the run's stories, a line a level."""
+    lines = [
+        "| level | readable sentences | stories free of contradictions | bad sentences a story"
+        " | near-duplicates of training stories |",
+        "|---|---|---|---|---|",
+    ]
+    for level, scores in stories.items():
+        shares = ("readable_fraction", "consistent_fraction")
+        readable, consistent = (f"{scores[name]:.1%}" for name in shares)
+        bad, near = scores["bad_sentences_per_story"], scores["near_duplicate_fraction"]
+        lines.append(f"| {level[-1]} | {readable} | **{consistent}** | {bad:.2f} | {near:.1%} |")
+    return "\n".join(lines)
+
+
+def readme_section(figures: dict) -> str:
+    """The README's account of the run: every figure is one of `data/results/laptop.json`."""
+    model, peers, course = figures["model"], figures["peers"], figures["course"]
+    samples = "\n\n".join(
+        f"> {figures['samples'][level][index]['text']}"
+        for level, index in (("level1", 0), ("level1", 1), ("level3", 0))
+    )
+    return (
+        f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']}, {figures['date']};"
+        " recorded by `python tools/record.py`. The whole course took"
+        f" {course['total_seconds'] / 60:.1f} minutes and at most {course['peak_memory_gib']:.1f} GiB"
+        f" of memory, {model['seconds'] / 60:.1f} minutes of it training:"
+        f" {model['parameters']:,} parameters, {model['steps']:,} steps over {model['tokens']:,}"
+        " tokens.\n\n"
+        "Held-out text, bits per byte (`minillm bench`): the model"
+        f" **{peers['model_bits_per_byte']:.3f}**, an interpolated Kneser–Ney 5-gram over the same"
+        f" tokens and training text {peers['kneser_ney_5_gram_bits_per_byte']:.3f}, `xz -9`"
+        f" {peers['xz_bits_per_byte']:.3f}.\n\n"
+        f"{STORIES_PER_LEVEL} held-out openings a level, temperature .8, top-p .95, read by the"
+        f" story world's checker:\n\n{story_table(figures['stories'])}\n\n"
+        "The training ends with the minutes, so a slower machine reads less and scores lower, and"
+        " a faster one the other way round. The first two samples of level 1 and the first of"
+        f" level 3, faults and all:\n\n{samples}\n\n"
+    )
+
+
+def with_figures(readme: str, figures: dict) -> str:
+    """The README with its picture and its account of the run made afresh from the figures."""
+    for (begin, end), text in (
+        (PICTURE, pipeline_picture(figures)),
+        (SECTION, readme_section(figures)),
+    ):
+        start = readme.index(begin)
+        stop = readme.index(end, start + len(begin))
+        stop += len(end) if end == PICTURE[1] else 0
+        readme = readme[:start] + text + readme[stop:]
+    return readme
 
 
 def main() -> None:

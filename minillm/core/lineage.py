@@ -12,7 +12,8 @@ from minillm.core.records import MANIFEST, Artifact, Run
 def lineage(run: Run, kinds: Sequence[str]) -> list[dict[str, str]]:
     """The chain of manifests from the last artifact back to the first, and the state of each link.
 
-    A state is `intact`, or says which file was altered, or which parent has been made anew since.
+    A state is `intact`, or says which file was altered, or which parent is gone,
+    unreadable or made anew since.
     """
     links = []
     for kind in reversed(kinds):
@@ -40,6 +41,10 @@ def link_state(run: Run, artifact: Artifact) -> str:
     for kind, sha256 in artifact.parents.items():
         if not (run.path / kind / MANIFEST).is_file():
             return f"its {kind} are missing from this run"
-        if Artifact.load(run.path / kind).sha256 != sha256:
+        try:
+            parent = Artifact.load(run.path / kind)
+        except ValueError as error:
+            return f"its {kind} cannot be read: {error}"
+        if parent.sha256 != sha256:
             return f"made from other {kind} than those in this run"
     return "intact"

@@ -1,6 +1,6 @@
 """The course's visible checks: a claim and its margin, printed in one line, or an error.
 
-Margins are rounded up to a power of ten, so that the line is the same on every machine.
+Margins are rounded up to a power of ten or to what is allowed, so that the line is the same on every machine.
 """
 
 import math
@@ -34,7 +34,7 @@ def prove_close(name: str, ours: object, theirs: object, allowed: float) -> None
 
 
 def margin(difference: float, allowed: float) -> str:
-    """The power of ten above a difference, but not below a tenth of what is allowed.
+    """The power of ten above a difference, within a tenth of what is allowed and all of it.
 
     Rounding differs from one processor to the next: what is far inside the bound is not told apart.
     """
@@ -42,7 +42,8 @@ def margin(difference: float, allowed: float) -> str:
         return str(difference)
     if difference < allowed / 10:
         return f"< 1e{math.ceil(math.log10(allowed / 10) - 1e-9):+03d}"
-    return f"< 1e{math.floor(math.log10(difference)) + 1:+03d}"
+    above = f"1e{math.floor(math.log10(difference)) + 1:+03d}"
+    return f"≤ {allowed:.0e}" if difference <= allowed < float(above) else f"< {above}"
 
 
 def as_array(value: object) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The machine a run has: found once, passed in, never asked again.
 
-`detect` also applies two settings that change speed and not results: see `keep_freed_memory` and
-`allow_medium_precision`.
+`detect` also makes two settings of the process: `keep_freed_memory` changes speed alone,
+`allow_medium_precision` lets float32 products differ by a small error, measured on the device.
+Left out: finding rank and world size, which stay 0 and 1 in a single process.
 """
 
 import ctypes
@@ -12,13 +13,15 @@ import torch
 
 # glibc's own numbers for mallopt's parameters (malloc.h)
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+# Of the largest result: a tenth of the rounding that training by bfloat16 products lives with.
 MEDIUM_PRECISION_ERROR = 1e-4
+MEASURED_WIDTH = 256
 
 
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runtime:
-    """Where tensors live, the precision of products, and which process of how many this is."""
+    """Where tensors live, the numbers that products may take, which process of how many this is."""
 
     device: str
     dtype: torch.dtype
@@ -29,11 +32,24 @@ class Runtime:
 
 # package only
 def detect(seed: int = 0) -> Runtime:
-    """The best device here, and bfloat16 for products wherever the device multiplies it well."""
-    keep_freed_memory()
-    allow_medium_precision()
+    """The best device here; bfloat16 for products where it has instructions for it, else float32.
+
+    How fast those are, only a measurement tells: see `train.precision.faster_precision`.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Runtime(device=device, dtype=torch.bfloat16, seed=seed)
+    keep_freed_memory()
+    allow_medium_precision(device)
+    dtype = torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    return Runtime(device=device, dtype=dtype, seed=seed)
+
+
+# package only
+def multiplies_bfloat16(device: str) -> bool:
+    """Has the device instructions for bfloat16 products (`avx512_bf16`, `amx_bf16`, …)?"""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(has) for name, has in capabilities.items() if name.endswith("bf16"))
 
 
 # package only
@@ -46,12 +62,22 @@ def keep_freed_memory() -> None:
 
 
 # package only
-def allow_medium_precision() -> None:
-    """Let float32 products use faster arithmetic where the error measured here stays small."""
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.rand(256, 256, generator=generator) for _ in range(2))
-    exact = left.double() @ right.double()
+def allow_medium_precision(device: str) -> None:
+    """Let float32 products use faster arithmetic if its error here is at most 1e-4.
+
+    Results then differ by up to that much from float32's own; above it, they stay float32's own.
+    """
     torch.set_float32_matmul_precision("medium")
-    error = ((left @ right).double() - exact).abs().max() / exact.abs().max()
-    if error > MEDIUM_PRECISION_ERROR:
+    if not product_error(device) <= MEDIUM_PRECISION_ERROR:
         torch.set_float32_matmul_precision("highest")
+
+
+# package only
+def product_error(device: str) -> float:
+    """The largest error of a float32 product on this device, over the largest exact result."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (MEASURED_WIDTH, MEASURED_WIDTH)
+    left, right = (torch.rand(shape, generator=generator).to(device) for _ in range(2))
+    exact = left.double() @ right.double()
+    error = ((left @ right).double() - exact).abs().max() / exact.abs().max()
+    return float(error)

@@ -26,14 +26,13 @@ def built(cls: type[Settings], fields: dict, prefix: str = "") -> Settings:
     values = {}
     for name, value in fields.items():
         hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            value = built(hint, value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            value = tuple(value)
-        elif not fits(value, hint):
-            allowed = getattr(hint, "__name__", hint)
+        is_group = dataclasses.is_dataclass(hint)
+        if not (isinstance(value, dict) if is_group else fits(value, hint)):
+            allowed = in_words(hint, prefix + name)
             raise ValueError(f"recipe field {prefix + name} = {value!r}: must be {allowed}")
-        values[name] = value
+        if is_group:
+            value = built(hint, value, f"{prefix}{name}.")
+        values[name] = tuple(value) if isinstance(value, list) else value
     try:
         return cls(**values)
     except TypeError as error:
@@ -47,11 +46,37 @@ def fits(value: object, hint: object) -> bool:
         return any(fits(value, each) for each in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
+    if typing.get_origin(hint) is tuple:
+        hints = item_hints(hint, len(value)) if isinstance(value, list) else None
+        return bool(hints is not None and len(hints) == len(value)) and all(map(fits, value, hints))
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+# package only
+def item_hints(hint: object, num_items: int) -> tuple[object, ...]:
+    """The type of each item of a tuple: `tuple[int, ...]` takes any number of them."""
+    items = typing.get_args(hint)
+    return items[:1] * num_items if items[-1] is ... else items
+
+
+# package only
+def in_words(hint: object, path: str) -> str:
+    """What a field may be, for a message."""
+    if dataclasses.is_dataclass(hint):
+        name = dataclasses.fields(hint)[0].name
+        return f"a group of fields; set one of them, for example {path}.{name}=VALUE"
+    if isinstance(hint, types.UnionType):
+        return " or ".join(in_words(each, path) for each in typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Literal:
+        return f"one of {', '.join(map(str, typing.get_args(hint)))}"
+    if typing.get_origin(hint) is tuple:
+        *kinds, last = (getattr(each, "__name__", "...") for each in typing.get_args(hint))
+        return f"a list of {kinds[0]}" if last == "..." else f"a list [{', '.join([*kinds, last])}]"
+    return "null" if hint is types.NoneType else getattr(hint, "__name__", str(hint))
 
 
 # package only

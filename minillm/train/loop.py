@@ -144,10 +144,10 @@ def logged_step(
 
 
 # package only
-def with_precision(config: TrainingConfig, model: nn.Module) -> TrainingConfig:
-    """The same configuration; a precision that it leaves open is measured here."""
-    device = next(model.parameters()).device.type
-    return replace(config, precision=config.precision or faster_precision(device))
+def with_precision(config: TrainingConfig, state: TrainState, device: str) -> TrainingConfig:
+    """The same configuration; a precision left open is measured once and kept on resuming."""
+    state.precision = config.precision or state.precision or faster_precision(device)
+    return replace(config, precision=state.precision)
 
 
 def evaluated(
@@ -177,7 +177,8 @@ def train(
     save: Callable[[TrainState], None] | None = None,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
-    config, logged = with_precision(config, model), replace(state)
+    config = with_precision(config, state, next(model.parameters()).device.type)
+    logged = replace(state)
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while (fraction := fraction_done(state, config)) < 1:

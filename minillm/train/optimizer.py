@@ -113,17 +113,20 @@ class AdamW:
             tensor.copy_(tensors[name])
 
 
-def orthogonalized(matrix: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """U Vᵀ of matrix = U S Vᵀ, nearly: Newton–Schulz pushes the singular values toward 1."""
+def orthogonalized(matrices: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """U Vᵀ of each matrix = U S Vᵀ, nearly: Newton–Schulz pushes the singular values toward 1.
+
+    `matrices` are stacked, all of one shape: N × rows × columns.
+    """
     a, b, c = NEWTON_SCHULZ
-    is_tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if is_tall else matrix).to(dtype)
-    x = x / x.norm().clamp(min=1e-7)  # no singular value above 1
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x = (matrices.mT if is_tall else matrices).to(dtype)
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)  # no singular value above 1
     for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.T
-        # a·x + (b·gram + c·gram²)·x; in bfloat16 addmm rounds once where + and * would thrice
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.T if is_tall else x
+        gram = x @ x.mT
+        # a·x + (b·gram + c·gram²)·x; in bfloat16 baddbmm rounds once where + and * would thrice
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x
 
 
 class Muon:
@@ -142,13 +145,17 @@ class Muon:
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         self.others.step(learning_rate)
-        parameters, gradients = self.matrices.parameters.values(), self.matrices.gradients()
-        for matrix, gradient, mean in zip(parameters, gradients, self.means, strict=True):
-            mean.lerp_(gradient, 1 - self.momentum)
-            direction = orthogonalized(gradient.lerp(mean, self.momentum), self.dtype)
-            size = ADAMW_STEP_SIZE * math.sqrt(max(matrix.shape))
-            matrix.mul_(1 - learning_rate * self.matrices.weight_decay)
-            matrix.add_(direction, alpha=-learning_rate * size)
+        matrices, gradients = list(self.matrices.parameters.values()), self.matrices.gradients()
+        torch._foreach_lerp_(self.means, gradients, 1 - self.momentum)
+        torch._foreach_mul_(matrices, 1 - learning_rate * self.matrices.weight_decay)
+        ahead = torch._foreach_lerp(gradients, self.means, self.momentum)
+        # matrices of one shape go through the products together: fewer, larger ones
+        for shape in dict.fromkeys(matrix.shape for matrix in matrices):
+            same = [index for index, matrix in enumerate(matrices) if matrix.shape == shape]
+            directions = orthogonalized(torch.stack([ahead[i] for i in same]), self.dtype)
+            size = ADAMW_STEP_SIZE * math.sqrt(max(shape))
+            for index, direction in zip(same, directions, strict=True):
+                matrices[index].add_(direction, alpha=-learning_rate * size)
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
         named = zip(self.matrices.parameters, self.means, strict=True)
@@ -178,8 +185,12 @@ def make_optimizer(
     *,
     weight_decay: float,
     betas: tuple[float, float],
+    dtype: torch.dtype = torch.float32,
 ) -> Optimizer:
-    """AdamW for everything, or Muon for the matrices inside the layers and AdamW for the rest."""
+    """AdamW for everything, or Muon for the matrices inside the layers and AdamW for the rest.
+
+    Muon's five rough steps do not need float32: `dtype` is what the machine multiplies fast.
+    """
     groups = parameter_groups(model, weight_decay)
     if kind == "adamw":
         return AdamW(groups, betas=betas)
@@ -188,9 +199,6 @@ def make_optimizer(
     matrices, others = (
         ParameterGroup(parameters=each, weight_decay=weight_decay) for each in (inside, outside)
     )
-    # five rough steps do not need float32, but processors that lack bfloat16 emulate it slowly
-    is_on_cpu = next(iter(inside.values())).device.type == "cpu"
-    dtype = torch.float32 if is_on_cpu else torch.bfloat16
     return Muon(matrices, AdamW([others, *groups[1:]], betas=betas), dtype=dtype)
 
 

@@ -82,6 +82,7 @@ class TrainState:
     step: int = 0
     elapsed_s: float = 0.0
     num_targets: int = 0
+    precision: Precision | None = None
     figures: dict[str, float] = field(default_factory=dict)
 
 

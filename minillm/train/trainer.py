@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
@@ -46,7 +46,14 @@ from minillm.train.checkpoint import (
     save_model,
     set_random_state,
 )
-from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures, train
+from minillm.train.loop import (
+    Evaluation,
+    Figures,
+    LossFunction,
+    StepFigures,
+    train,
+    with_precision,
+)
 from minillm.train.optimizer import Optimizer, make_optimizer
 from minillm.train.precision import compiled
 from minillm.train.schedule import TrainingConfig, TrainState
@@ -57,12 +64,16 @@ CHECKPOINTS, LOG = Path("checkpoints"), Path("logs/pretrain.jsonl")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig:
-    """All that decides a model: its shape, batches, training, and the weights it starts from."""
+    """All that decides a model and its figures: shape, batches, training, first weights, questions.
+
+    `evaluation` says how the evaluation that is passed in asks: its figures stay with the model.
+    """
 
     model: ModelConfig
     batches: BatchesConfig
     training: TrainingConfig
     initial_sha256: str | None = None
+    evaluation: dict[str, object] = field(default_factory=dict)
 
 
 def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
@@ -131,17 +142,20 @@ def pretrained(
     initial: Transformer | None,
 ) -> tuple[Transformer, TrainState]:
     """Train to the end, from the start or from this run's last checkpoint."""
-    training, folder = config.training, run.path / CHECKPOINTS
-    device = detect(training.seed).device
+    folder, device = run.path / CHECKPOINTS, detect(config.training.seed).device
+    checkpoint = load_latest_checkpoint(folder, key)
+    state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
+    training = with_precision(config.training, state, device)
     torch.manual_seed(training.seed)
     model = Transformer(config.model).to(device)
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
     optimizer = make_optimizer(
-        model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas
+        model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas,
+        dtype=getattr(torch, training.precision),
     )
-    state, position = TrainState(), 0
-    if checkpoint := load_latest_checkpoint(folder, key):
+    position = 0
+    if checkpoint:
         state = restore_run(checkpoint, model, optimizer)
         position = checkpoint.state["position"]
     cut_log(run.path / LOG, state.step)

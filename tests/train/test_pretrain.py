@@ -13,8 +13,8 @@ import torch
 
 from minillm.core.records import Run
 from minillm.model.transformer import Transformer
-from minillm.train import precision, trainer
-from minillm.train.checkpoint import load_model
+from minillm.train import loop, precision, trainer
+from minillm.train.checkpoint import load_latest_checkpoint, load_model
 from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, pretrain
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
@@ -114,6 +114,16 @@ def test_muon_and_accumulation_resume_too(run: Run, tmp_path: Path) -> None:
     straight = tiny_run(tmp_path / "straight")
     artifact = pretrain(tiny_config(straight, **training), straight, evaluate=rests)
     assert resumed_curve(run, 12, **training) == (losses(straight), weights(artifact))
+
+
+def test_a_precision_left_open_is_measured_once_and_kept_on_resuming(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter(["bfloat16"])  # a second measurement would find nothing left
+    monkeypatch.setattr(loop, "faster_precision", lambda _device: next(measured))
+    resumed_curve(run, 13, precision=None)
+    checkpoint = load_latest_checkpoint(run.path / CHECKPOINTS)
+    assert checkpoint.state["train"]["precision"] == "bfloat16"
 
 
 @pytest.mark.parametrize("forgotten", ["stream", "optimizer", "step"])
