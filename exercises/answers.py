@@ -104,7 +104,7 @@ def outcome(answer: FunctionType, case: Case, max_seconds: float) -> Outcome:
         try:
             value = answer(*arguments)
             found.append(Outcome(value, None, not same(plain(arguments), plain(case))))
-        except (Exception, TookTooLong) as error:  # whatever an answer raises is part of it
+        except (Exception, TookTooLong) as error:  # a learner's code may raise anything
             found.append(Outcome(error=error))
 
     thread = threading.Thread(target=call, daemon=True)

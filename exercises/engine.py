@@ -189,7 +189,7 @@ def check_cell(exercise: Exercise, source: str, names: dict[str, object]) -> Rep
     linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
     try:
         exec(compile(source, place, "exec"), names)
-    except Exception as error:  # an answer that does not even load is a wrong answer
+    except Exception as error:  # a learner's code may raise anything: then it is a wrong answer
         message = f"its cell raises {type(error).__name__}: {error}"
         return Report(exercise, State.WRONG, message)
     if name not in names:
@@ -210,9 +210,9 @@ def check_notebook(path: Path) -> list[Report]:
     return reports
 
 
-def check_chapter(chapter: str | None = None) -> int:
-    """Grade a chapter's notebook ("02"), or every one; print the reports; 0 if all is passed."""
-    states = []
+def chapter_reports(chapter: str | None = None) -> list[Report]:
+    """Grade a chapter's notebook ("02"), or every one."""
+    reports = []
     for number in chapters() if chapter is None else [chapter.zfill(2)]:
         exercises_of(number)
         paths = list(FOLDER.glob(f"{number}_*.ipynb"))
@@ -220,9 +220,19 @@ def check_chapter(chapter: str | None = None) -> int:
             raise FileNotFoundError(
                 f"exercises/{number}_*.ipynb is missing; bring it back with: git checkout exercises"
             )
-        for report in check_notebook(paths[0]):
-            print(report)
-            states.append(report.state)
-    num_passed = states.count(State.PASSED)
-    print(f"{num_passed} of {len(states)} exercises passed")
-    return 0 if num_passed == len(states) else 1
+        reports += check_notebook(paths[0])
+    return reports
+
+
+def num_passed(reports: list[Report]) -> int:
+    """How many of these exercises are solved."""
+    return sum(report.state is State.PASSED for report in reports)
+
+
+def check_chapter(chapter: str | None = None) -> int:
+    """Grade a chapter's notebook, or every one; print the reports; 0 if all is passed."""
+    reports = chapter_reports(chapter)
+    for report in reports:
+        print(report)
+    print(f"{num_passed(reports)} of {len(reports)} exercises passed")
+    return 0 if num_passed(reports) == len(reports) else 1

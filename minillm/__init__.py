@@ -1,11 +1,11 @@
 """A language model from raw text to a monitored service, one room per stage.
 
 core       knows nothing of language models: runs, records, pictures, visible proofs
-corpus     text → documents          notebook 01      tokenizer  documents → tokens    notebook 02
-batches    tokens → batches          notebook 03      model      tokens → logits → text notebooks 04 05 06
-train      batches → checkpoint      notebook 07      evaluate   any model → scores
-export     model → other people's engines             recipes    a complete run, as a function
-bench      ours against named peers                   __main__   the command line
+corpus     text → documents          notebook 01     tokenizer  documents → tokens     notebook 02
+batches    tokens → batches          notebook 03     model      tokens → logits → text 04, 05, 06
+train      batches → checkpoint      notebook 07     evaluate   any model → scores
+export     model → other people's engines            recipes    a complete run, as a function
+bench      ours against named peers                  __main__   the command line
 
 A room imports only from rooms above it. Importing this package imports nothing heavy; it only asks
 the driver whether there is a GPU, because Triton's interpreter must be chosen before Triton loads.

@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     verb("course", verbs.run_course, "run every notebook in order, without a screen")
     verb("corpus", verbs.run_corpus, "text → documents")
     add = verb("tokenizer", verbs.run_tokenizer, "documents → tokenizer.json").add_argument
-    add("--vocab-size", type=int, default=4096, help="bytes and special tokens counted in")
+    add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")
     train_options(verb("train", verbs.run_train, "from text to a model"))
     add = verb("export", verbs.run_export, "the model in other people's form").add_argument

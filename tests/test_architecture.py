@@ -21,7 +21,7 @@ PEERS = {
     "lm_eval", "nltk", "openai", "peft", "rensa", "sentencepiece", "sklearn", "tokenizers",
     "torchao", "transformers", "trl", "vllm",
 }  # fmt: skip
-MAX_MODULE_LINES, MAX_FUNCTION_LINES = 280, 50
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_COLUMNS = 280, 50, 100
 # Longer than that, each for a reason.
 LONG: dict[str, str] = {}
 FORBIDDEN = {
@@ -58,6 +58,17 @@ def imported(source: str, names: set[str]) -> set[str]:
             members = {f"{module}.{alias.name}" for alias in node.names}
             found |= members & names or {module}
     return {name for name in found if name in names}
+
+
+def imported_peers(source: str) -> set[str]:
+    """The peers that a source imports, whole or a part of them, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found & PEERS
 
 
 MODULES = modules()
@@ -108,6 +119,12 @@ def too_long(paths: list[Path]) -> list[str]:
             if function.end_lineno - function.lineno + 1 > MAX_FUNCTION_LINES:
                 found.append(f"{name}:{function.name}")
     return found
+
+
+def too_wide(path: Path) -> list[int]:
+    """The numbers of the lines that are wider than a page."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [number for number, line in enumerate(lines, start=1) if len(line) > MAX_COLUMNS]
 
 
 def is_ours(path: Path) -> bool:
@@ -197,9 +214,25 @@ def test_peers_are_imported_in_bench_alone():
         f"{name}: {peer}"
         for name, path in MODULES.items()
         if room(name) != "bench"
-        for peer in imported(path.read_text(encoding="utf-8"), PEERS)
+        for peer in sorted(imported_peers(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import transformers",
+        "import transformers.models.llama",
+        "import numpy, transformers.models as models",
+        "from transformers import AutoModel",
+        "from transformers.models import llama",
+        "def load():\n    import transformers.models",
+    ],
+)
+def test_a_peer_is_seen_however_it_is_imported(source):
+    assert imported_peers(source) == {"transformers"}
+    assert imported_peers(source.replace("transformers", "transformers_of_ours")) == set()
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends():
@@ -225,6 +258,20 @@ def test_a_long_module_and_a_long_function_are_seen(tmp_path):
     path = tmp_path / "long.py"
     path.write_text("def f():\n" + "    x = 1\n" * MAX_FUNCTION_LINES + "\n" * MAX_MODULE_LINES)
     assert too_long([path]) == ["long.py", "long.py:f"]
+
+
+def test_no_line_is_wider_than_a_page():
+    folders = ("minillm", "exercises", "tools", "tests")
+    paths = [path for name in folders for path in sorted((ROOT / name).rglob("*.py"))]
+    assert len(paths) > 80
+    wide = [f"{path.relative_to(ROOT)}:{line}" for path in paths for line in too_wide(path)]
+    assert wide == []
+
+
+def test_a_wide_line_is_seen(tmp_path):
+    path = tmp_path / "wide.py"
+    path.write_text(f"#{'–' * (MAX_COLUMNS - 1)}\n#{'–' * MAX_COLUMNS}\n", encoding="utf-8")
+    assert too_wide(path) == [2]
 
 
 def test_the_project_names_no_machine_and_no_registry():

@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+import transformers
+
+from minillm.__main__ import main
 
 VERBS = (
     "course",
@@ -45,12 +49,15 @@ TINY = (
 SETTINGS = [word for field in TINY for word in ("--set", field)]
 
 
-def minillm(*words: object, cwd: Path, timeout_s: float = 120) -> subprocess.CompletedProcess:
+def minillm(
+    *words: object, cwd: Path, timeout_s: float = 120, typed: str = ""
+) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "minillm", *map(str, words)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s
-    )
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout_s,
+        input=typed,
+    )  # fmt: skip
 
 
 def one_line(result: subprocess.CompletedProcess) -> str:
@@ -79,8 +86,7 @@ def trained(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     home = tmp_path_factory.mktemp("home")
     result = minillm("train", "--text", text_file, "--run", "tale", "--json", *SETTINGS, cwd=home)
     assert result.returncode == 0, result.stderr
-    *_, last = result.stdout.splitlines()
-    return home, json.loads(last)
+    return home, json.loads(result.stdout)
 
 
 def test_help_names_every_verb_and_each_verb_has_its_own(tmp_path: Path) -> None:
@@ -136,7 +142,6 @@ def test_lineage_draws_the_chain_and_names_an_altered_file(trained: tuple[Path, 
 def test_export_opens_in_transformers_and_trains_on_from_there(
     trained: tuple[Path, dict], text_file: Path
 ) -> None:
-    transformers = pytest.importorskip("transformers")
     home, figures = trained
     exported = minillm("export", "--run", "tale", "--to", "hf", "--out", home / "hf", cwd=home)
     assert exported.returncode == 0, exported.stderr
@@ -160,7 +165,7 @@ def test_export_opens_in_transformers_and_trains_on_from_there(
         cwd=home,
     )
     assert on.returncode == 0, on.stderr
-    assert json.loads(on.stdout.splitlines()[-1])["bits_per_byte"] < figures["bits_per_byte"] + 0.3
+    assert json.loads(on.stdout)["bits_per_byte"] < figures["bits_per_byte"] + 0.3
 
 
 def test_bench_compares_with_an_n_gram_model_and_a_compressor(trained: tuple[Path, dict]) -> None:
@@ -205,6 +210,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         (("chat", "--run", "gone"), 1, "no run 'gone'"),
         (("train", "--from", tmp_path, "--run", "x"), 1, str(tmp_path)),
         (("lineage",), 1, "no run has succeeded yet"),
+        (("train", "--minutes", "0", "--run", "x"), 1, "minutes = 0.0: must be above 0"),
+        (("train", "--text", __file__, "--minutes", "0", "--run", "x"), 1, "minutes = 0.0"),
+        (("train", "--set", "brief=3", "--run", "x"), 1, "brief = 3: must be a group"),
     ]
     for words, code, expected in cases:
         result = minillm(*words, cwd=tmp_path)
@@ -237,14 +245,100 @@ def test_altered_checkpoint_truncated_shard_and_unreadable_home_are_one_line(
     assert result.returncode == 1 and "file" in one_line(result)
 
 
+def test_an_option_that_a_verb_would_not_heed_is_refused(
+    trained: tuple[Path, dict], text_file: Path
+) -> None:
+    home, _ = trained
+    field, out = "training.max_steps=9", ("--out", home / "never")
+    alone = ("tokenizer", "--text", text_file, *out)
+    cases = [
+        (("chat", "--prompt", "Day", "--set", field), "--set: the run keeps its own recipe"),
+        (("chat", "--prompt", "Day", "--recipe", "smoke"), "--recipe: the run keeps its own"),
+        (("export", *out, "--recipe", "laptop"), "--recipe: the run keeps its own recipe"),
+        (("lineage", "--set", field), "--set: the run keeps its own recipe"),
+        (("bench", "--set", field), "--set: the run keeps its own recipe"),
+        (("check", "02", "--run", "tale"), "--run: the exercises belong to no run"),
+        (("check", "--set", field), "--set: the exercises belong to no run"),
+        ((*alone, "--run", "tale"), "--run: with --text and --out the tokenizer belongs to no run"),
+        ((*alone, "--recipe", "smoke"), "--recipe: with --text and --out"),
+        ((*alone, "--set", field), "--set: with --text and --out"),
+        (("tokenizer", "--run", "tale", "--vocab-size", 300), "use --set tokenizer.vocab_size=N"),
+        (("tokenizer", "--run", "tale", *out), "--out: the run's folder takes the tokenizer"),
+    ]
+    for words, expected in cases:
+        result = minillm(*words, cwd=home)
+        assert result.returncode == 1 and result.stdout == "", words
+        assert expected in one_line(result), words
+    assert not (home / "never").exists()
+
+
+def test_check_reports_as_json_what_it_prints(tmp_path: Path) -> None:
+    printed, reported = (minillm("check", "02", *more, cwd=tmp_path) for more in ((), ("--json",)))
+    assert printed.returncode == reported.returncode == 1, "the committed exercises are unsolved"
+    figures = json.loads(reported.stdout)
+    last = f"{figures['passed']} of {figures['exercises']} exercises passed"
+    assert printed.stdout.splitlines()[-1] == last and figures["exercises"] >= 3
+    assert {each["state"] for each in figures["reports"]} == {"not started"}
+    assert figures["reports"][0]["id"] == "02.1"
+
+
+def test_course_reports_its_figures_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from tools import course
+
+    def run_course(*, run_name: str, home: Path) -> int:
+        print("✓ [1/1] 00_map: 1 s")
+        path = home / "runs" / run_name / "figures.json"
+        path.write_text('{\n "run": "trial"\n}')
+        return 0
+
+    monkeypatch.setattr(course, "run_course", run_course)
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    words = ["course", "--run", "trial", "--home", str(tmp_path)]
+    assert main([*words, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"run": "trial", "path": str(tmp_path / "runs" / "trial")}
+    assert shown.out.count("\n") == 1 and "00_map" in shown.err
+    assert main(words) == 0
+    assert capsys.readouterr().out == "✓ [1/1] 00_map: 1 s\n"
+
+
+def test_chat_says_what_it_cuts_off_a_long_prompt(trained: tuple[Path, dict]) -> None:
+    home, _ = trained
+    prompt = "Rain fell on day one. " * 60
+    result = minillm("chat", "--prompt", prompt, "--max-tokens", 4, "--json", cwd=home)
+    assert result.returncode == 0
+    warning = one_line(result)
+    assert "tokens are cut ('Rain fell on day one." in warning and "shorter prompt" in warning
+    assert json.loads(result.stdout)["prompt"] == prompt
+    short = minillm("chat", "--prompt", "Rain fell", "--max-tokens", 4, cwd=home)
+    assert short.stderr == ""
+
+
+def test_chat_answers_each_line_and_ends_at_an_empty_one(trained: tuple[Path, dict]) -> None:
+    home, _ = trained
+    words = ("chat", "--run", "tale", "--max-tokens", 4)
+    as_json = minillm(*words, "--json", cwd=home, typed="Day 5:\nDay 6:\n\nDay 7:\n")
+    assert as_json.returncode == 0
+    replies = [json.loads(line) for line in as_json.stdout.splitlines()]
+    assert [reply["prompt"] for reply in replies] == ["Day 5:", "Day 6:"]
+    plain = minillm(*words, cwd=home, typed="Day 5:\n")
+    assert plain.stdout == "Day 5:" + replies[0]["text"] + "\n"
+
+
 def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(
     text_file: Path, tmp_path: Path
 ) -> None:
     words = ["train", "--text", str(text_file), "--run", "drill", *SETTINGS]
 
+    def lines(home: Path) -> list[dict]:
+        text = (home / "runs" / "drill" / "logs" / "pretrain.jsonl").read_text()
+        # the killed process may have left half a line behind
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+
     def losses(home: Path) -> dict[int, float]:
-        lines = (home / "runs" / "drill" / "logs" / "pretrain.jsonl").read_text().splitlines()
-        return {line["step"]: line["loss"] for line in map(json.loads, lines) if "loss" in line}
+        return {line["step"]: line["loss"] for line in lines(home) if "loss" in line}
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
@@ -263,6 +357,15 @@ def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    saved = {int(path.name.removeprefix("step_")) for path in checkpoints.glob("step_*")}
+    assert saved, "no checkpoint before the kill: nothing to resume from"
+    before = lines(killed)
     assert not (killed / "runs" / "drill" / "model" / "manifest.json").exists()
     assert minillm(*words, cwd=killed).returncode == 0
+    # lines up to the checkpoint are the killed process's own, times included; the rest is new
+    step, after = max(saved), lines(killed)
+    assert [line for line in after if line["step"] <= step] == [
+        line for line in before if line["step"] <= step
+    ]
+    assert 0 < step < 24 and after[-1]["step"] == 24
     assert losses(whole) == losses(killed) and len(losses(whole)) == 24

@@ -102,6 +102,24 @@ def test_each_fault_is_seen(change, problem):
     assert any(problem in found for found in problems_after(change))
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("for x in y:\n    assert x", True),
+        ("prove('a', x > 1)", True),
+        ("x = 1\nproof.prove_close('a', x, y, 1e-3)", True),
+        ("improve(x)", False),
+        ("model.improve(x)", False),
+        ("# assert nothing, prove nothing", False),
+        ("from minillm.core.proof import prove", False),
+        ("print('assert ', prove)", False),
+        ("checks[0](x)", False),
+    ],
+)
+def test_a_check_is_an_assertion_or_a_call_and_no_word_in_passing(source, expected):
+    assert notebooks.asserts(source) is expected
+
+
 def test_an_error_is_a_fault_unless_it_is_meant():
     error = nbformat.v4.new_output("error", ename="KeyError", evalue="7", traceback=[])
     assert problems_after(lambda c: c[2].outputs.append(error)) == ["cell [2] ends in KeyError: 7"]

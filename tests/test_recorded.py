@@ -1,6 +1,7 @@
-"""The recorded laptop run in the checkout: its model loads, is what was sealed, and its figures hold."""
+"""The recorded laptop run: its model loads and is what was sealed, and its figures hold."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import tell_story
 from minillm.model.loss import bits_per_byte
 from minillm.train.checkpoint import load_model
+from tools.record import pipeline_picture, readme_section
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "data" / "models" / "laptop"
@@ -41,3 +43,17 @@ def test_recorded_stories_are_readable_and_not_copied(level: str) -> None:
     scores = FIGURES["stories"][level]
     assert scores["stories"] == 200
     assert scores["readable_fraction"] >= 0.95 and scores["near_duplicate_fraction"] <= 0.05
+
+
+def test_most_recorded_stories_of_level_1_are_free_of_contradictions() -> None:
+    assert FIGURES["stories"]["level1"]["consistent_fraction"] >= 0.6
+
+
+def test_the_recorded_course_kept_its_bounds() -> None:
+    assert FIGURES["model"]["seconds"] <= 600
+    assert FIGURES["course"]["total_seconds"] <= 20 * 60
+
+
+@pytest.mark.parametrize("part", [pipeline_picture, readme_section])
+def test_the_readme_shows_the_recorded_figures_and_no_others(part: Callable) -> None:
+    assert part(FIGURES) in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from minillm.core.progress import duration
 from minillm.core.records import MANIFEST, Run, atomic_write, code_sha256, sha256_of
 from minillm.recipes import RECIPE_FILE, open_run
-from tools.report import write_report
+from tools.report import peak_memory_gib, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
@@ -30,14 +30,18 @@ COURSE_FILE = "course.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A notebook that ran: what it ran from, how long it took, which artifacts there were then."""
+    """A notebook that ran: what it ran from, how long it took, which artifacts there were then.
+
+    `peak_memory_gib`: the most that a notebook's process had held up to then, in that course.
+    """
 
     key: str
     seconds: float
     artifacts: list[str]
+    peak_memory_gib: float | None = None
 
 
-def artifacts(run: Run) -> list[str]:
+def finished_kinds(run: Run) -> list[str]:
     """The kinds of the artifacts that a run holds."""
     return sorted(path.parent.name for path in run.path.glob(f"*/{MANIFEST}"))
 
@@ -95,7 +99,7 @@ def run_notebooks(notebooks: list[Path], run: Run) -> dict[str, Finished] | None
     for number, notebook in enumerate(notebooks, start=1):
         place = f"[{number}/{len(notebooks)}] {notebook.stem}"
         key, before = notebook_key(notebook, recipe, package), finished.get(notebook.name)
-        if before and before.key == key and set(before.artifacts) <= set(artifacts(run)):
+        if before and before.key == key and set(before.artifacts) <= set(finished_kinds(run)):
             print(f"✓ {place}: unchanged, {duration(before.seconds)} last time", flush=True)
             continue
         print(f"  {place} …", flush=True)
@@ -105,7 +109,11 @@ def run_notebooks(notebooks: list[Path], run: Run) -> dict[str, Finished] | None
             print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
             return None
         seconds = round(time.monotonic() - started_s, 1)
-        finished[notebook.name] = Finished(key=key, seconds=seconds, artifacts=artifacts(run))
+        kinds = finished_kinds(run)
+        peak = peak_memory_gib()
+        finished[notebook.name] = Finished(
+            key=key, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
+        )
         keep(run, finished)
         print(f"✓ {place}: {duration(seconds)}", flush=True)
     return {notebook.name: finished[notebook.name] for notebook in notebooks}
@@ -124,7 +132,9 @@ def run_course(*, run_name: str, home: Path | None = None, root: Path = ROOT) ->
         again = f"minillm course --run {run_name}"
         print(f"the notebooks before it are finished; go on with: {again}", file=sys.stderr)
         return 1
-    page, headline = write_report(run, {name: one.seconds for name, one in finished.items()})
+    peaks = [one.peak_memory_gib for one in finished.values() if one.peak_memory_gib is not None]
+    seconds = {name: one.seconds for name, one in finished.items()}
+    page, headline = write_report(run, seconds, max(peaks, default=None))
     here = Path.cwd()
     print(f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")
     print(headline)

@@ -91,7 +91,7 @@ def data_card(run: Run, recipe: recipes.Recipe) -> str:
     )
 
 
-def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
+def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
     """Write model, card and figures; returns the figures."""
     artifact = run.artifact("model")
     model, tokenizer = load_model(artifact.path)
@@ -116,7 +116,8 @@ def record(run: Run, recipe: recipes.Recipe, command: str) -> dict:
     course = run.path / "figures.json"
     figures = {
         "command": command,
-        "course": json.loads(course.read_text(encoding="utf-8")) if course.is_file() else {},
+        "remark": remark,
+        "course": json.loads(course.read_text(encoding="utf-8")),
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
         **{kind: run.artifact(kind).figures for kind in recipes.STAGES},
@@ -174,15 +175,16 @@ def story_table(stories: dict) -> str:
 def readme_section(figures: dict) -> str:
     """The README's account of the run: every figure is one of `data/results/laptop.json`."""
     model, peers, course = figures["model"], figures["peers"], figures["course"]
+    remark = f" ({figures['remark']}.)" if figures["remark"] else ""
     samples = "\n\n".join(
         f"> {figures['samples'][level][index]['text']}"
         for level, index in (("level1", 0), ("level1", 1), ("level3", 0))
     )
     return (
-        f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']}, {figures['date']};"
-        " recorded by `python tools/record.py`. The whole course took"
-        f" {course['total_seconds'] / 60:.1f} minutes and at most {course['peak_memory_gib']:.1f} GiB"
-        f" of memory, {model['seconds'] / 60:.1f} minutes of it training:"
+        f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']},"
+        f" {figures['date']}; recorded by `python tools/record.py`.{remark} The whole course"
+        f" took {course['total_seconds'] / 60:.1f} minutes, {model['seconds'] / 60:.1f} of them"
+        " training:"
         f" {model['parameters']:,} parameters, {model['steps']:,} steps over {model['tokens']:,}"
         " tokens.\n\n"
         "Held-out text, bits per byte (`minillm bench`): the model"
@@ -218,9 +220,10 @@ def main() -> None:
     parser.add_argument(
         "--command", default="make course", help="how the run was made, kept with its figures"
     )
+    parser.add_argument("--remark", default="", help="what was not as it should be, if anything")
     args = parser.parse_args()
     run, recipe = recipes.existing_run(args.run, args.home)
-    figures = record(run, recipe, args.command)
+    figures = record(run, recipe, args.command, args.remark)
     print(json.dumps({"stories": figures["stories"], "peers": figures["peers"]}, indent=1))
 
 

@@ -106,7 +106,8 @@ def table(rows: list[tuple[str, str]]) -> str:
 def number(value: object) -> str:
     """A figure as a person reads it; groups and lists in one line."""
     if isinstance(value, dict):
-        return ", ".join(f"{html.escape(key)} {number(one)}" for key, one in value.items()) or "none"
+        pairs = [f"{html.escape(key)} {number(one)}" for key, one in value.items()]
+        return ", ".join(pairs) or "none"
     if isinstance(value, list):
         return ", ".join(map(number, value)) or "none"
     if isinstance(value, float):
@@ -121,14 +122,14 @@ def page_of(notebook: Path, folder: Path) -> str:
     return f'<a href="{notebook.stem}.html">{notebook.stem}</a>'
 
 
-def gathered(run: Run, seconds: dict[str, float]) -> dict[str, object]:
+def gathered(run: Run, seconds: dict[str, float], peak: float | None) -> dict[str, object]:
     """The figures of a run: each artifact's own, and what the course took."""
     return {
         "run": run.name,
         "artifacts": {artifact.kind: artifact.figures for artifact in artifacts(run)},
         "seconds": seconds,
         "total_seconds": round(sum(seconds.values()), 1),
-        "peak_memory_gib": peak_memory_gib(),
+        "peak_memory_gib": peak,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -165,11 +166,13 @@ def sections(run: Run, figures: dict[str, object], links: dict[str, str]) -> lis
     return [*body, "<h2>How long it took</h2>", table([*times, total])]
 
 
-def write_report(run: Run, seconds: dict[str, float]) -> tuple[Path, str]:
+def write_report(
+    run: Run, seconds: dict[str, float], peak: float | None = None
+) -> tuple[Path, str]:
     """Write the report of a finished course; its page, and the headline figures in one line."""
     folder = run.path / "report"
     links = {name: page_of(run.path / "notebooks" / name, folder) for name in seconds}
-    figures = gathered(run, seconds)
+    figures = gathered(run, seconds, peak)
     atomic_write(run.path / "figures.json", json.dumps(figures, indent=1, ensure_ascii=False))
     body = "\n".join(sections(run, figures, links))
     head = f'<meta charset="utf-8"><title>minillm · {html.escape(run.name)}</title>'

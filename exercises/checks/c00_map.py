@@ -163,7 +163,10 @@ back over at most `context_length` tokens. Return the exercises in order, each a
                     "The beginning counts too: the second token is guessed from the first alone.",
                     waits_for_a_full_context),
         ),
-        hints=("Which indexes may be targets? All but 0.", "`tokens[max(0, i - context_length) : i]`"),
+        hints=(
+            "Which indexes may be targets? All but 0.",
+            "`tokens[max(0, i - context_length) : i]`",
+        ),
     ),
     Exercise(
         id="00.2", title="The arithmetic of a run",
@@ -207,8 +210,8 @@ finished does not count.
     Exercise(
         id="00.4", title="Energy and money",
         question="""
-A machine does `flop_per_s` operations a second and draws `watts`. What do `flops` operations cost, in
-kilowatt-hours and in dollars? By hand: 3,600 seconds at 1,000 watts are one kilowatt-hour.
+A machine does `flop_per_s` operations a second and draws `watts`. What do `flops` operations cost,
+in kilowatt-hours and in dollars? By hand: 3,600 seconds at 1,000 watts are one kilowatt-hour.
 """,
         solution=solutions.bill,
         cases=((3600.0, 1.0, 1000.0, 0.5), (2.6e14, 4.3e11, 45.0, 0.3), (1e12, 5e9, 65.0, 0.25)),

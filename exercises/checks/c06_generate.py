@@ -257,7 +257,7 @@ EXERCISES = (
             ),
             Mistake(
                 "compares with one probability",
-                "`u` lies on the whole line: compare it with the *sum* of the probabilities so far.",
+                "`u` lies on the whole line: compare it with the *sum* of probabilities so far.",
                 compares_with_one_probability,
             ),
             Mistake(
@@ -385,7 +385,7 @@ EXERCISES = (
             ),
             Mistake(
                 "counts from one",
-                "Places are counted from 0: with 3 tokens in the cache, the next stands at place 3.",
+                "Places count from 0: with 3 tokens in the cache, the next stands at place 3.",
                 counts_from_one,
             ),
             Mistake(

@@ -12,7 +12,7 @@ def text_exercises(tokens: list[int], context_length: int) -> list[tuple[list[in
 def run_flops(
     num_parameters: int, num_steps: int, batch_size: int, context_length: int
 ) -> int:
-    """FLOPs of a training run whose every step reads `batch_size` rows of `context_length` tokens."""
+    """FLOPs of a training run whose steps read `batch_size` rows of `context_length` tokens."""
     return 6 * num_parameters * num_steps * batch_size * context_length
 
 

@@ -1,8 +1,8 @@
 """Two old ways to predict text, which a model must beat: an n-gram model and a compressor.
 
 Interpolated Kneser–Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) over the same
-tokens and the same training text, and `xz -9` on the held-out text. All in numpy: an n-gram is an integer, the
-context's number times the vocabulary plus the token, so that counting is sorting.
+tokens and the same training text, and `xz -9` on the held-out text. All in numpy: an n-gram is an
+integer, the context's number times the vocabulary plus the token, so that counting is sorting.
 """
 
 import lzma

@@ -1,6 +1,7 @@
 """The course's visible checks: a claim and its margin, printed in one line, or an error.
 
-Margins are rounded up to a power of ten or to what is allowed, so that the line is the same on every machine.
+Margins are rounded up to a power of ten, or to what is allowed where that is less, so that the
+line is the same on every machine.
 """
 
 import math
@@ -34,7 +35,7 @@ def prove_close(name: str, ours: object, theirs: object, allowed: float) -> None
 
 
 def margin(difference: float, allowed: float) -> str:
-    """The power of ten above a difference, within a tenth of what is allowed and all of it.
+    """The power of ten above a difference, from a tenth of what is allowed up to what is allowed.
 
     Rounding differs from one processor to the next: what is far inside the bound is not told apart.
     """

@@ -171,7 +171,7 @@ class Run:
     path: Path
 
     def artifact(self, kind: str) -> Artifact:
-        """The finished artifact of this kind; FileNotFoundError with the remedy if there is none."""
+        """The finished artifact of this kind; FileNotFoundError with the remedy without one."""
         folder = self.path / kind
         if not (folder / MANIFEST).is_file():
             remedy = f"make it with: minillm course --run {self.name}"

@@ -4,6 +4,7 @@ Held-out openings go in, the model continues them, each sentence is parsed and c
 the story said before. Only this score is here so far: tasks, intervals and robustness are left out.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from minillm.model.generate import generate_batch
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
-SHINGLE_WORDS = 3
+RUN_WORDS = 3
 NEAR_DUPLICATE = 0.8
 
 
@@ -31,8 +32,16 @@ class SamplingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ValueError(f"count = {self.count}: at least one story must be sampled")
+        for name in ("count", "batch_size"):
+            if getattr(self, name) < 1:
+                remedy = "must be at least 1: a story is sampled, and so is a batch of them"
+                raise ValueError(f"{name} = {getattr(self, name)}: {remedy}")
+        if not 0 <= self.temperature < math.inf:
+            remedy = "must be a number of at least 0, where 0 takes the likeliest token"
+            raise ValueError(f"temperature = {self.temperature}: {remedy}")
+        if not 0 < self.top_p <= 1:
+            remedy = "must lie above 0 and be at most 1, where 1 keeps every token"
+            raise ValueError(f"top_p = {self.top_p}: {remedy}")
 
 
 # package only
@@ -62,29 +71,29 @@ def continue_openings(
 
 
 # package only
-def shingles(text: str) -> set[tuple[str, ...]]:
+def word_runs(text: str) -> set[tuple[str, ...]]:
     """Every run of three words, in lower case."""
     words = text.lower().split()
     return {
-        tuple(words[index : index + SHINGLE_WORDS])
-        for index in range(len(words) - SHINGLE_WORDS + 1)
+        tuple(words[index : index + RUN_WORDS])
+        for index in range(len(words) - RUN_WORDS + 1)
     }
 
 
 # package only
 def near_duplicate_fraction(texts: Sequence[str], known_texts: Iterable[str]) -> float:
-    """The share of `texts` whose shingles agree (Jaccard ≥ 0.8) with some known text."""
-    shingles_of = [shingles(text) for text in texts]
+    """The share of `texts` whose runs of words agree (Jaccard ≥ 0.8) with some known text."""
+    runs_of = [word_runs(text) for text in texts]
     holders: dict[tuple[str, ...], list[int]] = {}
-    for index, own in enumerate(shingles_of):
-        for shingle in own:
-            holders.setdefault(shingle, []).append(index)
+    for index, own in enumerate(runs_of):
+        for run in own:
+            holders.setdefault(run, []).append(index)
     is_near = [False] * len(texts)
     for known in known_texts:
-        known_shingles = shingles(known)
-        shared = Counter(index for shingle in known_shingles for index in holders.get(shingle, ()))
+        known_runs = word_runs(known)
+        shared = Counter(index for run in known_runs for index in holders.get(run, ()))
         for index, count in shared.items():
-            union = len(shingles_of[index]) + len(known_shingles) - count
+            union = len(runs_of[index]) + len(known_runs) - count
             is_near[index] |= count >= NEAR_DUPLICATE * union
     return sum(is_near) / len(texts)
 

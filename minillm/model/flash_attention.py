@@ -4,8 +4,9 @@ Causal, grouped-query, forward and backward, by the kernels of `flash_kernels.py
 on the host: which tiles, which launches, what is kept for the backward pass, what is refused.
 Importing this needs Triton (Linux); `attention.py` asks first and says so where it is missing.
 
-Proven in Triton's interpreter and compiled for GPU targets; not timed on a GPU, so the tiles are
-chosen to fit registers and not yet by the clock.
+Executed in Triton's interpreter in float32 and float16, forward and backward. Products of bfloat16
+are compiled for GPU targets only: the interpreter gets them wrong, so there bfloat16 inputs are
+computed in float32. Not run or timed on a GPU: tiles are chosen to fit registers, not by the clock.
 """
 
 import math

@@ -13,7 +13,8 @@ from itertools import islice
 import torch
 import torch.nn.functional as F
 
-IGNORE = -100
+from minillm.batches.stream import IGNORE
+
 ROWS_AT_ONCE = 16
 
 

@@ -144,8 +144,9 @@ def logged_step(
 
 
 # package only
-def with_precision(config: TrainingConfig, state: TrainState, device: str) -> TrainingConfig:
+def with_precision(config: TrainingConfig, state: TrainState, model: nn.Module) -> TrainingConfig:
     """The same configuration; a precision left open is measured once and kept on resuming."""
+    device = next(model.parameters()).device.type
     state.precision = config.precision or state.precision or faster_precision(device)
     return replace(config, precision=state.precision)
 
@@ -177,8 +178,7 @@ def train(
     save: Callable[[TrainState], None] | None = None,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
-    config = with_precision(config, state, next(model.parameters()).device.type)
-    logged = replace(state)
+    config, logged = with_precision(config, state, model), replace(state)
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while (fraction := fraction_done(state, config)) < 1:

@@ -145,20 +145,19 @@ def pretrained(
     folder, device = run.path / CHECKPOINTS, detect(config.training.seed).device
     checkpoint = load_latest_checkpoint(folder, key)
     state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
-    training = with_precision(config.training, state, device)
-    torch.manual_seed(training.seed)
+    torch.manual_seed(config.training.seed)
     model = Transformer(config.model).to(device)
+    training = with_precision(config.training, state, model)
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
     optimizer = make_optimizer(
         model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas,
         dtype=getattr(torch, training.precision),
     )
-    position = 0
     if checkpoint:
         state = restore_run(checkpoint, model, optimizer)
-        position = checkpoint.state["position"]
     cut_log(run.path / LOG, state.step)
+    position = checkpoint.state["position"] if checkpoint else 0
     stream = Stream(shards, config.batches, position=position)
     loss = next_token_loss
     if training.compile:
@@ -169,10 +168,9 @@ def pretrained(
         save_checkpoint(checkpoint, folder, state.step)
 
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
-    log = JsonLines(run.path / LOG)
     state = train(
         model, stream, loss_fn, optimizer, training,
-        state=state, log=log, evaluate=evaluate, save=save,
+        state=state, log=JsonLines(run.path / LOG), evaluate=evaluate, save=save,
     )
     return model, state
 

@@ -196,7 +196,7 @@ def test_the_seed_alone_decides_the_order():
 
 
 def test_the_masked_target_is_the_one_that_the_loss_ignores():
-    assert IGNORE == loss.IGNORE
+    assert loss.IGNORE is IGNORE and torch.nn.CrossEntropyLoss().ignore_index == IGNORE
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ VOCAB = 7
 def written_out(
     tokens: list[int], history: tuple[int, ...], token: int, order: int, top: int
 ) -> float:
-    """Interpolated Kneser–Ney by its definition, with sets and counters, one probability at a time."""
+    """Interpolated Kneser–Ney by its definition, with sets and counters, one by one."""
     if order == 0:
         return 1 / VOCAB
 

@@ -1,4 +1,4 @@
-"""Artifacts are written whole or not at all, used when their key is the same, and never trusted when altered."""
+"""Artifacts are written whole or not at all, used if their key is the same, not if altered."""
 
 import errno
 import json
@@ -23,7 +23,10 @@ def run(tmp_path: Path) -> Run:
     return Run(name="test", path=tmp_path / "runs" / "test")
 
 
-def make(run: Run, kind: str = "documents", size: int = 1, parents: tuple[Artifact, ...] = (), text: str = "hello") -> Artifact:
+def make(
+    run: Run, kind: str = "documents", size: int = 1, parents: tuple[Artifact, ...] = (),
+    text: str = "hello",
+) -> Artifact:  # fmt: skip
     calls.append(kind)
 
     def write(folder: Path) -> dict:
@@ -47,7 +50,9 @@ def forget() -> None:
     written.clear()
 
 
-def test_a_finished_artifact_is_used_and_prints_the_same_line(run: Run, capsys: pytest.CaptureFixture) -> None:
+def test_a_finished_artifact_is_used_and_prints_the_same_line(
+    run: Run, capsys: pytest.CaptureFixture
+) -> None:
     first = make(run)
     second = make(run)
     lines = capsys.readouterr().out.splitlines()
@@ -67,7 +72,7 @@ def test_another_configuration_or_parent_makes_the_artifact_again(run: Run) -> N
 
 def test_hashes_cover_content_configuration_and_parents_and_never_times(tmp_path: Path) -> None:
     one, two = (make(Run(name=name, path=tmp_path / "runs" / name)) for name in ("one", "two"))
-    manifests = [json.loads((artifact.path / "manifest.json").read_text()) for artifact in (one, two)]
+    manifests = [json.loads((each.path / "manifest.json").read_text()) for each in (one, two)]
     assert one.sha256 == two.sha256 and one.key == two.key
     assert {"created", "kind", "config", "code_version", "sha256", "parents"} <= manifests[0].keys()
     other_text = make(Run(name="three", path=tmp_path / "runs" / "three"), text="hello!")
@@ -110,12 +115,16 @@ def test_a_stage_that_fails_leaves_the_earlier_artifact_and_no_rest(run: Run) ->
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        make_artifact(run, "documents", config=Config(9), parents=(), code=(), write=write, summary=str)
+        make_artifact(
+            run, "documents", config=Config(9), parents=(), code=(), write=write, summary=str
+        )
     assert run.artifact("documents") == before
     assert sorted(path.name for path in run.path.iterdir()) == [".documents.lock", "documents"]
 
 
-def test_an_atomic_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_atomic_write_that_fails_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "state.json"
     records.atomic_write(path, "old")
 
@@ -125,7 +134,8 @@ def test_an_atomic_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypat
     monkeypatch.setattr(records.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         records.atomic_write(path, "new")
-    assert path.read_text() == "old" and [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
 def count_and_make(path: Path) -> None:
@@ -136,14 +146,15 @@ def count_and_make(path: Path) -> None:
         return {}
 
     make_artifact(
-        Run(name="shared", path=path), "documents", config=Config(), parents=(), code=(), write=write,
-        summary=lambda _: "done",
+        Run(name="shared", path=path), "documents", config=Config(), parents=(), code=(),
+        write=write, summary=lambda _: "done",
     )
 
 
 def test_two_processes_make_an_artifact_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=count_and_make, args=(tmp_path / "shared",)) for _ in range(2)]
+    path = tmp_path / "shared"
+    workers = [context.Process(target=count_and_make, args=(path,)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -152,7 +163,9 @@ def test_two_processes_make_an_artifact_once(tmp_path: Path) -> None:
     assert (tmp_path / "made").read_text() == "x"
 
 
-def test_comments_and_docstrings_do_not_change_what_code_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comments_and_docstrings_do_not_change_what_code_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     module = tmp_path / "stage_code.py"
     hashes = []
@@ -175,7 +188,20 @@ def test_lineage_walks_the_chain_and_names_what_was_altered(run: Run) -> None:
     make(run, size=5, text="new")
     (tokenizer.path / "words.txt").write_text("hello")
     states = {link["kind"]: link["state"] for link in lineage(run, kinds)}
-    assert states == {"tokenizer": "made from other documents than those in this run", "documents": "intact"}
+    assert states["tokenizer"] == "made from other documents than those in this run"
+    assert states["documents"] == "intact"
+
+
+def test_lineage_goes_on_past_a_broken_manifest_of_a_parent(run: Run) -> None:
+    documents = make(run)
+    make(run, "tokenizer", parents=(documents,))
+    (documents.path / "manifest.json").write_text("{")
+    states = {link["kind"]: link["state"] for link in lineage(run, ("documents", "tokenizer"))}
+    assert states["tokenizer"].startswith("its documents cannot be read: ")
+    assert all("manifest.json: not a manifest" in state for state in states.values())
+    (documents.path / "manifest.json").unlink()
+    (link,) = lineage(run, ("documents", "tokenizer"))
+    assert link["state"] == "its documents are missing from this run"
 
 
 def test_a_broken_log_line_is_named_with_its_number(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from minillm.evaluate.stories import (
     continue_openings,
     near_duplicate_fraction,
     probe,
-    shingles,
     story_scores,
+    word_runs,
 )
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
@@ -51,8 +51,8 @@ def test_near_duplicates_by_hand() -> None:
     known = "a b c d e f g h i j k l"
     one_word_more = known + " m"
     other = "a b c x y z u v w q r s"
-    jaccard = len(shingles(known) & shingles(one_word_more)) / len(shingles(known) | shingles(one_word_more))
-    assert jaccard == 10 / 11
+    left, right = word_runs(known), word_runs(one_word_more)
+    assert len(left & right) / len(left | right) == 10 / 11
     assert near_duplicate_fraction([one_word_more, other], [known]) == 0.5
     assert near_duplicate_fraction([other], [known]) == 0
 
@@ -74,6 +74,20 @@ def test_an_untrained_model_tells_no_consistent_story(
     assert scores[1]["stories"] == 4 and scores[1]["consistent_fraction"] == 0
 
 
-def test_at_least_one_story_is_sampled() -> None:
-    with pytest.raises(ValueError, match="count = 0"):
-        SamplingConfig(count=0)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count", 0), ("batch_size", 0), ("batch_size", -3), ("temperature", -1),
+        ("temperature", float("nan")), ("temperature", float("inf")), ("top_p", 0),
+        ("top_p", 1.01), ("top_p", float("nan")),
+    ],
+)  # fmt: skip
+def test_sampling_that_cannot_be_is_refused_with_its_field_and_value(
+    name: str, value: float
+) -> None:
+    with pytest.raises(ValueError, match=f"{name} = {value}: must"):
+        SamplingConfig(**{name: value})
+
+
+def test_the_edges_of_sampling_are_allowed() -> None:
+    SamplingConfig(count=1, batch_size=1, temperature=0, top_p=1)

@@ -1,8 +1,9 @@
 """Compile the launches of `flash_attention` for a GPU that need not be here; a JSON line a kernel.
 
-`python compile_kernels.py 80|90 [number of calls]`, without TRITON_INTERPRET. Triton asks its driver which GPU there
-is: a stand-in answers, each launch becomes a compilation of exactly its arguments, and the tensors
-stay on the CPU. Registers and spills are read from the machine code by the wheel's own cuobjdump.
+`python compile_kernels.py 80|90 [number of calls]`, without TRITON_INTERPRET. Triton asks its
+driver which GPU there is: a stand-in answers, each launch becomes a compilation of exactly its
+arguments, and the tensors stay on the CPU. Registers and spills are read from the machine code by
+the wheel's own cuobjdump.
 """
 
 import json

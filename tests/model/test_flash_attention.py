@@ -379,7 +379,7 @@ def test_every_launch_compiles_for_a_gpu(architecture: int, tmp_path: Path):
     for kernel in kernels:
         assert kernel["target"].startswith(f"sm_{architecture}")
         assert kernel["registers"] <= 255
-        assert kernel["spilled_bytes"] <= 32, kernel  # measured: 24 in one of them, else 0
+        assert kernel["spilled_bytes"] <= 24, kernel  # measured: 24 in one of them, else 0
         assert kernel["shared_bytes"] <= 99 * 1024, "does not fit the smaller GPUs"
     in_16_bits = kernels[:3] if architecture == 80 else kernels
     assert all(kernel["matrix_unit"] for kernel in in_16_bits)

@@ -1,4 +1,4 @@
-"""Generation: the cache changes nothing but the cost, and what is drawn follows the probabilities."""
+"""Generation: the cache changes nothing but the cost, and draws follow the probabilities."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ class Counting(nn.Module):
 
 
 def largest_cache_error(model: Transformer, splits: Sequence[int]) -> float:
-    """Read 29 tokens in pieces that end at `splits`; the largest difference to reading them whole."""
+    """Read 29 tokens in pieces that end at `splits`; the largest difference to them whole."""
     tokens_BT = torch.randint(61, (2, 29), generator=seeded(1))
     with torch.no_grad():
         whole_BTV, cache = model(tokens_BT), KeyValueCache()
@@ -297,7 +297,7 @@ NUM_DRAWS = 20_000
 
 
 def worst_sigma(counts_V: torch.Tensor, probability_V: torch.Tensor) -> float:
-    """How many standard deviations the worst count lies off; a draw of the impossible is infinite."""
+    """How many standard deviations the worst count lies off; infinite for an impossible draw."""
     if counts_V[probability_V == 0].any():
         return float("inf")
     likely = NUM_DRAWS * probability_V >= 25  # below, a count is too far from a normal number
