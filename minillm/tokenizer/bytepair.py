@@ -22,7 +22,7 @@ from minillm.tokenizer.merges import count_words, learn_merges, merge_by_rank, m
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
 
-# Words whose ids are remembered: enough for all frequent ones, and some 100 MB at most.
+# Words whose ids are remembered: enough for all frequent ones; a bound, since texts are not.
 MAX_CACHED_WORDS = 1 << 18
 
 

@@ -3,8 +3,8 @@
 bfloat16 keeps the range of float32 with 8 bits of precision: under autocast products take it,
 while parameters, sums and the optimizer's state stay float32 (Micikevicius et al.,
 arXiv:1710.03740; bfloat16 needs no loss scaling). A processor without bfloat16 instructions
-emulates them, ten times slower than float32 and worse: so where the recipe leaves the precision
-open, it is measured. Left out: float16 with loss scaling, float8.
+emulates them, far slower than float32 (notebook 07): so where a recipe leaves the precision open,
+it is measured. Left out: float16 with loss scaling, float8.
 """
 
 import os
@@ -67,7 +67,7 @@ def compiled(function: Function, *, device: str, cache_folder: Path) -> Function
     """
     if reason := missing_for_compile(device):
         warnings.warn(
-            f"torch.compile is not used: {reason}; steps run eagerly, 1.3 to 1.7 times slower",
+            f"torch.compile is not used: {reason}; steps run eagerly, and slower",
             stacklevel=2,
         )
         return function
