@@ -4,18 +4,21 @@ Each function takes a recipe (or makes one) and returns another; none of them to
 """
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
 from minillm.corpus.pipeline import CorpusConfig
+from minillm.corpus.sources import read_text_file
 from minillm.export.huggingface import load_folder
 from minillm.recipes import Recipe
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.trainer import TrainingConfig
 
 TEXT_MINUTES = 5.0
+LEAST_BYTES = 10_000
 # vocabulary, and the bytes of text above which it is worth its rows of the embedding
 VOCABULARIES = ((4096, 8e6), (2048, 1e6), (1024, 1e5), (512, -1))
 
@@ -26,14 +29,26 @@ LONG_RUN_MINUTES = 10
 
 # package only
 def absolute(files: Sequence[Path]) -> tuple[str, ...]:
-    """The files' full paths as text: a recipe is kept as JSON and read from other folders."""
+    """The files' full paths as text: a recipe is kept as JSON and read from other folders.
+
+    Each is read once here, so that a bad file stops before a run begins.
+    """
+    for path in files:
+        read_text_file(str(path))
     return tuple(str(path.resolve()) for path in files)
 
 
 # package only
 def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
     """A run on the user's own files: vocabulary from their length, model from the minutes too."""
-    num_bytes = sum(path.stat().st_size for path in files if path.is_file())
+    text_files = absolute(files)
+    num_bytes = sum(path.stat().st_size for path in files)
+    if num_bytes < LEAST_BYTES:
+        warnings.warn(
+            f"a text of {num_bytes:,} bytes teaches a model hardly anything; "
+            f"give {LEAST_BYTES:,} bytes or more, better a megabyte",
+            stacklevel=2,
+        )
     brief = Brief(purpose="model the given text", minutes=minutes)
     vocab_size = next(size for size, least_bytes in VOCABULARIES if num_bytes > least_bytes)
     context_length = 256 if num_bytes > 1e5 else 128
@@ -46,7 +61,7 @@ def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
         corpus=CorpusConfig(
             stories=(0, 0, 0),
             held_out_stories=0,
-            text_files=absolute(files),
+            text_files=text_files,
             licences=brief.licences,
         ),
         tokenizer=TokenizerConfig(vocab_size=vocab_size),

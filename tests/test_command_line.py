@@ -219,6 +219,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         assert result.returncode == code, (words, result.stderr)
         assert expected in one_line(result), words
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "runs" / "x").exists(), "a refused command leaves no run behind"
 
 
 def test_altered_checkpoint_truncated_shard_and_unreadable_home_are_one_line(

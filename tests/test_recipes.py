@@ -32,7 +32,7 @@ def test_fields_are_changed_by_name_and_the_rest_stays() -> None:
 @pytest.mark.parametrize(
     "assignment, message",
     [
-        ("training.stepz=3", r"unknown recipe field 'training\.stepz'.*max_steps"),
+        ("training.stepz=3", r"unknown recipe field 'training\.stepz': training has .*max_steps"),
         ("trainin.max_steps=3", r"unknown recipe field 'trainin\.max_steps'"),
         ("colour=red", "unknown recipe field 'colour'"),
         ("training.max_steps=many", "training.max_steps = 'many'"),
@@ -73,7 +73,7 @@ def test_a_changed_brief_changes_what_follows_from_it() -> None:
 
 def test_a_brief_from_which_sizes_were_cut_already_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("a b c " * 1000)
+    text.write_text("a b c " * 2000)
     with pytest.raises(ValueError, match="brief.minutes=3.*follow from its own brief already"):
         recipes.changed(recipe_for_text([text], minutes=1), ["brief.minutes=3"])
 
@@ -89,9 +89,16 @@ def test_a_missing_recorded_model_is_replaced_with_a_warning(
         assert recipes.course_model() == smoke_run.path
 
 
+def test_a_tiny_text_is_said_to_teach_nothing(tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny.txt"
+    tiny.write_text("hello world")
+    with pytest.warns(UserWarning, match="11 bytes teaches a model hardly anything; give 10,000"):
+        recipe_for_text([tiny], minutes=1)
+
+
 def test_a_short_text_gets_a_small_model_and_vocabulary(tmp_path: Path) -> None:
     short, long = tmp_path / "short.txt", tmp_path / "long.txt"
-    short.write_text("a b c " * 1000)
+    short.write_text("a b c " * 2000)
     long.write_text("a b c " * 400_000)
     small, large = (recipe_for_text([path], minutes=10) for path in (short, long))
     assert small.model.num_parameters < large.model.num_parameters

@@ -29,7 +29,8 @@ def lineage(run: Run, kinds: Sequence[str]) -> list[dict[str, str]]:
         links.append(link | {"state": link_state(run, artifact)})
     if not links:
         raise FileNotFoundError(
-            f"run '{run.name}' has no artifact yet ({run.path}); start with: minillm course"
+            f"run '{run.name}' has no artifact yet ({run.path}); "
+            f"start with: minillm train --run {run.name}"
         )
     return links
 

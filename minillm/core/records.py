@@ -174,7 +174,7 @@ class Run:
         """The finished artifact of this kind; FileNotFoundError with the remedy without one."""
         folder = self.path / kind
         if not (folder / MANIFEST).is_file():
-            remedy = f"make it with: minillm course --run {self.name}"
+            remedy = f"make it with: minillm train --run {self.name}"
             raise FileNotFoundError(f"run '{self.name}' has no {kind} yet ({folder}); {remedy}")
         return Artifact.load(folder).verify()
 

@@ -20,9 +20,8 @@ def built(cls: type[Settings], fields: dict, prefix: str = "") -> Settings:
     names = [each.name for each in dataclasses.fields(cls)]
     for name in fields:
         if name not in names:
-            where = prefix or "the recipe "
-            known = ", ".join(names)
-            raise ValueError(f"unknown recipe field {prefix + name!r}: {where}has {known}")
+            where, known = prefix.rstrip(".") or "the recipe", ", ".join(names)
+            raise ValueError(f"unknown recipe field {prefix + name!r}: {where} has {known}")
     values = {}
     for name, value in fields.items():
         hint = hints[name]

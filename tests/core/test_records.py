@@ -103,7 +103,7 @@ def test_an_altered_manifest_is_found_too(run: Run) -> None:
 
 
 def test_a_missing_artifact_names_the_command_that_makes_it(run: Run) -> None:
-    with pytest.raises(FileNotFoundError, match="minillm course --run test"):
+    with pytest.raises(FileNotFoundError, match="minillm train --run test"):
         run.artifact("model")
 
 

@@ -66,7 +66,7 @@ def test_a_field_is_set_by_its_name(assignment: str, expected: Room) -> None:
         ('room.pair=[1, "2"]', r"must be a list \[float, float\]"),
         ("room.bound=x", r"room\.bound = 'x': must be int or null"),
         ("room.kind=odd", r"room\.kind = 'odd': must be one of plain, fancy"),
-        ("room.sise=3", r"unknown recipe field 'room\.sise': room\.has size, rate"),
+        ("room.sise=3", r"unknown recipe field 'room\.sise': room has size, rate"),
         ("roof.size=3", r"unknown recipe field 'roof\.size': no 'roof' among name, room"),
         ("room.size", "write FIELD=VALUE"),
     ],
