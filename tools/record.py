@@ -19,6 +19,7 @@ from minillm import recipes
 from minillm.bench.text import compare
 from minillm.core.records import Run, atomic_write, read_json_lines, seal
 from minillm.corpus.pipeline import read_documents
+from minillm.corpus.storyworld import check_story
 from minillm.evaluate.stories import (
     SamplingConfig,
     continue_openings,
@@ -172,17 +173,22 @@ def story_table(stories: dict) -> str:
     return "\n".join(lines)
 
 
+def faults(text: str) -> str:
+    """What contradicts itself in a story, in the checker's words."""
+    found = check_story(text).contradictions
+    return f" *(The checker: {'; '.join(found)}.)*" if found else ""
+
+
 def readme_section(figures: dict) -> str:
     """The README's account of the run: every figure is one of `data/results/laptop.json`."""
     model, peers, course = figures["model"], figures["peers"], figures["course"]
-    remark = f" ({figures['remark']}.)" if figures["remark"] else ""
+    remark = f" ({figures['remark']})" if figures["remark"] else ""
     samples = "\n\n".join(
-        f"> {figures['samples'][level][index]['text']}"
-        for level, index in (("level1", 0), ("level1", 1), ("level3", 0))
+        f"> {each[0]['text']}{faults(each[0]['text'])}" for each in figures["samples"].values()
     )
     return (
         f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']},"
-        f" {figures['date']}; recorded by `python tools/record.py`.{remark} The whole course"
+        f" {figures['date']}; recorded by `python tools/record.py`{remark}. The whole course"
         f" took {course['total_seconds'] / 60:.1f} minutes, {model['seconds'] / 60:.1f} of them"
         " training:"
         f" {model['parameters']:,} parameters, {model['steps']:,} steps over {model['tokens']:,}"
@@ -194,8 +200,8 @@ def readme_section(figures: dict) -> str:
         f"{STORIES_PER_LEVEL} held-out openings a level, temperature .8, top-p .95, read by the"
         f" story world's checker:\n\n{story_table(figures['stories'])}\n\n"
         "The training ends with the minutes, so a slower machine reads less and scores lower, and"
-        " a faster one the other way round. The first two samples of level 1 and the first of"
-        f" level 3, faults and all:\n\n{samples}\n\n"
+        " a faster one the other way round. The first sample of each level, faults and all:\n\n"
+        f"{samples}\n\n"
     )
 
 
