@@ -6,7 +6,6 @@ Rooms are imported where they are called, so that `minillm --help` answers at on
 import argparse
 import json
 import sys
-import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, TextIO
 
@@ -31,7 +30,6 @@ OUTSIDE_RUNS = (
     "with --text and --out the tokenizer belongs to no run; leave it out, or train it as a stage: "
     "minillm tokenizer --run NAME --set tokenizer.vocab_size=512"
 )
-SHOWN_CHARACTERS = 40
 
 
 # package only
@@ -89,6 +87,7 @@ def existing_run(args: argparse.Namespace) -> "Run":
 
 # package only
 def run_course(args: argparse.Namespace) -> int:
+    """Every notebook in order; the run becomes the latest if all pass."""
     from minillm.core.home import mark_latest
     from tools.course import run_course as run_notebooks
 
@@ -116,6 +115,7 @@ def run_stage(args: argparse.Namespace, kind: str) -> int:
 
 # package only
 def run_corpus(args: argparse.Namespace) -> int:
+    """Text becomes documents."""
     return run_stage(args, "documents")
 
 
@@ -146,6 +146,7 @@ def run_tokenizer(args: argparse.Namespace) -> int:
 
 # package only
 def run_train(args: argparse.Namespace) -> int:
+    """Text becomes a model; says how good it is, and what it took."""
     from minillm import recipes
     from minillm.core.home import mark_latest
 
@@ -164,6 +165,7 @@ def run_train(args: argparse.Namespace) -> int:
 
 # package only
 def run_export(args: argparse.Namespace) -> int:
+    """Write the model as a folder that transformers loads."""
     from minillm.export.huggingface import save_folder
     from minillm.train.checkpoint import load_model
 
@@ -181,7 +183,7 @@ def run_chat(args: argparse.Namespace) -> int:
     """Continue a prompt, or prompts line by line: a base model continues and does not obey."""
     import torch
 
-    from minillm.model.generate import generate
+    from minillm.model.generate import continued_text
     from minillm.train.checkpoint import load_model
 
     run = existing_run(args)
@@ -189,18 +191,10 @@ def run_chat(args: argparse.Namespace) -> int:
     generator = torch.Generator().manual_seed(args.seed)
 
     def answer(prompt: str) -> None:
-        tokens = tokenizer.encode(prompt)
-        # <|endoftext|> stands before the prompt, and at least one token is to come after it
-        num_cut = max(0, len(tokens) - (model.config.context_length - 2))
-        if num_cut:
-            cut = tokenizer.decode(tokens[:num_cut])
-            warnings.warn(cut_in_words(cut, num_cut, len(tokens)), stacklevel=2)
-        continuation = generate(
-            model, [tokenizer.end_of_text, *tokens[num_cut:]], max_tokens=args.max_tokens,
-            temperature=args.temperature, top_p=args.top_p, stop_ids=[tokenizer.end_of_text],
-            generator=generator,
+        text = continued_text(
+            model, tokenizer, prompt, max_tokens=args.max_tokens, temperature=args.temperature,
+            top_p=args.top_p, generator=generator,
         )  # fmt: skip
-        text = tokenizer.decode(continuation)
         figures_out(args, {"prompt": prompt, "text": text})
         if not args.json:
             print(prompt + text)
@@ -215,16 +209,6 @@ def run_chat(args: argparse.Namespace) -> int:
 
 
 # package only
-def cut_in_words(cut: str, num_cut: int, num_tokens: int) -> str:
-    """What of a prompt the model does not see, and why."""
-    shown = cut[:SHOWN_CHARACTERS].replace("\n", " ") + "…" * (len(cut) > SHOWN_CHARACTERS)
-    return (
-        f"the prompt's first {num_cut} of {num_tokens} tokens are cut ('{shown}'): the model's "
-        "context has no room for them; give a shorter prompt, or train a longer context"
-    )
-
-
-# package only
 def next_line() -> str:
     """What the user writes; nothing at the end of the input."""
     print("> ", end="", file=sys.stderr, flush=True)
@@ -233,6 +217,7 @@ def next_line() -> str:
 
 # package only
 def run_lineage(args: argparse.Namespace) -> int:
+    """Draw the chain from model to documents; 0 only if every link is intact."""
     from minillm import recipes
     from minillm.core.lineage import lineage
 
@@ -248,6 +233,7 @@ def run_lineage(args: argparse.Namespace) -> int:
 
 # package only
 def run_check(args: argparse.Namespace) -> int:
+    """Check the answers in the exercise notebooks; 0 only if all pass."""
     from exercises import engine
 
     refuse(args, ("run", "recipe", "set", "home"), READS_NO_RUN)
@@ -263,6 +249,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 # package only
 def run_bench(args: argparse.Namespace) -> int:
+    """The model against an n-gram model and a compressor, on the run's held-out text."""
     from minillm.bench.text import compare
 
     figures = compare(existing_run(args))
@@ -274,6 +261,7 @@ def run_bench(args: argparse.Namespace) -> int:
 
 # package only
 def run_to_come(args: argparse.Namespace) -> int:
+    """Say in one line that a chapter is still to be written."""
     purpose, chapters = CHAPTER_TO_COME[args.verb]
     words = f"minillm {args.verb} ({purpose}): its chapter is still to come ({chapters})"
     print(words, file=sys.stderr)

@@ -21,7 +21,7 @@ from nbconvert import HTMLExporter
 from minillm.core import draw
 from minillm.core.progress import duration
 from minillm.core.records import Artifact, Run, atomic_write, read_json_lines
-from minillm.model.generate import generate
+from minillm.model.generate import continued_text
 from minillm.recipes import STAGES
 from minillm.train.checkpoint import load_model
 
@@ -66,21 +66,11 @@ def samples(model_folder: Path) -> list[str]:
     """What the model writes: one text for each opening, the same every time."""
     model, tokenizer = load_model(model_folder)
     generator = torch.Generator().manual_seed(0)
-    texts = []
-    for opening in OPENINGS:
-        tokens = [tokenizer.end_of_text, *tokenizer.encode(opening)]
-        room = model.config.context_length - len(tokens)
-        continuation = generate(
-            model,
-            tokens,
-            max_tokens=min(SAMPLE_TOKENS, room),
-            temperature=SAMPLE_TEMPERATURE,
-            top_p=SAMPLE_TOP_P,
-            stop_ids=[tokenizer.end_of_text],
-            generator=generator,
-        )
-        texts.append(opening + tokenizer.decode(continuation))
-    return texts
+    options = {"temperature": SAMPLE_TEMPERATURE, "top_p": SAMPLE_TOP_P, "generator": generator}
+    return [
+        opening + continued_text(model, tokenizer, opening, max_tokens=SAMPLE_TOKENS, **options)
+        for opening in OPENINGS
+    ]
 
 
 def loss_curve(log: Path) -> str:

