@@ -41,6 +41,7 @@ def common_options() -> argparse.ArgumentParser:
 
 # package only
 def train_options(made: argparse.ArgumentParser) -> None:
+    """What only `train` takes."""
     add = made.add_argument
     add("--minutes", type=float, help="bound of the training steps; the schedule ends there")
     folder = {"dest": "from_folder", "type": Path, "metavar": "DIR"}
@@ -49,6 +50,7 @@ def train_options(made: argparse.ArgumentParser) -> None:
 
 # package only
 def chat_options(made: argparse.ArgumentParser) -> None:
+    """What only `chat` takes."""
     add = made.add_argument
     add("--prompt", metavar="TEXT")
     add("--max-tokens", type=int, default=200)

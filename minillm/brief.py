@@ -17,6 +17,9 @@ TOKENS_PER_PARAMETER = 2.05
 # Standard deviation of the first weights, times √width: the usual .02 is for wide models; a narrow
 # one begins to copy names sooner with more (LOG.md).
 FIRST_WEIGHTS = 0.62
+# Weight, gradient and two averages, four bytes each; they may take half of the memory, because
+# activations and the text want room too.
+TRAINING_BYTES_PER_PARAMETER = 16
 # width, layers, query heads, key/value heads, feed-forward width: each 1.5 to 3 times the
 # parameters of the one before
 SHAPES = (
@@ -27,11 +30,6 @@ SHAPES = (
     (384, 8, 6, 2, 1024),
     (512, 8, 8, 2, 1376),
 )
-
-
-# Weight, gradient and two averages, four bytes each; they may take half of the memory, because
-# activations and the text want room too.
-TRAINING_BYTES_PER_PARAMETER = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -112,6 +112,20 @@ def test_a_failed_course_goes_on_where_it_failed(root, executed, capsys):
     assert run_again(root, executed) == ["02_two", "04b_side"]
 
 
+def test_the_peak_of_a_course_that_went_on_is_that_of_all_its_notebooks(
+    root, executed, monkeypatch
+):
+    """What ran before the failure counts too: in the second process it is no child any more."""
+    peaks = iter([3.0, 0.5, 0.6])
+    monkeypatch.setattr(course, "peak_memory_gib", lambda: next(peaks))
+    write_notebook(root, "02_two.ipynb", "1 / 0")
+    assert run_again(root, executed) == ["01_one", "02_two"]
+    write_notebook(root, "02_two.ipynb", "print('mended')")
+    assert run_again(root, executed) == ["02_two", "04b_side"]
+    figures = json.loads((root / "runs" / "smoke" / "figures.json").read_text(encoding="utf-8"))
+    assert figures["peak_memory_gib"] == 3.0
+
+
 def test_no_notebooks_is_an_error_with_its_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="git checkout notebooks"):
         course.run_course(run_name="smoke", home=tmp_path, root=tmp_path)

@@ -10,6 +10,7 @@ from minillm.core.records import Artifact
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import tell_story
 from minillm.model.loss import bits_per_byte
+from minillm.recipes import laptop
 from minillm.train.checkpoint import load_model
 from tools.record import pipeline_picture, readme_section
 
@@ -47,6 +48,12 @@ def test_recorded_stories_are_readable_and_not_copied(level: str) -> None:
 
 def test_most_recorded_stories_of_level_1_are_free_of_contradictions() -> None:
     assert FIGURES["stories"]["level1"]["consistent_fraction"] >= 0.6
+
+
+def test_the_laptop_recipe_is_that_of_the_recorded_model() -> None:
+    """Its size follows from rounded constants: a change there must not pick another shape."""
+    model, _ = load_model(MODEL)
+    assert laptop().model == model.config
 
 
 def test_the_recorded_course_kept_its_bounds() -> None:

@@ -32,4 +32,5 @@ def latest_run_name(home: str | Path | None = None) -> str:
 
 # package only
 def mark_latest(run: Run) -> None:
+    """Let verbs without `--run` mean this run from here on."""
     atomic_write(run.path.parent / LATEST_FILE, run.name + "\n")

@@ -35,6 +35,7 @@ def canonical(value: object) -> str:
 
 
 def sha256_of(text: str) -> str:
+    """SHA-256 of a text in UTF-8, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -160,6 +161,7 @@ class Artifact:
 
 
 def content_sha256(config: dict, parents: dict[str, str], files: dict[str, str]) -> str:
+    """The hash of what was written: configuration, hashes of parents and files."""
     return sha256_of(canonical([config, parents, files]))
 
 

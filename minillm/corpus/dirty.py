@@ -66,6 +66,7 @@ class DirtyPage:
 
 # package only
 def town_name(rng: random.Random) -> str:
+    """The name of a town that does not exist."""
     return rng.choice(NAME_STARTS) + rng.choice(NAME_ENDS)
 
 
@@ -178,6 +179,7 @@ def make_repeated(rng: random.Random) -> str:
 
 # package only
 def make_symbols(rng: random.Random) -> str:
+    """A table of signs and digits with hardly a word."""
     cells = " | ".join(f"#{rng.randrange(10, 99)}%" for _ in range(rng.randrange(2, 40)))
     return f"The table of the year is here to see. | {cells} | That was it, and thank you."
 

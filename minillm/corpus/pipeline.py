@@ -174,6 +174,7 @@ def gather(
 
 # package only
 def write_json_lines(path: Path, records: Sequence[Document] | Sequence[Rejection]) -> None:
+    """One record a line."""
     with open(path, "w", encoding="utf-8") as stream:
         for record in records:
             stream.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")

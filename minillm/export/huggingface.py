@@ -67,6 +67,7 @@ def is_ours_to_replace(folder: Path) -> bool:
 
 # package only
 def write_json(path: Path, content: dict) -> None:
+    """Indented and in UTF-8, as transformers writes its own."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -109,6 +110,7 @@ def marks(tokenizer: Tokenizer) -> dict[str, int | None]:
 
 # package only
 def exported_tokenizer_config(config: ModelConfig, tokenizer: Tokenizer) -> dict:
+    """Which class loads the tokenizer, and which tokens begin, end and pad a text."""
     token_by_id = {index: token for token, index in tokenizer.special_ids.items()}
     end, pad = token_by_id[tokenizer.end_of_text], marks(tokenizer)["pad_token_id"]
     return {
@@ -142,6 +144,7 @@ def load_folder(folder: Path | str) -> tuple[Transformer, Tokenizer]:
 
 # package only
 def required_file(folder: Path, name: str) -> Path:
+    """A file of the folder; FileNotFoundError saying what there is instead."""
     path = folder / name
     if not path.is_file():
         found = ", ".join(sorted(each.name for each in folder.glob("*"))) or "nothing"

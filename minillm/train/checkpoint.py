@@ -96,6 +96,7 @@ def random_state() -> dict[str, torch.Tensor]:
 
 # package only
 def set_random_state(state: dict[str, torch.Tensor]) -> None:
+    """Draw on from where `random_state` was taken."""
     torch.set_rng_state(state["cpu"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])

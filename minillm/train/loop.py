@@ -82,6 +82,7 @@ def training_step(
 
 # package only
 def is_multiple(step: int, every: int | None) -> bool:
+    """Is it time for what happens every so many steps? Never, if that is None."""
     return every is not None and step % every == 0
 
 

@@ -111,8 +111,7 @@ def test_no_thirteen_words_are_in_both_splits(run):
 
 
 def test_splits_without_the_contamination_step_are_seen_to_leak(run, monkeypatch):
-    nothing = lambda held_out: lambda document: document  # noqa: E731
-    monkeypatch.setattr(pipeline, "drop_contaminated", nothing)
+    monkeypatch.setattr(pipeline, "drop_contaminated", lambda _held_out: lambda document: document)
     config = CorpusConfig(stories=(1500, 300, 200), held_out_stories=40)
     artifact = make_documents(config, run)
     with pytest.raises(AssertionError):

@@ -14,7 +14,7 @@ import torch
 from minillm.core.records import Run
 from minillm.model.transformer import Transformer
 from minillm.train import loop, precision, trainer
-from minillm.train.checkpoint import load_latest_checkpoint, load_model
+from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
 from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, pretrain
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
@@ -137,10 +137,11 @@ def test_a_resume_that_forgets_something_is_seen(
             trainer, "Stream", lambda shards, config, position: stream(shards, config)
         )
     elif forgotten == "optimizer":
-        blind = lambda checkpoint: dataclasses.replace(  # noqa: E731
-            checkpoint,
-            optimizer={name: each.zero_() for name, each in checkpoint.optimizer.items()},
-        )
+
+        def blind(checkpoint: Checkpoint) -> Checkpoint:
+            zeros = {name: each.zero_() for name, each in checkpoint.optimizer.items()}
+            return dataclasses.replace(checkpoint, optimizer=zeros)
+
         monkeypatch.setattr(
             trainer, "restore_run", lambda found, *rest: restore(blind(found), *rest)
         )
@@ -269,8 +270,8 @@ def test_without_a_compiler_training_is_eager_and_says_so(
 @pytest.mark.proof
 def test_a_compiled_step_gives_the_eager_losses(run: Run, uninterrupted: tuple) -> None:
     """Fused kernels round in another order; measured 2e-7 after twenty steps."""
-    if precision.missing_for_compile("cpu"):
-        pytest.skip("no compiler here")
+    if reason := precision.missing_for_compile("cpu"):
+        pytest.skip(f"torch.compile cannot work here: {reason}")
     pretrain(tiny_config(run, compile=True), run, evaluate=rests)
     compiled = torch.tensor([loss for _, loss, _ in losses(run)])
     torch.testing.assert_close(
