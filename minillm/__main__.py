@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm import verbs
+from minillm.verbs import arguments, making, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -66,34 +66,34 @@ def parser() -> argparse.ArgumentParser:
         prog="minillm", description="A language model from raw text to a monitored service."
     )
     choices = root.add_subparsers(dest="verb", metavar="verb", required=True, parser_class=Parser)
-    common = common_options()
+    shared = common_options()
 
     def verb(
         name: str, action: Callable[[argparse.Namespace], int], words: str
     ) -> argparse.ArgumentParser:
-        made = choices.add_parser(name, parents=[common], help=words, description=words)
+        made = choices.add_parser(name, parents=[shared], help=words, description=words)
         made.set_defaults(action=action)
         if name in ("corpus", "tokenizer", "train"):
             text = {"metavar": "FILE", "nargs": "+", "type": Path}
             made.add_argument("--text", **text, help="your own text files (UTF-8)")
         return made
 
-    verb("course", verbs.run_course, "run every notebook in order, without a screen")
-    verb("corpus", verbs.run_corpus, "text → documents")
-    add = verb("tokenizer", verbs.run_tokenizer, "documents → tokenizer.json").add_argument
+    verb("course", making.run_course, "run every notebook in order, without a screen")
+    verb("corpus", making.run_corpus, "text → documents")
+    add = verb("tokenizer", making.run_tokenizer, "documents → tokenizer.json").add_argument
     add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")
-    train_options(verb("train", verbs.run_train, "from text to a model"))
-    add = verb("export", verbs.run_export, "the model in other people's form").add_argument
+    train_options(verb("train", making.run_train, "from text to a model"))
+    add = verb("export", using.run_export, "the model in other people's form").add_argument
     add("--to", choices=("hf",), default="hf", help="hf: a folder that transformers loads")
     add("--out", type=Path, required=True, metavar="DIR")
-    chat_options(verb("chat", verbs.run_chat, "talk to the run's model"))
-    verb("lineage", verbs.run_lineage, "the chain from model to documents, and what was altered")
-    add = verb("check", verbs.run_check, "check the exercises you have solved").add_argument
+    chat_options(verb("chat", using.run_chat, "talk to the run's model"))
+    verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
+    add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
-    verb("bench", verbs.run_bench, "the model against an n-gram model and a compressor")
-    for name, (purpose, _) in verbs.CHAPTER_TO_COME.items():
-        verb(name, verbs.run_to_come, f"{purpose} (still to come)")
+    verb("bench", using.run_bench, "the model against an n-gram model and a compressor")
+    for name, (purpose, _) in arguments.CHAPTER_TO_COME.items():
+        verb(name, arguments.run_to_come, f"{purpose} (still to come)")
     return root
 
 
@@ -106,9 +106,9 @@ def one_line(error: BaseException) -> str:
 
 
 # package only
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0 only on success."""
-    args = parser().parse_args(arguments)
+    args = parser().parse_args(given)
     warnings.formatwarning = lambda message, *_: f"minillm: warning: {message}\n"
     try:
         return args.action(args)
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"minillm {args.verb}: {one_line(error)}", file=sys.stderr)
-        code = verbs.FAILED
+        code = arguments.FAILED
     return code
 
 

@@ -1,0 +1,1 @@
+"""What each verb of the command line does: choose the run, call the room, report."""

@@ -1,0 +1,88 @@
+"""What all verbs share: choosing the run, refusing what cannot be heeded, figures for programs.
+
+Rooms are imported where they are called, so that `minillm --help` answers at once.
+"""
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from minillm.core.records import Run
+    from minillm.recipes import Recipe
+
+FAILED, TO_COME = 1, 3
+CHAPTER_TO_COME = {
+    "align": ("fine-tune and prefer", "09_sft and 10_preferences"),
+    "evaluate": ("score any model, with intervals", "11_validate"),
+    "compress": ("quantise, prune, distil", "12_compress"),
+    "serve": ("answer requests over HTTP", "13_serve"),
+    "monitor": ("watch the requests for drift", "14_monitor"),
+}
+KEEPS_ITS_RECIPE = (
+    "the run keeps its own recipe; leave it out, or make a run with another: "
+    "minillm train --run NAME --recipe NAME --set FIELD=VALUE"
+)
+
+
+# package only
+def refuse(args: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
+    """ValueError for the first of these options that was given: this verb would not heed it."""
+    for name in names:
+        if getattr(args, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')}: {reason}")
+
+
+# package only
+def figures_out(args: argparse.Namespace, figures: dict) -> None:
+    """With `--json` one object on one line of standard output."""
+    if args.json:
+        print(json.dumps(figures, ensure_ascii=False))
+
+
+# package only
+def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
+    """The run and recipe that --run, --recipe, --set, --text and --minutes ask for together."""
+    from minillm import recipes, tailored
+
+    text, minutes = getattr(args, "text", None), getattr(args, "minutes", None)
+    if args.recipe is not None:
+        recipe = recipes.recipe_named(args.recipe)
+    elif text and args.verb == "train":
+        given = tailored.TEXT_MINUTES if minutes is None else minutes
+        recipe = tailored.recipe_for_text(text, given)
+    else:
+        recipe = recipes.recipe_of(args.run, args.home)
+    if text:
+        recipe = tailored.with_user_text(recipe, text)
+    if minutes is not None:
+        recipe = tailored.with_minutes(recipe, minutes)
+    if getattr(args, "from_folder", None):
+        recipe = tailored.starting_from(recipe, args.from_folder)
+    recipe = recipes.changed(recipe, args.set or ())
+    return recipes.open_run(args.run, recipe=recipe, home=args.home)
+
+
+# package only
+def notes(args: argparse.Namespace) -> TextIO:
+    """Where lines for people go: standard output, unless that is kept for `--json`."""
+    return sys.stderr if args.json else sys.stdout
+
+
+# package only
+def existing_run(args: argparse.Namespace) -> "Run":
+    """The run that a verb works on, which was made before and keeps its recipe."""
+    from minillm import recipes
+
+    refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
+    return recipes.existing_run(args.run, args.home)[0]
+
+
+# package only
+def run_to_come(args: argparse.Namespace) -> int:
+    """Say in one line that a chapter is still to be written."""
+    purpose, chapters = CHAPTER_TO_COME[args.verb]
+    words = f"minillm {args.verb} ({purpose}): its chapter is still to come ({chapters})"
+    print(words, file=sys.stderr)
+    return TO_COME

@@ -1,0 +1,90 @@
+"""Verbs that make a model: the course, text → documents → tokenizer → model."""
+
+import argparse
+import json
+from contextlib import redirect_stdout
+
+from minillm.verbs.arguments import chosen_run, figures_out, notes, refuse
+
+OUTSIDE_RUNS = (
+    "with --text and --out the tokenizer belongs to no run; leave it out, or train it as a stage: "
+    "minillm tokenizer --run NAME --set tokenizer.vocab_size=512"
+)
+
+
+# package only
+def run_course(args: argparse.Namespace) -> int:
+    """Every notebook in order; the run becomes the latest if all pass."""
+    from minillm.core.home import mark_latest
+    from tools.course import run_course as run_notebooks
+
+    run, _ = chosen_run(args)
+    with redirect_stdout(notes(args)):
+        exit_code = run_notebooks(run_name=run.name, home=args.home)
+    if exit_code == 0:
+        mark_latest(run)
+        figures = json.loads((run.path / "figures.json").read_text(encoding="utf-8"))
+        figures_out(args, figures | {"path": str(run.path)})
+    return exit_code
+
+
+# package only
+def run_stage(args: argparse.Namespace, kind: str) -> int:
+    """Make one artifact of the run, and what it is made from."""
+    from minillm import recipes
+
+    run, recipe = chosen_run(args)
+    with redirect_stdout(notes(args)):
+        artifact = recipes.reach(run, recipe, kind)
+    figures_out(args, artifact.figures)
+    return 0
+
+
+# package only
+def run_corpus(args: argparse.Namespace) -> int:
+    """Text becomes documents."""
+    return run_stage(args, "documents")
+
+
+# package only
+def run_tokenizer(args: argparse.Namespace) -> int:
+    """With --text and --out: train on the files as they are. Else the stage of the run."""
+    from minillm.corpus.sources import read_text_file
+    from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
+
+    if not args.text:
+        refuse(args, ("vocab_size",), "the run's recipe decides; use --set tokenizer.vocab_size=N")
+        refuse(args, ("out",), "the run's folder takes the tokenizer; leave it out, or add --text")
+        return run_stage(args, "tokenizer")
+    if args.out is None:
+        remedy = "with --text, name the folder for tokenizer.json (--out DIR)"
+        raise ValueError(f"--out is missing: {remedy}")
+    refuse(args, ("run", "recipe", "set", "home"), OUTSIDE_RUNS)
+    asked = {} if args.vocab_size is None else {"vocab_size": args.vocab_size}
+    texts = [read_text_file(str(path)) for path in args.text]
+    tokenizer = train_tokenizer(texts, TokenizerConfig(**asked))
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "tokenizer.json"
+    tokenizer.save(path)
+    print(f"tokenizer: {tokenizer.vocab_size:,} tokens → {path}", file=notes(args))
+    figures_out(args, {"vocab_size": tokenizer.vocab_size, "path": str(path)})
+    return 0
+
+
+# package only
+def run_train(args: argparse.Namespace) -> int:
+    """Text becomes a model; says how good it is, and what it took."""
+    from minillm import recipes
+    from minillm.core.home import mark_latest
+
+    run, recipe = chosen_run(args)
+    with redirect_stdout(notes(args)):
+        artifact = recipes.reach(run, recipe, "model")
+    mark_latest(run)
+    figures = artifact.figures
+    names = ("bits_per_byte", "tokens", "seconds", "parameters")
+    shown = {name: figures[name] for name in names if name in figures}
+    words = [f"{name} {value:,.{'4g' if value < 1000 else '0f'}}" for name, value in shown.items()]
+    print(", ".join(words), file=notes(args))
+    figures_out(args, figures | {"run": run.name, "path": str(artifact.path)})
+    return 0

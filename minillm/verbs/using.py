@@ -1,0 +1,105 @@
+"""Verbs that use a model that is there: export, chat, lineage, bench; and the exercises' check."""
+
+import argparse
+import sys
+from contextlib import redirect_stdout
+
+from minillm.verbs.arguments import FAILED, existing_run, figures_out, notes, refuse
+
+READS_NO_RUN = "the exercises belong to no run; leave it out (a chapter's number may be given)"
+
+
+# package only
+def run_export(args: argparse.Namespace) -> int:
+    """Write the model as a folder that transformers loads."""
+    from minillm.export.huggingface import save_folder
+    from minillm.train.checkpoint import load_model
+
+    run = existing_run(args)
+    model, tokenizer = load_model(run.artifact("model").path)
+    save_folder(model, tokenizer, args.out)
+    words = f"model of run '{run.name}' → {args.out} (for transformers' AutoModelForCausalLM)"
+    print(words, file=notes(args))
+    figures_out(args, {"run": run.name, "parameters": model.num_parameters, "path": str(args.out)})
+    return 0
+
+
+# package only
+def run_chat(args: argparse.Namespace) -> int:
+    """Continue a prompt, or prompts line by line: a base model continues and does not obey."""
+    import torch
+
+    from minillm.model.generate import continued_text
+    from minillm.train.checkpoint import load_model
+
+    run = existing_run(args)
+    model, tokenizer = load_model(run.artifact("model").path)
+    generator = torch.Generator().manual_seed(args.seed)
+
+    def answer(prompt: str) -> None:
+        text = continued_text(
+            model, tokenizer, prompt, max_tokens=args.max_tokens, temperature=args.temperature,
+            top_p=args.top_p, generator=generator,
+        )  # fmt: skip
+        figures_out(args, {"prompt": prompt, "text": text})
+        if not args.json:
+            print(prompt + text)
+
+    if args.prompt is not None:
+        answer(args.prompt)
+        return 0
+    print("A base model continues what you write. Empty line or Ctrl-D ends.", file=sys.stderr)
+    while prompt := next_line():
+        answer(prompt)
+    return 0
+
+
+# package only
+def next_line() -> str:
+    """What the user writes; nothing at the end of the input."""
+    print("> ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().rstrip("\n")
+
+
+# package only
+def run_lineage(args: argparse.Namespace) -> int:
+    """Draw the chain from model to documents; 0 only if every link is intact."""
+    from minillm import recipes
+    from minillm.core.lineage import lineage
+
+    run = existing_run(args)
+    links = lineage(run, recipes.STAGES)
+    for depth, link in enumerate(links):
+        branch = "   " * depth + ("└─ " if depth else "")
+        line = f"{branch}{link['kind']}: {link['summary']} — {link['state']}"
+        print(line, file=notes(args))
+    figures_out(args, {"run": run.name, "links": links})
+    return 0 if all(link["state"] == "intact" for link in links) else FAILED
+
+
+# package only
+def run_check(args: argparse.Namespace) -> int:
+    """Check the answers in the exercise notebooks; 0 only if all pass."""
+    from exercises import engine
+
+    refuse(args, ("run", "recipe", "set", "home"), READS_NO_RUN)
+    if not args.json:
+        return engine.check_chapter(args.chapter)
+    with redirect_stdout(notes(args)):  # a learner's code may print
+        reports = engine.chapter_reports(args.chapter)
+    num_passed = engine.num_passed(reports)
+    fields = [{"id": r.exercise.id, "state": r.state.value, "message": r.message} for r in reports]
+    figures_out(args, {"passed": num_passed, "exercises": len(reports), "reports": fields})
+    return 0 if num_passed == len(reports) else FAILED
+
+
+# package only
+def run_bench(args: argparse.Namespace) -> int:
+    """The model against an n-gram model and a compressor, on the run's held-out text."""
+    from minillm.bench.text import compare
+
+    figures = compare(existing_run(args))
+    for name, value in figures.items():
+        print(f"{name} {value:.4g}", file=notes(args))
+    figures_out(args, figures)
+    return 0
