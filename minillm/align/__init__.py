@@ -1,0 +1,1 @@
+"""checkpoint → assistant: a chat template, fine-tuning on instructions, preferences, rewards."""

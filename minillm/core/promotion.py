@@ -1,0 +1,32 @@
+"""Which of a run's models answers users: the promoted one, else the newest there is.
+
+A model is promoted by the gate that has read its report card (evaluate); the file `promoted.json`
+names its kind and content hash, so that a model made anew since is not served by mistake.
+"""
+
+import json
+from collections.abc import Sequence
+
+from minillm.core.records import MANIFEST, Artifact, Run, atomic_write
+
+PROMOTED = "promoted.json"
+# from the first model to the last that a run can have
+MODEL_KINDS = ("model", "assistant", "aligned", "second")
+
+
+def promote(run: Run, artifact: Artifact) -> None:
+    """From here on this model answers the run's users."""
+    fields = {"kind": artifact.kind, "sha256": artifact.sha256}
+    atomic_write(run.path / PROMOTED, json.dumps(fields, indent=1) + "\n")
+
+
+def served_model(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> Artifact:
+    """The promoted model; without one the newest; FileNotFoundError where there is none."""
+    path = run.path / PROMOTED
+    if path.is_file():
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        artifact = run.artifact(fields["kind"])
+        if artifact.sha256 == fields["sha256"]:
+            return artifact
+    made = [kind for kind in kinds if (run.path / kind / MANIFEST).is_file()]
+    return run.artifact(made[-1] if made else kinds[0])
