@@ -3,10 +3,10 @@
 core       knows nothing of language models: runs, records, pictures, visible proofs
 corpus     text → documents          notebook 01     tokenizer  documents → tokens     notebook 02
 batches    tokens → batches          notebook 03     model      tokens → logits → text 04, 05, 06
-train      batches → checkpoint      notebook 07     scale      one process → many     notebook 08
+train      batches → checkpoint      notebook 07     scale      one process → many    notebook 08
 align      checkpoint → assistant    09, 10          evaluate   any model → scores     notebook 11
 compress   model → smaller model     notebook 12     export     → other people's engines
-serve      model → replies → log     notebook 13     monitor    log → alarm → new data 14, 15
+serve      model → replies → log     notebook 13     monitor    log → alarm           14, 15
 recipes    a complete run, as a function             bench      ours against named peers
 verbs      what each verb does                       __main__   the command line
 
