@@ -2,7 +2,7 @@
 
 In: messages. Out: ids, and for each id whether it is the assistant's own. The one idea: the marks
 between turns are *ids*, spliced in between contents that are encoded as plain text, so that nobody
-can write a mark: a user's literal `<|im_start|>` stays nine characters or so, and speaks for nobody.
+can write a mark: a user's literal `<|im_start|>` stays plain text, and speaks for nobody.
 The form is ChatML: `<|im_start|>role⏎content<|im_end|>⏎`, after the mark that begins a document.
 Left out: tools, images, reasoning.
 """
