@@ -1,0 +1,129 @@
+"""What an assistant is taught: conversations made from stories whose truth is known.
+
+In: stories (and documents of an encyclopaedia and of recipes, where the run has them). Out:
+`Conversation`s of a user and an assistant. The one idea: the world that wrote a story also answers
+for it, so every reply is right, and the reply to what the story does not say is to say so. Kinds:
+questions, a story with given words, a story continued, a story summed up; what is X, how to make X.
+Left out: conversations that people wrote, and a second model as the writer (arXiv:2212.10560).
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from minillm.align.chat import Message
+from minillm.corpus.sources import Document
+from minillm.corpus.storyworld import Story
+from minillm.corpus.storyworld.questions import Question, ask_questions, holders, people_of
+from minillm.corpus.storyworld.words import PLACES, SEX
+
+STORY_KINDS = ("questions", "words", "continue", "summary")
+# of a hundred stories so many serve each kind: questions teach the most per token
+KIND_WEIGHTS = (70, 10, 10, 10)
+MAX_QUESTIONS = 6
+CONTINUE, SUMMARY = "Continue this story:", "Sum up this story:"
+WHAT_IS, HOW_TO_MAKE = "What is {title}?", "How do I make {title}?"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages, what kind of task they are, and where they come from."""
+
+    kind: str
+    source: str
+    messages: tuple[Message, ...]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a person lists them: Ann, Ben and Cleo."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def question_prompt(story_text: str, question_text: str) -> Message:
+    """A story and a question about it, in one message."""
+    return Message("user", f"{story_text}\n\n{question_text}")
+
+
+def words_prompt(words: Sequence[str]) -> Message:
+    """The wish for a story in which these words occur."""
+    return Message("user", f"Write a story with these words: {', '.join(words)}.")
+
+
+def continue_prompt(opening: str) -> Message:
+    """The wish to hear how a story goes on."""
+    return Message("user", f"{CONTINUE}\n\n{opening}")
+
+
+def summary_prompt(story_text: str) -> Message:
+    """The wish for a story in one sentence."""
+    return Message("user", f"{SUMMARY}\n\n{story_text}")
+
+
+def words_of(story: Story) -> tuple[str, str, str]:
+    """A thing, a place and a person of the story: words that a request can ask for."""
+    first = story.events[0]
+    place = next(each.place for each in story.events if each.place in PLACES)
+    return next(iter(holders(list(story.events)))), place, first.who
+
+
+def summary(story: Story) -> str:
+    """Who, where, and who has what in the end: true, because it is read off the events."""
+    events = list(story.events)
+    place = PLACES[events[0].place or ""][0]
+    ends = [(who, thing) for thing, (who, _) in holders(events).items() if who in SEX]
+    has = listed([f"{who} has the {thing}" for who, thing in ends])
+    return f"{listed(people_of(events))} are {place}, and in the end {has}."
+
+
+def questions_of(story: Story, count: int, rng: random.Random) -> list[Question]:
+    """Up to `count` different questions, asked again and again until there are enough."""
+    found: dict[str, Question] = {}
+    for _ in range(3):
+        asked = ask_questions(list(story.events), list(story.sentences), rng)
+        found |= {each.text: each for each in asked if each.text not in found}
+    questions = list(found.values())
+    rng.shuffle(questions)
+    return questions[:count]
+
+
+def question_turns(story: Story, questions: Sequence[Question]) -> tuple[Message, ...]:
+    """The story with the first question, its answer, and the others one after the other."""
+    turns: list[Message] = []
+    for question in questions:
+        is_first = not turns
+        asks = question_prompt(story.text, question.text) if is_first else None
+        turns += [asks or Message("user", question.text), Message("assistant", question.answer)]
+    return tuple(turns)
+
+
+def story_conversation(story: Story, kind: str, rng: random.Random) -> Conversation:
+    """One story as a conversation of this kind."""
+    if kind == "questions":
+        questions = questions_of(story, rng.randint(1, MAX_QUESTIONS), rng)
+        turns = question_turns(story, questions)
+    elif kind == "words":
+        turns = (words_prompt(words_of(story)), Message("assistant", story.text))
+    elif kind == "continue":
+        rest = story.text.removeprefix(story.opening)
+        turns = (continue_prompt(story.opening), Message("assistant", rest))
+    else:
+        turns = (summary_prompt(story.text), Message("assistant", summary(story)))
+    return Conversation(kind, f"stories/{story.level}/{story.seed}", turns)
+
+
+def story_conversations(stories: Sequence[Story], seed: int) -> Iterator[Conversation]:
+    """Every story once, as a conversation of a kind that is drawn."""
+    for story in stories:
+        rng = random.Random(f"conversation {seed} {story.level} {story.seed}")
+        (kind,) = rng.choices(STORY_KINDS, KIND_WEIGHTS)
+        yield story_conversation(story, kind, rng)
+
+
+def document_conversation(document: Document) -> Conversation | None:
+    """A lead or a recipe as question and answer; None for a text without a title above it."""
+    title, gap, body = document.text.partition("\n\n")
+    question = {"encyclopaedia": WHAT_IS, "recipes": HOW_TO_MAKE}.get(document.source)
+    if question is None or not gap or not body.strip() or "\n" in title:
+        return None
+    turns = (Message("user", question.format(title=title)), Message("assistant", body))
+    return Conversation(document.source, document.id, turns)
