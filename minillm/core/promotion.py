@@ -14,12 +14,14 @@ PROMOTED = "promoted.json"
 MODEL_KINDS = ("model", "assistant", "aligned", "second")
 
 
+# package only
 def promote(run: Run, artifact: Artifact) -> None:
     """From here on this model answers the run's users."""
     fields = {"kind": artifact.kind, "sha256": artifact.sha256}
     atomic_write(run.path / PROMOTED, json.dumps(fields, indent=1) + "\n")
 
 
+# package only
 def served_model(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> Artifact:
     """The promoted model; without one the newest; FileNotFoundError where there is none."""
     path = run.path / PROMOTED

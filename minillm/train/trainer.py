@@ -8,7 +8,6 @@ schedule follows the clock, which no two runs share). Left out: more than one pr
 
 import dataclasses
 import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,9 +21,7 @@ from minillm.batches.shards import BatchesConfig, Shards, open_shards
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.core.records import (
     Artifact,
-    JsonLines,
     Run,
-    atomic_write,
     canonical,
     code_sha256,
     make_artifact,
@@ -36,30 +33,19 @@ from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
-    Checkpoint,
-    load_latest_checkpoint,
     load_model_tensors,
     model_tensors,
-    random_state,
     remove_checkpoints,
-    save_checkpoint,
     save_model,
-    set_random_state,
 )
-from minillm.train.loop import (
-    Evaluation,
-    Figures,
-    LossFunction,
-    StepFigures,
-    train,
-    with_precision,
-)
-from minillm.train.optimizer import Optimizer, make_optimizer
+from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures
 from minillm.train.precision import compiled
+from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
 
 CODE = ("minillm.batches", "minillm.model", "minillm.train")
 CHECKPOINTS, LOG = Path("checkpoints"), Path("logs/pretrain.jsonl")
+COMPILED = Path(".compiled")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,40 +84,6 @@ def pretraining_loss(
     return loss_fn
 
 
-# package only
-def cut_log(path: Path, step: int) -> None:
-    """Drop the lines after `step`, which a resumed run writes again, and a line that a kill cut."""
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            if json.loads(line)["step"] > step:
-                break
-        except json.JSONDecodeError:
-            break
-        kept.append(line + "\n")
-    atomic_write(path, "".join(kept))
-
-
-def run_checkpoint(
-    model: nn.Module, optimizer: Optimizer, stream: Stream, state: TrainState, key: str
-) -> Checkpoint:
-    """All that the next step depends on, gathered."""
-    return Checkpoint(
-        model=model_tensors(model),
-        optimizer=optimizer.state_tensors(),
-        random=random_state(),
-        state={"key": key, "position": stream.position, "train": dataclasses.asdict(state)},
-    )
-
-
-def restore_run(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> TrainState:
-    """Put all of it back; the stream is opened at the saved position by whoever calls this."""
-    load_model_tensors(model, checkpoint.model)
-    optimizer.load_state_tensors(checkpoint.optimizer)
-    set_random_state(checkpoint.random)
-    return TrainState(**checkpoint.state["train"])
-
-
 def pretrained(
     config: PretrainConfig,
     run: Run,
@@ -141,36 +93,19 @@ def pretrained(
     evaluate: Evaluation | None,
     initial: Transformer | None,
 ) -> tuple[Transformer, TrainState]:
-    """Train to the end, from the start or from this run's last checkpoint."""
-    folder, device = run.path / CHECKPOINTS, detect(config.training.seed).device
-    checkpoint = load_latest_checkpoint(folder, key)
-    state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
+    """The model of this shape, trained on these shards."""
+    device = detect(config.training.seed).device
     torch.manual_seed(config.training.seed)
     model = Transformer(config.model).to(device)
-    training = with_precision(config.training, state, model)
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
-    optimizer = make_optimizer(
-        model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas,
-        dtype=getattr(torch, training.precision),
-    )
-    if checkpoint:
-        state = restore_run(checkpoint, model, optimizer)
-    cut_log(run.path / LOG, state.step)
-    position = checkpoint.state["position"] if checkpoint else 0
-    stream = Stream(shards, config.batches, position=position)
     loss = next_token_loss
-    if training.compile:
-        loss = compiled(loss, device=device, cache_folder=run.path.parent / ".compiled")
-
-    def save(state: TrainState) -> None:
-        checkpoint = run_checkpoint(model, optimizer, stream, state, key)
-        save_checkpoint(checkpoint, folder, state.step)
-
+    if config.training.compile:
+        loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
-    state = train(
-        model, stream, loss_fn, optimizer, training,
-        state=state, log=JsonLines(run.path / LOG), evaluate=evaluate, save=save,
+    state = resumable(
+        model, config.training, lambda position: Stream(shards, config.batches, position=position),
+        loss_fn, folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate,
     )
     return model, state
 

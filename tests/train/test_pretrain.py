@@ -13,7 +13,7 @@ import torch
 
 from minillm.core.records import Run
 from minillm.model.transformer import Transformer
-from minillm.train import loop, precision, trainer
+from minillm.train import loop, precision, resumable, trainer
 from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
 from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, pretrain
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
@@ -131,7 +131,7 @@ def test_a_resume_that_forgets_something_is_seen(
     run: Run, forgotten: str, uninterrupted: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planted bugs: each must change the curve after the resume, and nothing before it."""
-    restore, stream = trainer.restore_run, trainer.Stream
+    restore, stream = resumable.restore_run, trainer.Stream
     if forgotten == "stream":
         monkeypatch.setattr(
             trainer, "Stream", lambda shards, config, position: stream(shards, config)
@@ -143,14 +143,14 @@ def test_a_resume_that_forgets_something_is_seen(
             return dataclasses.replace(checkpoint, optimizer=zeros)
 
         monkeypatch.setattr(
-            trainer, "restore_run", lambda found, *rest: restore(blind(found), *rest)
+            resumable, "restore_run", lambda found, *rest: restore(blind(found), *rest)
         )
     else:
 
         def early(*arguments: object) -> object:
             return dataclasses.replace(restore(*arguments), step=9)
 
-        monkeypatch.setattr(trainer, "restore_run", early)
+        monkeypatch.setattr(resumable, "restore_run", early)
     curve, _ = resumed_curve(run, 13)
     expected, _ = uninterrupted
     assert curve != expected
@@ -172,7 +172,7 @@ def test_a_damaged_checkpoint_costs_five_steps_and_nothing_else(
 def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
     run: Run, uninterrupted: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = trainer.save_checkpoint.__globals__["atomic_write"]
+    write = resumable.save_checkpoint.__globals__["atomic_write"]
 
     def write_until_full(path: Path, content: bytes | str) -> None:
         if "step_000010" in str(path):
@@ -180,7 +180,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setitem(trainer.save_checkpoint.__globals__, "atomic_write", write_until_full)
+        patch.setitem(resumable.save_checkpoint.__globals__, "atomic_write", write_until_full)
         with pytest.raises(OSError, match="checkpoint of step 10 is not saved"):
             pretrain(tiny_config(run), run, evaluate=rests)
     assert [each.name for each in (run.path / CHECKPOINTS).iterdir()] == ["step_000005"]
