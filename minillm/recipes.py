@@ -1,41 +1,28 @@
-"""A complete run, as a function: a brief and every room's configuration, and the stages in order.
+"""A complete run, as a function: a brief and every room's configuration.
 
 `smoke()` is what notebooks and tests run, `laptop()` what `make course` runs, `tailored` adds more.
 A recipe is a frozen bundle of the rooms' own configs: change it with `dataclasses.replace`, or by
-field name with `core.settings.with_fields`. `reach` runs the stages of a recipe in order.
+field name with `core.settings.with_fields`. `minillm/stages.py` runs the stages of a recipe.
 """
 
 import dataclasses
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minillm.batches.shards import BatchesConfig, make_shards, open_shards
+from minillm.align.sft import SftConfig
+from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
 from minillm.core.home import home_folder, latest_run_name
-from minillm.core.records import (
-    Artifact,
-    Run,
-    atomic_write,
-    canonical,
-    make_artifact,
-    sha256_of,
-)
+from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
-from minillm.corpus.mix import story_seed
-from minillm.corpus.pipeline import CorpusConfig, make_documents
-from minillm.corpus.storyworld import Story, tell_story
-from minillm.evaluate.stories import SamplingConfig, probe
-from minillm.export.huggingface import load_folder
-from minillm.model.loss import bits_per_byte
-from minillm.model.transformer import ModelConfig, Transformer
-from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, make_tokenizer
-from minillm.train.checkpoint import load_model
-from minillm.train.trainer import PretrainConfig, TrainingConfig, pretrain
+from minillm.corpus.pipeline import CorpusConfig
+from minillm.evaluate.stories import SamplingConfig
+from minillm.model.transformer import ModelConfig
+from minillm.tokenizer.bytepair import TokenizerConfig
+from minillm.train.schedule import TrainingConfig
 
-STAGES = ("documents", "tokenizer", "shards", "model")
 RECIPE_FILE = "recipe.json"
 
 
@@ -51,6 +38,7 @@ class Recipe:
     model: ModelConfig
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
     start_from: str | None = None
 
 
@@ -101,6 +89,14 @@ def laptop(brief: Brief | None = None) -> Recipe:
             evaluate_every_fraction=0.125,
         ),
         sampling=SamplingConfig(count=100),
+        sft=SftConfig(
+            stories=(8000, 6000, 3000), max_documents=500, context_length=384, batch_size=4,
+            training=TrainingConfig(
+                max_minutes=brief.minutes / 2, optimizer="muon", learning_rate=3e-3,
+                warmup_fraction=0.03, decay="linear", decay_fraction=0.7, compile=True,
+                checkpoint_every_steps=300, evaluate_every_fraction=0.25,
+            ),
+        ),
     )
 
 
@@ -177,88 +173,3 @@ def read_recipe(path: Path) -> Recipe:
         return recipe_named(fields["name"]) if list(fields) == ["name"] else built(Recipe, fields)
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a recipe ({error}); delete it to start afresh") from None
-
-
-def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
-    """Run the stages in order up to and including `kind`; what is finished is found and used."""
-    if kind not in STAGES:
-        raise ValueError(f"kind = {kind!r}: choose one of {', '.join(STAGES)}")
-    make = {
-        "documents": lambda: make_documents(recipe.corpus, run),
-        "tokenizer": lambda: make_tokenizer(recipe.tokenizer, run),
-        "shards": lambda: make_shards(recipe.batches, run),
-        "model": lambda: make_model(recipe, run),
-    }
-    if recipe.start_from:
-        initial, tokenizer = load_folder(Path(recipe.start_from))
-        make["tokenizer"] = lambda: adopt_tokenizer(tokenizer, run)
-        make["model"] = lambda: make_model(recipe, run, initial)
-    for stage in STAGES[: STAGES.index(kind) + 1]:
-        artifact = make[stage]()
-    return artifact
-
-
-def adopt_tokenizer(tokenizer: Tokenizer, run: Run) -> Artifact:
-    """The tokenizer of a model to start from: its weights know no other."""
-    config = {"merges": sha256_of(canonical([tokenizer.vocab_size, repr(tokenizer.merges)]))}
-
-    def write(folder: Path) -> dict:
-        tokenizer.save(folder / "tokenizer.json")
-        return {"vocab_size": tokenizer.vocab_size}
-
-    return make_artifact(
-        run, "tokenizer", config=config, parents=(), code=(), write=write,
-        summary=lambda figures: f"{figures['vocab_size']:,} tokens, of the model started from",
-    )
-
-
-def make_model(recipe: Recipe, run: Run, initial: Transformer | None = None) -> Artifact:
-    """Pretrain by the recipe; while it trains, the story world's checker reads what it writes."""
-    stories = held_out_stories(recipe.corpus)
-    tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
-    held_out = open_shards(run.artifact("shards").path, "validation")
-    # a short text gives fewer merges than were asked for: the model takes the vocabulary there is
-    shape = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
-    shape = initial.config if initial else shape
-
-    def evaluate(model: Transformer, step: int) -> dict[str, float]:
-        scores = probe(model, tokenizer, stories, recipe.sampling)
-        figures = {
-            f"level{level}_{name}": value
-            for level, each in scores.items()
-            for name, value in each.items()
-        }
-        if held_out.num_documents:
-            documents = (held_out.document(index) for index in range(held_out.num_documents))
-            figures["bits_per_byte"] = bits_per_byte(
-                model, documents, held_out.num_bytes, recipe.batches.context_length
-            )
-        return figures
-
-    evaluation = {"sampling": dataclasses.asdict(recipe.sampling), "stories": len(stories)}
-    config = PretrainConfig(
-        model=shape, batches=recipe.batches, training=recipe.training, evaluation=evaluation
-    )
-    return pretrain(config, run, evaluate=evaluate, initial=initial)
-
-
-def held_out_stories(corpus: CorpusConfig) -> list[Story]:
-    """The stories of the validation split, of every level that is trained on."""
-    return [
-        tell_story(story_seed(index, "validation"), level)
-        for level, count in enumerate(corpus.stories, start=1) if count
-        for index in range(corpus.held_out_stories)
-    ]
-
-
-def course_model() -> tuple[Transformer, Tokenizer]:
-    """The recorded laptop run's model, which pictures look inside; it comes with the checkout.
-
-    Where it is missing: the smoke run's, and a warning.
-    """
-    folder = home_folder() / "data" / "models" / "laptop"
-    if not (folder / "model.safetensors").is_file():
-        reason = f"{folder} has no model: the smoke run's takes its place, and knows far less"
-        warnings.warn(reason, stacklevel=2)
-        folder = reach(*open_run("smoke"), "model").path
-    return load_model(folder)

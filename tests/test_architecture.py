@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "minillm"
 ROOMS = (
     "core corpus tokenizer batches model train scale align evaluate compress export serve monitor "
-    "brief recipes tailored bench verbs __main__"
+    "brief recipes stages tailored bench verbs __main__"
 ).split()
 PEERS = {
     "accelerate", "datasets", "datasketch", "datatrove", "gguf", "langdetect", "llama_cpp",

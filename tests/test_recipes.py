@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm import recipes
+from minillm import recipes, stages
 from minillm.brief import Brief, model_for
 from minillm.core.settings import built, with_fields
 from minillm.model.transformer import Transformer
@@ -82,11 +82,11 @@ def test_a_missing_recorded_model_is_replaced_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     smoke_run = types.SimpleNamespace(path=tmp_path / "smoke")
-    monkeypatch.setattr(recipes, "home_folder", lambda *_: tmp_path)
-    monkeypatch.setattr(recipes, "reach", lambda *_: smoke_run)
-    monkeypatch.setattr(recipes, "load_model", lambda folder: folder)
+    monkeypatch.setattr(stages, "home_folder", lambda *_: tmp_path)
+    monkeypatch.setattr(stages, "reach", lambda *_: smoke_run)
+    monkeypatch.setattr(stages, "load_model", lambda folder: folder)
     with pytest.warns(UserWarning, match="the smoke run's takes its place"):
-        assert recipes.course_model() == smoke_run.path
+        assert stages.course_model() == smoke_run.path
 
 
 def test_a_tiny_text_is_said_to_teach_nothing(tmp_path: Path) -> None:

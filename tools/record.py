@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from minillm import recipes
+from minillm import recipes, stages
 from minillm.bench.text import compare
 from minillm.core.records import Run, atomic_write, read_json_lines, seal
 from minillm.corpus.pipeline import read_documents
@@ -57,7 +57,7 @@ def story_figures(
     for document in documents:
         if document.level:
             told[document.level].append(document.text)
-    held_out = recipes.held_out_stories(recipe.corpus)
+    held_out = stages.held_out_stories(recipe.corpus)
     scores, samples = {}, {}
     for level in sorted({story.level for story in held_out}):
         openings = [story.opening for story in held_out if story.level == level][:STORIES_PER_LEVEL]
@@ -121,7 +121,7 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
         "course": json.loads(course.read_text(encoding="utf-8")),
         "machine": machine(),
         "date": datetime.date.today().isoformat(),
-        **{kind: run.artifact(kind).figures for kind in recipes.STAGES},
+        **{kind: run.artifact(kind).figures for kind in stages.STAGES},
         "stories": scores,
         "over_training": [line for line in lines if line["event"] == "evaluation"],
         "peers": compare(run),

@@ -22,7 +22,7 @@ from minillm.core import draw
 from minillm.core.progress import duration
 from minillm.core.records import Artifact, Run, atomic_write, read_json_lines
 from minillm.model.generate import continued_text
-from minillm.recipes import STAGES
+from minillm.stages import STAGES
 from minillm.train.checkpoint import load_model
 
 LOG = Path("logs") / "pretrain.jsonl"

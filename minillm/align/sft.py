@@ -75,6 +75,8 @@ class SftConfig:
     )
     # False: the same fine-tuning from random weights, to see what pretraining bought
     from_base: bool = True
+    # held-out stories of each level whose questions are asked while it trains
+    asked_stories: int = 12
 
     def __post_init__(self) -> None:
         if not self.stories or min(self.stories) < 0 or not any(self.stories):
@@ -98,14 +100,15 @@ def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
     chosen = list(story_conversations(stories, config.seed))
     chance = random.Random(config.seed)
     place_of = {each.source: index / len(chosen) for index, each in enumerate(chosen)}
-    found = (document_conversation(each) for each in read_documents(run.artifact("documents").path, "train"))
-    documents = [each for each in found if each is not None]
+    texts = read_documents(run.artifact("documents").path, "train")
+    documents = [each for text in texts if (each := document_conversation(text)) is not None]
     chance.shuffle(documents)
     documents = documents[: config.max_documents]
     place_of |= {each.source: chance.random() for each in documents}
     # neighbours of like difficulty mix: each is moved by up to a quarter of the whole
-    moved = {each.source: place_of[each.source] + 0.25 * chance.random() for each in chosen + documents}
-    return sorted(chosen + documents, key=lambda each: moved[each.source])
+    both = chosen + documents
+    moved = {each.source: place_of[each.source] + 0.25 * chance.random() for each in both}
+    return sorted(both, key=lambda each: moved[each.source])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ def encoded(
     conversations: Sequence[Conversation], tokenizer: Tokenizer, context_length: int
 ) -> list[Example]:
     """Conversations as ids; one that does not fit into a row whole is left out."""
-    examples = [Example(*map(tuple, chat_tokens(each.messages, tokenizer))) for each in conversations]
+    pairs = (chat_tokens(each.messages, tokenizer) for each in conversations)
+    examples = (Example(tuple(tokens), tuple(is_said)) for tokens, is_said in pairs)
     return [each for each in examples if len(each.tokens) <= context_length + 1]
 
 
@@ -167,9 +171,10 @@ class ConversationStream:
         epoch, capacity = 0, self.config.context_length
         while True:
             chance = np.random.default_rng([self.config.seed, epoch])
-            indices = range(len(self.examples)) if epoch == 0 else chance.permutation(len(self.examples))
-            for first in range(0, len(indices), WINDOW):
-                window = [self.examples[index] for index in indices[first : first + WINDOW]]
+            order = np.arange(len(self.examples))
+            order = order if epoch == 0 else chance.permutation(order)
+            for first in range(0, len(order), WINDOW):
+                window = [self.examples[index] for index in order[first : first + WINDOW]]
                 packed = pack([len(each.tokens) - 1 for each in window], capacity, capacity)
                 for number in chance.permutation(len(packed)):
                     yield [window[piece.document] for piece in packed[number]]
@@ -225,9 +230,8 @@ def fine_tune(config: SftConfig, run: Run, *, evaluate: Evaluation | None = None
     """The stage: the run's base model → its assistant."""
     base, documents = run.artifact("model"), run.artifact("documents")
     parents = (base, documents)
-    key = sha256_of(
-        canonical([dataclasses.asdict(config), [each.sha256 for each in parents], code_sha256(CODE)])
-    )
+    hashes = [each.sha256 for each in parents]
+    key = sha256_of(canonical([dataclasses.asdict(config), hashes, code_sha256(CODE)]))
 
     def write(folder: Path) -> Figures:
         model, tokenizer = load_model(base.path)

@@ -66,3 +66,16 @@ def last_mention(story: Story) -> str:
 def fraction(answers: Sequence[Answer], name: str) -> float:
     """The share of these answers that are so (`is_exact`, `is_abstention`); nan for none."""
     return sum(getattr(each, name) for each in answers) / len(answers) if answers else float("nan")
+
+
+def question_scores(answers: Sequence[Answer]) -> dict[str, float]:
+    """What is answered right, what is left open though the story says it, and what rightly so."""
+    told = [each for each in answers if each.question.answerable]
+    untold = [each for each in answers if not each.question.answerable]
+    guessed = [normal_form(last_mention(a.story)) == normal_form(a.question.answer) for a in told]
+    return {
+        "answerable_exact": fraction(told, "is_exact"),
+        "last_mention_exact": sum(guessed) / max(1, len(guessed)),
+        "false_abstention": fraction(told, "is_abstention"),
+        "abstention": fraction(untold, "is_abstention"),
+    }

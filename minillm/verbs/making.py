@@ -31,11 +31,11 @@ def run_course(args: argparse.Namespace) -> int:
 # package only
 def run_stage(args: argparse.Namespace, kind: str) -> int:
     """Make one artifact of the run, and what it is made from."""
-    from minillm import recipes
+    from minillm import stages
 
     run, recipe = chosen_run(args)
     with redirect_stdout(notes(args)):
-        artifact = recipes.reach(run, recipe, kind)
+        artifact = stages.reach(run, recipe, kind)
     figures_out(args, artifact.figures)
     return 0
 
@@ -74,12 +74,12 @@ def run_tokenizer(args: argparse.Namespace) -> int:
 # package only
 def run_train(args: argparse.Namespace) -> int:
     """Text becomes a model; says how good it is, and what it took."""
-    from minillm import recipes
+    from minillm import stages
     from minillm.core.home import mark_latest
 
     run, recipe = chosen_run(args)
     with redirect_stdout(notes(args)):
-        artifact = recipes.reach(run, recipe, "model")
+        artifact = stages.reach(run, recipe, "model")
     mark_latest(run)
     figures = artifact.figures
     names = ("bits_per_byte", "tokens", "seconds", "parameters")

@@ -64,11 +64,11 @@ def next_line() -> str:
 # package only
 def run_lineage(args: argparse.Namespace) -> int:
     """Draw the chain from model to documents; 0 only if every link is intact."""
-    from minillm import recipes
+    from minillm import stages
     from minillm.core.lineage import lineage
 
     run = existing_run(args)
-    links = lineage(run, recipes.STAGES)
+    links = lineage(run, stages.STAGES)
     for depth, link in enumerate(links):
         branch = "   " * depth + ("└─ " if depth else "")
         line = f"{branch}{link['kind']}: {link['summary']} — {link['state']}"
