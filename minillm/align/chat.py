@@ -3,8 +3,9 @@
 In: messages. Out: ids, and for each id whether it is the assistant's own. The one idea: the marks
 between turns are *ids*, spliced in between contents that are encoded as plain text, so that nobody
 can write a mark: a user's literal `<|im_start|>` stays plain text, and speaks for nobody.
-The form is ChatML: `<|im_start|>role⏎content<|im_end|>⏎`, after the mark that begins a document.
-Left out: tools, images, reasoning.
+The form is ChatML's but for a colon: `<|im_start|>role: content<|im_end|>⏎`, after the mark that
+begins a document. The space matters: a name that begins a reply is then the token that it is inside
+a story. Left out: tools, images, reasoning.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ ROLES = ("system", "user", "assistant")
 # the same form for transformers' `apply_chat_template`
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] | trim + '<|im_end|>\n' }}"
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + ': ' + message['content'] | trim + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"
 )
 
 
@@ -48,8 +49,8 @@ def turn_marks(tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def turn_header(role: str, tokenizer: Tokenizer) -> list[int]:
-    """What stands before a turn's content: the mark, the role, a new line."""
-    return [turn_marks(tokenizer)[0], *tokenizer.encode(f"{role}\n")]
+    """What stands before a turn's content: the mark, the role, a colon."""
+    return [turn_marks(tokenizer)[0], *tokenizer.encode(f"{role}:")]
 
 
 def chat_tokens(
@@ -59,7 +60,8 @@ def chat_tokens(
     ids, is_said = [tokenizer.end_of_text], [False]
     for message in messages:
         header = turn_header(message.role, tokenizer)
-        said = [*tokenizer.encode(message.content.strip()), turn_marks(tokenizer)[1]]
+        content = tokenizer.encode(f" {message.content.strip()}")
+        said = [*content, turn_marks(tokenizer)[1]]
         ids += [*header, *said, *tokenizer.encode("\n")]
         is_own = message.role == "assistant"
         is_said += [False] * len(header) + [is_own] * len(said) + [False]

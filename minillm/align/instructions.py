@@ -41,7 +41,7 @@ def listed(names: Sequence[str]) -> str:
 
 def question_prompt(story_text: str, question_text: str) -> Message:
     """A story and a question about it, in one message."""
-    return Message("user", f"{story_text}\n\n{question_text}")
+    return Message("user", f"{story_text} {question_text}")
 
 
 def words_prompt(words: Sequence[str]) -> Message:
@@ -51,12 +51,12 @@ def words_prompt(words: Sequence[str]) -> Message:
 
 def continue_prompt(opening: str) -> Message:
     """The wish to hear how a story goes on."""
-    return Message("user", f"{CONTINUE}\n\n{opening}")
+    return Message("user", f"{CONTINUE} {opening}")
 
 
 def summary_prompt(story_text: str) -> Message:
     """The wish for a story in one sentence."""
-    return Message("user", f"{SUMMARY}\n\n{story_text}")
+    return Message("user", f"{SUMMARY} {story_text}")
 
 
 def words_of(story: Story) -> tuple[str, str, str]:

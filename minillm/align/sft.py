@@ -67,7 +67,7 @@ class SftConfig:
 
     stories: tuple[int, ...] = (300, 100, 50)
     max_documents: int = 200
-    context_length: int = 192
+    context_length: int = 256
     batch_size: int = 8
     seed: int = 0
     training: TrainingConfig = field(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minillm.align.chat import chat_replies
+from minillm.align.chat import chat_replies, prompt_tokens
 from minillm.align.instructions import question_prompt
 from minillm.corpus.storyworld import Story
 from minillm.corpus.storyworld.questions import UNKNOWN, Question
@@ -47,14 +47,25 @@ def normal_form(text: str) -> str:
 def ask(
     model: Transformer, tokenizer: Tokenizer, stories: Sequence[Story], batch_size: int = 64
 ) -> list[Answer]:
-    """Every question of every story, each in a conversation of its own, answered greedily."""
+    """Every question of every story, each in a conversation of its own, answered greedily.
+
+    A story that leaves no room for a reply in the context gets an empty one: it counts as wrong.
+    """
     asked = [(story, question) for story in stories for question in story.questions]
     prompts = [[question_prompt(story.text, question.text)] for story, question in asked]
-    replies = chat_replies(
-        model, tokenizer, prompts,
-        max_tokens=MAX_REPLY_TOKENS, batch_size=batch_size, temperature=0.0,
+    limit = model.config.context_length - MAX_REPLY_TOKENS
+    fits = [len(prompt_tokens(prompt, tokenizer)) <= limit for prompt in prompts]
+    fitting = [prompt for prompt, is_short in zip(prompts, fits, strict=True) if is_short]
+    replies = iter(
+        chat_replies(
+            model, tokenizer, fitting,
+            max_tokens=MAX_REPLY_TOKENS, batch_size=batch_size, temperature=0.0,
+        )
     )  # fmt: skip
-    return [Answer(*each, reply) for each, reply in zip(asked, replies, strict=True)]
+    return [
+        Answer(*each, next(replies) if is_short else "")
+        for each, is_short in zip(asked, fits, strict=True)
+    ]
 
 
 def last_mention(story: Story) -> str:

@@ -48,12 +48,12 @@ def test_ids_are_those_of_transformers_template(turns, theirs):
 def test_only_the_assistants_words_and_its_turn_end_count():
     ids, is_said = chat_tokens(CHAT, TOKENIZER)
     said = [token for token, own in zip(ids, is_said, strict=True) if own]
-    assert said == [*TOKENIZER.encode("Ann."), turn_marks(TOKENIZER)[1]]
+    assert said == [*TOKENIZER.encode(" Ann."), turn_marks(TOKENIZER)[1]]
     assert not any(chat_tokens(CHAT[:2], TOKENIZER)[1])
 
 
 def test_prompt_and_reply_are_the_whole_conversation():
-    reply = [*TOKENIZER.encode("Ann."), turn_marks(TOKENIZER)[1], *TOKENIZER.encode("\n")]
+    reply = [*TOKENIZER.encode(" Ann."), turn_marks(TOKENIZER)[1], *TOKENIZER.encode("\n")]
     assert prompt_tokens(CHAT[:2], TOKENIZER) + reply == chat_tokens(CHAT, TOKENIZER)[0]
 
 
