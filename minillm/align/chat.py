@@ -15,7 +15,8 @@ from minillm.model.generate import generate_batch
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
-TURN_BEGIN, TURN_END = "<|im_start|>", "<|im_end|>"
+TURN_BEGIN = "<|im_start|>"
+TURN_END = "<|im_end|>"
 ROLES = ("system", "user", "assistant")
 # the same form for transformers' `apply_chat_template`
 CHAT_TEMPLATE = (

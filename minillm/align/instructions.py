@@ -21,8 +21,10 @@ STORY_KINDS = ("questions", "words", "continue", "summary")
 # of a hundred stories so many serve each kind: questions teach the most per token
 KIND_WEIGHTS = (70, 10, 10, 10)
 MAX_QUESTIONS = 6
-CONTINUE, SUMMARY = "Continue this story:", "Sum up this story:"
-WHAT_IS, HOW_TO_MAKE = "What is {title}?", "How do I make {title}?"
+CONTINUE = "Continue this story:"
+SUMMARY = "Sum up this story:"
+WHAT_IS = "What is {title}?"
+HOW_TO_MAKE = "How do I make {title}?"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,10 @@ CODE = (
     "minillm.align.chat", "minillm.align.instructions", "minillm.align.sft",
     "minillm.corpus.storyworld", "minillm.model", "minillm.train",
 )  # fmt: skip
-CHECKPOINTS, LOG = Path("checkpoints/assistant"), Path("logs/assistant.jsonl")
 WINDOW = 512
 
 
+# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SftConfig:
     """What is taught, in which rows, and how. `stories` counts them by level."""
@@ -71,12 +71,14 @@ class SftConfig:
     batch_size: int = 8
     seed: int = 0
     training: TrainingConfig = field(
-        default_factory=lambda: TrainingConfig(max_steps=60, learning_rate=2e-3)
+        default_factory=lambda: TrainingConfig(
+            max_steps=60, learning_rate=2e-3, evaluate_every_steps=20
+        )
     )
     # False: the same fine-tuning from random weights, to see what pretraining bought
     from_base: bool = True
     # held-out stories of each level whose questions are asked while it trains
-    asked_stories: int = 12
+    asked_stories: int = 8
 
     def __post_init__(self) -> None:
         if not self.stories or min(self.stories) < 0 or not any(self.stories):
@@ -90,6 +92,7 @@ class SftConfig:
             raise ValueError(f"max_documents = {self.max_documents}: must be at least 0")
 
 
+# package only
 def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
     """Stories of the training split, easy ones first; documents with a title spread among them."""
     stories = [
@@ -201,11 +204,26 @@ def completion_loss(
     return loss_fn
 
 
+# package only
+def checkpoints(run: Run, name: str) -> Path:
+    """Where a fine-tuning of this name keeps its checkpoints."""
+    return run.path / "checkpoints" / name
+
+
+# package only
+def sft_log(run: Run, name: str = "assistant") -> Path:
+    """Where a fine-tuning of this name logs its steps."""
+    return run.path / "logs" / f"{name}.jsonl"
+
+
 def fine_tuned(
     config: SftConfig, run: Run, base: Transformer, tokenizer: Tokenizer, *,
-    key: str, evaluate: Evaluation | None = None,
+    key: str, name: str = "assistant", evaluate: Evaluation | None = None,
 ) -> tuple[Transformer, TrainState]:
-    """The base model, or random weights of its shape, trained on conversations."""
+    """The base model, or random weights of its shape, trained on conversations.
+
+    Checkpoints and log of the run carry the name: a killed fine-tuning goes on.
+    """
     device = detect(config.training.seed).device
     torch.manual_seed(config.training.seed)
     # rotary positions have no weights: the context may grow, fine-tuning teaches the new places
@@ -221,7 +239,7 @@ def fine_tuned(
         model, config.training,
         lambda position: ConversationStream(examples, config, tokenizer.end_of_text, position),
         completion_loss(device, loss),
-        folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate,
+        folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state
 
@@ -243,14 +261,14 @@ def fine_tune(config: SftConfig, run: Run, *, evaluate: Evaluation | None = None
         run, "assistant", config=config, parents=parents, code=CODE,
         write=write, summary=sft_summary,
     )
-    remove_checkpoints(run.path / CHECKPOINTS, int(artifact.figures["steps"]), keep=1)
+    remove_checkpoints(checkpoints(run, "assistant"), int(artifact.figures["steps"]), keep=1)
     return artifact
 
 
 # package only
 def sft_figures(model: Transformer, state: TrainState, run: Run) -> Figures:
     """What the manifest says; `loss` is the mean over the last tenth of the steps."""
-    losses = [line["loss"] for line in read_json_lines(run.path / LOG) if line["event"] == "step"]
+    losses = [line["loss"] for line in read_json_lines(sft_log(run)) if line["event"] == "step"]
     tail = losses[-max(1, len(losses) // 10) :]
     return {
         "parameters": model.num_parameters, "steps": state.step,
