@@ -90,7 +90,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
         ),
         sampling=SamplingConfig(count=100),
         sft=SftConfig(
-            stories=(8000, 6000, 3000), max_documents=500, context_length=384, batch_size=4,
+            stories=(8000, 6000, 3000), max_documents=500,
+            batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
                 max_minutes=brief.minutes / 2, optimizer="muon", learning_rate=3e-3,
                 warmup_fraction=0.03, decay="linear", decay_fraction=0.7, compile=True,

@@ -9,21 +9,16 @@ losses on the user's words.
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from minillm.align.chat import chat_tokens
-from minillm.align.instructions import (
-    Conversation,
-    document_conversation,
-    story_conversations,
-)
-from minillm.batches.packing import pack
+from minillm.align.conversations import ConversationStream, encoded
+from minillm.align.instructions import Conversation, document_conversation, story_conversations
+from minillm.batches.shards import BatchesConfig
 from minillm.batches.stream import IGNORE, Batch
 from minillm.core.records import (
     Artifact,
@@ -54,10 +49,9 @@ from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import COMPILED, next_token_loss
 
 CODE = (
-    "minillm.align.chat", "minillm.align.instructions", "minillm.align.sft",
-    "minillm.corpus.storyworld", "minillm.model", "minillm.train",
+    "minillm.align.chat", "minillm.align.conversations", "minillm.align.instructions",
+    "minillm.align.sft", "minillm.corpus.storyworld", "minillm.model", "minillm.train",
 )  # fmt: skip
-WINDOW = 512
 
 
 # package only
@@ -67,9 +61,9 @@ class SftConfig:
 
     stories: tuple[int, ...] = (300, 100, 50)
     max_documents: int = 200
-    context_length: int = 256
-    batch_size: int = 8
-    seed: int = 0
+    batches: BatchesConfig = field(
+        default_factory=lambda: BatchesConfig(context_length=256, batch_size=8)
+    )
     training: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
             max_steps=60, learning_rate=2e-3, evaluate_every_steps=20
@@ -85,9 +79,6 @@ class SftConfig:
             raise ValueError(
                 f"stories = {self.stories}: give a count of at least 0 for each level, one above 0"
             )
-        for name in ("context_length", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
         if self.max_documents < 0:
             raise ValueError(f"max_documents = {self.max_documents}: must be at least 0")
 
@@ -100,8 +91,8 @@ def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
         for level, count in enumerate(config.stories, start=1)
         for index in range(count)
     ]
-    chosen = list(story_conversations(stories, config.seed))
-    chance = random.Random(config.seed)
+    chosen = list(story_conversations(stories, config.batches.seed))
+    chance = random.Random(config.batches.seed)
     place_of = {each.source: index / len(chosen) for index, each in enumerate(chosen)}
     texts = read_documents(run.artifact("documents").path, "train")
     documents = [each for text in texts if (each := document_conversation(text)) is not None]
@@ -112,84 +103,6 @@ def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
     both = chosen + documents
     moved = {each.source: place_of[each.source] + 0.25 * chance.random() for each in both}
     return sorted(both, key=lambda each: moved[each.source])
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A conversation as ids, and which of them are the assistant's."""
-
-    tokens: tuple[int, ...]
-    is_said: tuple[bool, ...]
-
-
-def encoded(
-    conversations: Sequence[Conversation], tokenizer: Tokenizer, context_length: int
-) -> list[Example]:
-    """Conversations as ids; one that does not fit into a row whole is left out."""
-    pairs = (chat_tokens(each.messages, tokenizer) for each in conversations)
-    examples = (Example(tuple(tokens), tuple(is_said)) for tokens, is_said in pairs)
-    return [each for each in examples if len(each.tokens) <= context_length + 1]
-
-
-def batch_of_examples(rows: Sequence[Sequence[Example]], context_length: int, filler: int) -> Batch:
-    """Conversations side by side; a target wherever the *next* token is the assistant's."""
-    shape = (len(rows), context_length)
-    tokens_BT = np.full(shape, filler, np.int64)
-    targets_BT = np.full(shape, IGNORE, np.int64)
-    documents_BT = np.zeros(shape, np.int32)
-    for row, examples in enumerate(rows):
-        column = 0
-        for ordinal, example in enumerate(examples):
-            stop = column + len(example.tokens) - 1
-            tokens = np.array(example.tokens)
-            tokens_BT[row, column:stop] = tokens[:-1]
-            targets_BT[row, column:stop] = np.where(example.is_said[1:], tokens[1:], IGNORE)
-            documents_BT[row, column:stop] = ordinal
-            column = stop
-        documents_BT[row, column:] = len(examples)
-    return Batch(*(torch.from_numpy(part) for part in (tokens_BT, targets_BT, documents_BT)))
-
-
-class ConversationStream:
-    """Batches of packed conversations without end; `position` counts those given out.
-
-    The first epoch keeps the order up to packing and shuffling in a window, later ones shuffle all.
-    """
-
-    def __init__(
-        self, examples: Sequence[Example], config: SftConfig, filler: int, position: int = 0
-    ) -> None:
-        if not examples:
-            raise ValueError(
-                f"context_length = {config.context_length}: no conversation fits into a row; "
-                "raise it, or give more stories"
-            )
-        self.examples, self.config, self.filler, self.position = examples, config, filler, position
-        self.rows = self.rows_without_end()
-        for _ in range(position * config.batch_size):
-            next(self.rows)
-
-    def rows_without_end(self) -> Iterator[list[Example]]:
-        """Rows of whole conversations, epoch after epoch, the same for the same seed."""
-        epoch, capacity = 0, self.config.context_length
-        while True:
-            chance = np.random.default_rng([self.config.seed, epoch])
-            order = np.arange(len(self.examples))
-            order = order if epoch == 0 else chance.permutation(order)
-            for first in range(0, len(order), WINDOW):
-                window = [self.examples[index] for index in order[first : first + WINDOW]]
-                packed = pack([len(each.tokens) - 1 for each in window], capacity, capacity)
-                for number in chance.permutation(len(packed)):
-                    yield [window[piece.document] for piece in packed[number]]
-            epoch += 1
-
-    def __iter__(self) -> "ConversationStream":
-        return self
-
-    def __next__(self) -> Batch:
-        self.position += 1
-        rows = [next(self.rows) for _ in range(self.config.batch_size)]
-        return batch_of_examples(rows, self.config.context_length, self.filler)
 
 
 def completion_loss(
@@ -227,17 +140,18 @@ def fine_tuned(
     device = detect(config.training.seed).device
     torch.manual_seed(config.training.seed)
     # rotary positions have no weights: the context may grow, fine-tuning teaches the new places
-    length = max(config.context_length, base.config.context_length)
+    length = max(config.batches.context_length, base.config.context_length)
     model = Transformer(dataclasses.replace(base.config, context_length=length)).to(device)
     if config.from_base:
         load_model_tensors(model, model_tensors(base))
-    examples = encoded(taught_conversations(config, run), tokenizer, config.context_length)
+    taught = taught_conversations(config, run)
+    examples = encoded(taught, tokenizer, config.batches.context_length)
     loss = next_token_loss
     if config.training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     state = resumable(
         model, config.training,
-        lambda position: ConversationStream(examples, config, tokenizer.end_of_text, position),
+        lambda position: ConversationStream(examples, config.batches, tokenizer.end_of_text, position),
         completion_loss(device, loss),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )

@@ -11,16 +11,10 @@ from trl import SFTTrainer
 
 from minillm.align import sft
 from minillm.align.chat import Message, chat_tokens
-from minillm.align.sft import (
-    ConversationStream,
-    Example,
-    SftConfig,
-    batch_of_examples,
-    completion_loss,
-    encoded,
-    fine_tune,
-)
+from minillm.align.conversations import ConversationStream, Example, batch_of_examples, encoded
 from minillm.align.instructions import Conversation
+from minillm.align.sft import SftConfig, completion_loss, fine_tune
+from minillm.batches.shards import BatchesConfig
 from minillm.batches.stream import IGNORE
 from minillm.core.records import make_artifact, read_json_lines
 from minillm.export.huggingface import save_folder
@@ -146,12 +140,12 @@ def test_a_conversation_too_long_for_a_row_is_left_out_whole(tokenizer):
     short = Conversation("x", "short", (Message("user", "Who?"), Message("assistant", "Ann.")))
     assert len(encoded([long, short], tokenizer, LENGTH)) == 1
     with pytest.raises(ValueError, match="context_length = 96: no conversation fits"):
-        ConversationStream([], SftConfig(context_length=LENGTH), tokenizer.end_of_text)
+        ConversationStream([], BatchesConfig(context_length=LENGTH), tokenizer.end_of_text)
 
 
 def test_each_conversation_comes_once_an_epoch_and_a_stream_resumes(examples, tokenizer):
     many = [examples[index % 3] for index in range(17)]
-    config = SftConfig(context_length=LENGTH, batch_size=2)
+    config = BatchesConfig(context_length=LENGTH, batch_size=2)
     stream = ConversationStream(many, config, tokenizer.end_of_text)
     batches = [next(stream) for _ in range(40)]
     end = tokenizer.special_ids["<|im_end|>"]
@@ -170,8 +164,6 @@ def test_each_conversation_comes_once_an_epoch_and_a_stream_resumes(examples, to
         ({"stories": ()}, "stories = \\(\\)"),
         ({"stories": (0, 0)}, "one above 0"),
         ({"stories": (5, -1)}, "at least 0 for each level"),
-        ({"context_length": 0}, "context_length = 0: must be at least 1"),
-        ({"batch_size": 0}, "batch_size = 0: must be at least 1"),
         ({"max_documents": -1}, "max_documents = -1: must be at least 0"),
     ],
 )
@@ -206,7 +198,8 @@ def tiny_sft(**changes) -> SftConfig:
         max_steps=8, learning_rate=1e-2, precision="float32", checkpoint_every_steps=2,
         evaluate_every_steps=1,
     )
-    fields = {"stories": (12,), "context_length": 420, "batch_size": 2, "training": training}
+    batches = BatchesConfig(context_length=420, batch_size=2)
+    fields = {"stories": (12,), "batches": batches, "training": training}
     return SftConfig(**{**fields, **changes})
 
 
