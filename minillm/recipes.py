@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from minillm.align.preferences import PreferenceConfig
 from minillm.align.sft import SftConfig
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
@@ -39,6 +40,7 @@ class Recipe:
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     start_from: str | None = None
 
 
@@ -96,6 +98,16 @@ def laptop(brief: Brief | None = None) -> Recipe:
                 max_minutes=brief.minutes / 2, optimizer="muon", learning_rate=3e-3,
                 warmup_fraction=0.03, decay="linear", decay_fraction=0.7, compile=True,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
+            ),
+        ),
+        preferences=PreferenceConfig(
+            pair_stories=(600, 400, 300), mistake_stories=120, pair_batch_size=16,
+            dpo=TrainingConfig(
+                max_steps=100, learning_rate=1e-4, weight_decay=0.0, precision="float32"
+            ),
+            reward_stories=(0, 400, 400), group_size=8, prompts_per_batch=8, max_tokens=160,
+            rl=TrainingConfig(
+                max_minutes=2.0, learning_rate=2e-4, weight_decay=0.0, precision="float32"
             ),
         ),
     )

@@ -9,6 +9,7 @@ import dataclasses
 import warnings
 from pathlib import Path
 
+from minillm.align.preferences import align
 from minillm.align.sft import fine_tune
 from minillm.batches.shards import make_shards, open_shards
 from minillm.core.home import home_folder
@@ -26,7 +27,7 @@ from minillm.tokenizer.bytepair import Tokenizer, make_tokenizer
 from minillm.train.checkpoint import load_model
 from minillm.train.trainer import PretrainConfig, pretrain
 
-STAGES = ("documents", "tokenizer", "shards", "model", "assistant")
+STAGES = ("documents", "tokenizer", "shards", "model", "assistant", "aligned")
 
 
 def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
@@ -39,6 +40,7 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
         "shards": lambda: make_shards(recipe.batches, run),
         "model": lambda: make_model(recipe, run),
         "assistant": lambda: make_assistant(recipe, run),
+        "aligned": lambda: align(recipe.preferences, run),
     }
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))

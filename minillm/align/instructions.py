@@ -19,7 +19,7 @@ from minillm.corpus.storyworld.words import PLACES, SEX
 
 STORY_KINDS = ("questions", "words", "continue", "summary")
 # of a hundred stories so many serve each kind: questions teach the most per token
-KIND_WEIGHTS = (70, 10, 10, 10)
+KIND_WEIGHTS = (85, 5, 5, 5)
 MAX_QUESTIONS = 6
 CONTINUE = "Continue this story:"
 SUMMARY = "Sum up this story:"

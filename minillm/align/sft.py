@@ -57,9 +57,11 @@ CODE = (
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SftConfig:
-    """What is taught, in which rows, and how. `stories` counts them by level."""
+    """What is taught, in which rows, and how."""
 
+    # stories of each level, and the fraction done at which a level's first comes
     stories: tuple[int, ...] = (300, 100, 50)
+    starts: tuple[float, ...] = (0.0, 0.1, 0.2)
     max_documents: int = 200
     batches: BatchesConfig = field(
         default_factory=lambda: BatchesConfig(context_length=256, batch_size=8)
@@ -79,30 +81,33 @@ class SftConfig:
             raise ValueError(
                 f"stories = {self.stories}: give a count of at least 0 for each level, one above 0"
             )
+        if len(self.starts) < len(self.stories) or not all(0 <= each < 1 for each in self.starts):
+            raise ValueError(
+                f"starts = {self.starts}: give a number from 0 up to, not including, 1 for each "
+                f"of the {len(self.stories)} levels in stories"
+            )
         if self.max_documents < 0:
             raise ValueError(f"max_documents = {self.max_documents}: must be at least 0")
 
 
 # package only
 def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
-    """Stories of the training split, easy ones first; documents with a title spread among them."""
-    stories = [
-        tell_story(story_seed(index, "train"), level)
-        for level, count in enumerate(config.stories, start=1)
-        for index in range(count)
-    ]
-    chosen = list(story_conversations(stories, config.batches.seed))
+    """Stories of the training split and documents with a title, in the order of teaching.
+
+    Every level is spread from its start to the end: easy ones come first, and keep coming.
+    """
     chance = random.Random(config.batches.seed)
-    place_of = {each.source: index / len(chosen) for index, each in enumerate(chosen)}
+    placed = []
+    for level, count in enumerate(config.stories, start=1):
+        stories = [tell_story(story_seed(index, "train"), level) for index in range(count)]
+        start = config.starts[level - 1]
+        for each in story_conversations(stories, config.batches.seed):
+            placed.append((start + (1 - start) * chance.random(), each))
     texts = read_documents(run.artifact("documents").path, "train")
     documents = [each for text in texts if (each := document_conversation(text)) is not None]
     chance.shuffle(documents)
-    documents = documents[: config.max_documents]
-    place_of |= {each.source: chance.random() for each in documents}
-    # neighbours of like difficulty mix: each is moved by up to a quarter of the whole
-    both = chosen + documents
-    moved = {each.source: place_of[each.source] + 0.25 * chance.random() for each in both}
-    return sorted(both, key=lambda each: moved[each.source])
+    placed += [(chance.random(), each) for each in documents[: config.max_documents]]
+    return [each for _, each in sorted(placed, key=lambda pair: pair[0])]
 
 
 def completion_loss(
@@ -149,10 +154,12 @@ def fine_tuned(
     loss = next_token_loss
     if config.training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
+
+    def open_stream(position: int) -> ConversationStream:
+        return ConversationStream(examples, config.batches, tokenizer.end_of_text, position)
+
     state = resumable(
-        model, config.training,
-        lambda position: ConversationStream(examples, config.batches, tokenizer.end_of_text, position),
-        completion_loss(device, loss),
+        model, config.training, open_stream, completion_loss(device, loss),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state

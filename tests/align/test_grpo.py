@@ -1,0 +1,169 @@
+"""GRPO: advantages and loss by hand, the gradient of REINFORCE, a reward that is earned."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from minillm.align.chat import Message, turn_marks
+from minillm.align.grpo import (
+    RolloutStream,
+    group_advantages,
+    grpo_loss,
+    reward_loss,
+    story_reward,
+)
+from minillm.batches.stream import IGNORE
+from minillm.corpus.storyworld import tell_story
+from minillm.model.transformer import Transformer
+from minillm.tokenizer.bytepair import Tokenizer
+from tests.train.tiny import tiny_model, tiny_run
+
+STORIES = [tell_story(seed, level) for level in (1, 2) for seed in range(20)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory) -> Tokenizer:
+    run = tiny_run(tmp_path_factory.mktemp("tokens"))
+    return Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
+
+
+def a_model(tokenizer: Tokenizer, seed: int) -> Transformer:
+    torch.manual_seed(seed)
+    shape = tiny_model(vocab_size=tokenizer.vocab_size, context_length=48)
+    return Transformer(dataclasses.replace(shape, initial_std=0.3))
+
+
+def test_a_true_story_earns_everything_and_a_short_one_nothing():
+    for story in STORIES:
+        rest = story.text.removeprefix(story.opening).strip()
+        assert story_reward(story.opening, rest, True, 2) == 1.0
+        assert story_reward(story.opening, rest, False, 2) == 0.0
+        assert story_reward(story.opening, rest, True, 50) == 0.0
+        assert story_reward(story.opening, "", True, 1) == 0.0
+
+
+def test_each_bad_sentence_costs():
+    story = STORIES[0]
+    rest = story.text.removeprefix(story.opening).strip()
+    once = story_reward(story.opening, f"{rest} Blue runs the.", True, 2)
+    twice = story_reward(story.opening, f"{rest} Blue runs the. Of of.", True, 2)
+    assert 1 > once > twice > 0
+
+
+def test_advantages_by_hand():
+    ours = group_advantages(torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.5]]))
+    deviation = (4 * 0.25 / 3) ** 0.5
+    expected = 0.5 / (deviation + 1e-4)
+    torch.testing.assert_close(ours[0], expected * torch.tensor([1.0, -1.0, -1.0, 1.0]))
+    assert not ours[1].any()
+
+
+def a_case(dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (6, 9)
+
+    def draw() -> torch.Tensor:
+        return -3 * torch.rand(shape, generator=generator, dtype=dtype)
+
+    lengths = torch.tensor([9, 1, 5, 7, 2, 9])
+    return {
+        "logprob_BT": draw().requires_grad_(), "old_logprob_BT": draw(),
+        "reference_logprob_BT": draw(),
+        "advantage_B": torch.randn(6, generator=generator, dtype=dtype),
+        "is_said_BT": torch.arange(9)[None] < lengths[:, None],
+    }  # fmt: skip
+
+
+def test_the_loss_token_by_token():
+    case = a_case()
+    loss, kl = grpo_loss(**case, clip=0.2, kl_weight=0.05)
+    total, divergence, count = 0.0, 0.0, 0
+    for row in range(6):
+        for place in range(9):
+            if case["is_said_BT"][row, place]:
+                new, old, reference = (
+                    case[name][row, place].item()
+                    for name in ("logprob_BT", "old_logprob_BT", "reference_logprob_BT")
+                )
+                ratio = torch.tensor(new - old, dtype=torch.float64).exp().item()
+                advantage = case["advantage_B"][row].item()
+                gain = min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage)
+                k3 = torch.tensor(reference - new, dtype=torch.float64).exp().item()
+                k3 += new - reference - 1
+                total += 0.05 * k3 - gain
+                divergence, count = divergence + k3, count + 1
+    assert abs(loss.item() - total / count) < 1e-12
+    assert abs(kl.item() - divergence / count) < 1e-12
+
+
+def test_on_policy_the_gradient_is_that_of_reinforce():
+    case = a_case()
+    case["old_logprob_BT"] = case["logprob_BT"].detach()
+    loss, _ = grpo_loss(**case, clip=0.2, kl_weight=0.0)
+    loss.backward()
+    expected = -case["advantage_B"][:, None] * case["is_said_BT"] / case["is_said_BT"].sum()
+    torch.testing.assert_close(case["logprob_BT"].grad, expected)
+
+
+def test_what_has_moved_far_enough_has_no_gradient():
+    case = a_case()
+    case["old_logprob_BT"] = case["logprob_BT"].detach() - 1.0  # ratio e: beyond the clip
+    loss, _ = grpo_loss(**case, clip=0.2, kl_weight=0.0)
+    loss.backward()
+    is_gain = (case["advantage_B"] > 0)[:, None] & case["is_said_BT"]
+    assert not case["logprob_BT"].grad[is_gain].any()
+    assert case["logprob_BT"].grad[~is_gain & case["is_said_BT"]].all()
+
+
+def stream_of(policy, reference, tokenizer, reward, **changes) -> RolloutStream:
+    sizes = {"prompts_per_batch": 2, "group_size": 4, "max_tokens": 6}
+    fields = {**sizes, "temperature": 1.0, "seed": 0}
+    prompts = [Message("user", name) for name in ("Ann?", "Tom?", "Rain?")]
+    return RolloutStream(policy, reference, tokenizer, prompts, reward, **{**fields, **changes})
+
+
+def test_rollouts_hold_what_was_said_and_what_it_was_worth(tokenizer):
+    policy = a_model(tokenizer, 0)
+    replies = []
+
+    def reward(index: int, reply: str, is_ended: bool) -> float:
+        replies.append((index, reply, is_ended))
+        return float(len(reply))
+
+    rollout = next(stream_of(policy, policy, tokenizer, reward))
+    assert len(replies) == 8 and rollout.batch.tokens_BT.shape[0] == 8
+    assert [index for index, *_ in replies[:4]] == [replies[0][0]] * 4
+    end = turn_marks(tokenizer)[1]
+    for row, (_, reply, is_ended) in enumerate(replies):
+        said = [t for t in rollout.batch.targets_BT[row].tolist() if t != IGNORE]
+        assert (said[-1:] == [end]) == is_ended
+        assert tokenizer.decode([t for t in said if t != end]).strip() == reply
+    assert abs(rollout.advantage_B.view(2, 4).sum(1)).max() < 1e-4
+    torch.testing.assert_close(rollout.old_logprob_BT, rollout.reference_logprob_BT)
+
+
+def test_a_stream_of_rollouts_resumes(tokenizer):
+    policy = a_model(tokenizer, 0)
+    reward = lambda index, reply, is_ended: float(is_ended)  # noqa: E731
+    stream = stream_of(policy, policy, tokenizer, reward)
+    batches = [next(stream) for _ in range(3)]
+    again = stream_of(policy, policy, tokenizer, reward, position=2)
+    assert torch.equal(next(again).batch.tokens_BT, batches[2].batch.tokens_BT)
+
+
+def test_the_policy_learns_what_is_rewarded(tokenizer):
+    """A reward for ending the turn at once: the mean reward must rise."""
+    policy, reference = a_model(tokenizer, 0), a_model(tokenizer, 0)
+    stream = stream_of(
+        policy, reference, tokenizer, lambda index, reply, is_ended: float(is_ended), group_size=16
+    )
+    optimizer = torch.optim.Adam(policy.parameters(), 1e-2)
+    rewards = []
+    for _ in range(25):
+        loss, figures = reward_loss(0.2, 0.0)(policy, next(stream))
+        rewards.append(figures["reward"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert sum(rewards[-5:]) > sum(rewards[:5]) + 1
