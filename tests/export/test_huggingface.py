@@ -157,7 +157,8 @@ def test_marks_are_known_to_transformers(tmp_path: Path, tokenizer: Tokenizer) -
         AutoModelForCausalLM.from_pretrained(folder),
     )
     assert theirs.eos_token_id == theirs.bos_token_id == tokenizer.end_of_text
-    assert model.generation_config.eos_token_id == tokenizer.end_of_text
+    turn_end = tokenizer.special_ids["<|im_end|>"]
+    assert model.generation_config.eos_token_id == [tokenizer.end_of_text, turn_end]
     assert theirs.pad_token_id == tokenizer.special_ids["<|pad|>"]
     assert theirs.model_max_length == 40
 
