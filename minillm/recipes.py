@@ -14,6 +14,7 @@ from pathlib import Path
 from minillm.align.sft import SftConfig
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
+from minillm.compress.pipeline import CompressConfig
 from minillm.core.home import home_folder, latest_run_name
 from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
@@ -39,6 +40,7 @@ class Recipe:
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    compress: CompressConfig = field(default_factory=CompressConfig)
     start_from: str | None = None
 
 
