@@ -27,8 +27,9 @@ from minillm.model.transformer import Transformer
 
 # above this, writing the matrix out once is cheaper than reading codes for every row
 KERNEL_ROWS = 32
-# what torch's int4 kernel can do: these groups, and rows in multiples of this
-KERNEL_GROUPS, KERNEL_ROW_MULTIPLE = (32, 64, 128, 256), 16
+# what torch's kernels can do: widths in multiples of this (at others int8 reads beyond the row's
+# end: garbage, or a crash), and with int4 these groups, and rows in multiples of this
+KERNEL_WIDTH_MULTIPLE, KERNEL_GROUPS, KERNEL_ROW_MULTIPLE = 32, (32, 64, 128, 256), 16
 # bfloat16 rounds by 2⁻⁹ of a number: inputs, scales and the result, each once
 KERNEL_ERROR = 3 * 2**-9
 CHECKED_SHAPE, CHECKED_ROWS = (32, 64), 3
@@ -38,7 +39,8 @@ def has_kernel(weight: QuantizedWeight) -> bool:
     """Can torch multiply these codes as they are?"""
     num_rows, width = weight.shape
     if weight.scheme.bits == 8:
-        return not isinstance(weight.scheme.shared_by, int)
+        has_row_scales = not isinstance(weight.scheme.shared_by, int)
+        return has_row_scales and width % KERNEL_WIDTH_MULTIPLE == 0
     fits = num_rows % KERNEL_ROW_MULTIPLE == 0 and weight.scheme.shared_by in KERNEL_GROUPS
     return fits and width % weight.scheme.shared_by == 0
 
