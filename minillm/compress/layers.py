@@ -25,6 +25,9 @@ from minillm.compress.quantize import (
 from minillm.core.runtime import multiplies_bfloat16
 from minillm.model.transformer import Transformer
 
+# the kernels load whole vector registers: a tensor that begins elsewhere (one read from a file) is
+# a crash, not an error
+ALIGNMENT_BYTES = 64
 # above this, writing the matrix out once is cheaper than reading codes for every row
 KERNEL_ROWS = 32
 # what torch's kernels can do: widths in multiples of this (at others int8 reads beyond the row's
@@ -35,6 +38,7 @@ KERNEL_ERROR = 3 * 2**-9
 CHECKED_SHAPE, CHECKED_ROWS = (32, 64), 3
 
 
+# package only
 def has_kernel(weight: QuantizedWeight) -> bool:
     """Can torch multiply these codes as they are?"""
     num_rows, width = weight.shape
@@ -45,10 +49,18 @@ def has_kernel(weight: QuantizedWeight) -> bool:
     return fits and width % weight.scheme.shared_by == 0
 
 
+# package only
+def aligned(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers at an address that the kernels can load from."""
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT_BYTES else tensor
+
+
+# package only
 def kernel_tensors(weight: QuantizedWeight) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes and scales in the order that torch's kernels read."""
     if weight.scheme.bits == 8:
-        return weight.codes, weight.scales.flatten().expand(weight.shape[0]).bfloat16().contiguous()
+        scales_N = weight.scales.flatten().expand(weight.shape[0])
+        return aligned(weight.codes), scales_N.bfloat16().contiguous()
     unsigned_NK = (codes_of(weight) + 8).int()
     scales_GN = weight.scales.T
     # the second number of a pair is what code 8 stands for: 0, as everywhere here
@@ -61,7 +73,7 @@ def kernel_product(
     x: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor, scheme: Scheme
 ) -> torch.Tensor:
     """x · Wᵀ by torch's kernel, in bfloat16; the result has the dtype of x."""
-    rows = x.reshape(-1, x.shape[-1]).bfloat16()
+    rows = aligned(x.reshape(-1, x.shape[-1]).bfloat16().contiguous())
     if scheme.bits == 8:
         product = torch._weight_int8pack_mm(rows, codes, scales)
     else:
@@ -69,6 +81,7 @@ def kernel_product(
     return product.view(*x.shape[:-1], -1).to(x.dtype)
 
 
+# package only
 @functools.cache
 def kernel_is_right(bits: int) -> bool:
     """Does the kernel give the product that the codes stand for? If not: False, and a warning.
@@ -96,6 +109,7 @@ def kernel_is_right(bits: int) -> bool:
     return is_right
 
 
+# package only
 def product_error(found: torch.Tensor, x: torch.Tensor, weight: QuantizedWeight) -> float:
     """The largest error of a product, over the sum of the sizes of what was added up."""
     matrix_NK = dequantized(weight)

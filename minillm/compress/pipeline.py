@@ -39,6 +39,7 @@ CODE = ("minillm.model", "minillm.compress")
 CODES, SCHEMES = "codes.safetensors", "quantized.json"
 
 
+# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompressConfig:
     """The layers' scheme and that of the token table, how codes are found, and what is measured.
@@ -66,6 +67,7 @@ class CompressConfig:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be at least 1")
 
 
+# package only
 def save_quantized(
     state: State, config: ModelConfig, tokenizer: Tokenizer, folder: Path, schemes: dict[str, str]
 ) -> None:
@@ -95,7 +97,7 @@ def stored_state(
         parts = [name] if scheme is None else [f"{name}.codes", f"{name}.scales"]
         if missing := [part for part in parts if part not in tensors]:
             raise ValueError(f"{missing[0]} is missing")
-        found = [tensors[part] for part in parts]
+        found = [tensors[part].clone() for part in parts]  # off the file, at an aligned address
         if scheme is None:
             state[name] = found[0]
             continue
@@ -108,6 +110,7 @@ def stored_state(
     return state
 
 
+# package only
 def load_quantized(folder: Path | str) -> tuple[Transformer, Tokenizer]:
     """Model (its matrices read as codes) and tokenizer from a folder of `save_quantized`."""
     folder = Path(folder)

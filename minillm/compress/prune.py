@@ -12,7 +12,8 @@ import torch
 
 from minillm.compress.quantize import TOKEN_TABLES
 
-PATTERN_KEPT, PATTERN_SIZE = 2, 4
+PATTERN_KEPT = 2
+PATTERN_SIZE = 4
 
 
 def magnitude_mask(weight: torch.Tensor, sparsity: float) -> torch.Tensor:

@@ -49,6 +49,7 @@ class Scheme:
         return torch.bfloat16 if isinstance(self.shared_by, int) else torch.float32
 
 
+# package only
 def scheme_named(name: str) -> Scheme:
     """`int8` (a scale a row), `int4` (a scale per 32), or in full: int4-tensor, int8-g64, …"""
     found = SCHEME_NAME.fullmatch(name)

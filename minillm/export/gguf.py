@@ -44,17 +44,20 @@ NAME_BY_OURS = {
 Fact = tuple[str, int, object]
 
 
+# package only
 def packed_text(text: str) -> bytes:
     """Length in eight bytes, then UTF-8."""
     content = text.encode()
     return struct.pack("<Q", len(content)) + content
 
 
+# package only
 def packed_value(kind: int, value: object) -> bytes:
     """One value as the format writes it."""
     return packed_text(str(value)) if kind == STRING else struct.pack(PACKING[kind], value)
 
 
+# package only
 def packed_fact(name: str, kind: int, value: object) -> bytes:
     """Name, type, value; a list is an array of its type."""
     if not isinstance(value, list):
@@ -93,6 +96,7 @@ def q8_0_blocks(weight_NK: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, dim=-1).flatten(1)
 
 
+# package only
 def tensor_bytes(tensor: torch.Tensor, kind: TensorType) -> bytes:
     """The numbers as they lie in the file."""
     plain = tensor.float().contiguous()
@@ -100,6 +104,7 @@ def tensor_bytes(tensor: torch.Tensor, kind: TensorType) -> bytes:
     return stored.contiguous().view(torch.uint8).numpy().tobytes()
 
 
+# package only
 def gguf_name(name: str) -> str:
     """`model.layers.3.mlp.up_proj.weight` → `blk.3.ffn_up.weight`."""
     path = name.removesuffix(".weight")
@@ -109,6 +114,7 @@ def gguf_name(name: str) -> str:
     return f"blk.{layer}.{NAME_BY_OURS[rest]}.weight"
 
 
+# package only
 def gguf_tensors(
     model: Transformer, kind: TensorType
 ) -> Iterator[tuple[str, TensorType, torch.Tensor]]:
@@ -122,6 +128,7 @@ def gguf_tensors(
         yield gguf_name(name), kind if tensor.ndim == 2 else "f32", tensor
 
 
+# package only
 def shape_facts(config: ModelConfig, kind: TensorType) -> list[Fact]:
     """What the model is, in the format's words."""
     sizes = {
@@ -143,6 +150,7 @@ def shape_facts(config: ModelConfig, kind: TensorType) -> list[Fact]:
     ]
 
 
+# package only
 def tokenizer_facts(tokenizer: Tokenizer, vocab_size: int) -> list[Fact]:
     """Tokens in the order of their ids, merges in the order of their rank, marks by id."""
     num_plain = tokenizer.vocab_size - len(tokenizer.special_ids)
@@ -177,11 +185,13 @@ def tokenizer_facts(tokenizer: Tokenizer, vocab_size: int) -> list[Fact]:
     return facts
 
 
+# package only
 def padded(content: bytes) -> bytes:
     """Zeros up to the next multiple of the alignment."""
     return content + bytes(-len(content) % ALIGNMENT)
 
 
+# package only
 def gguf_content(model: Transformer, tokenizer: Tokenizer, kind: TensorType) -> bytes:
     """The whole file."""
     facts = shape_facts(model.config, kind)

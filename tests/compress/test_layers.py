@@ -1,5 +1,6 @@
 """A model that reads codes is the model of the matrices that the codes stand for."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -87,6 +88,20 @@ def test_shapes_that_a_kernel_cannot_do_are_written_out(shape, name) -> None:
     linear, x = QuantizedLinear(weight), torch.randn(2, shape[1])
     assert linear.kernel is None
     assert torch.equal(linear(x), F.linear(x, dequantized(weight)))
+
+
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_codes_and_inputs_may_begin_at_any_address(name: str) -> None:
+    """Tensors read from a file begin where the file says; the kernels would crash on them."""
+    weight = quantized(torch.randn(48, 64), scheme_named(name))
+    storage = torch.zeros(weight.codes.numel() + 8, dtype=weight.codes.dtype)
+    moved = storage[8:].view(weight.codes.shape).copy_(weight.codes)
+    assert moved.data_ptr() % 64
+    elsewhere = dataclasses.replace(weight, codes=moved)
+    x = torch.randn(3 * 64 + 4)[4:].view(3, 64)
+    assert torch.equal(QuantizedLinear(elsewhere)(x), QuantizedLinear(weight)(x.clone()))
+    assert torch.equal(QuantizedLinear(weight)(x.bfloat16()), QuantizedLinear(weight)(
+        torch.cat((torch.zeros(4), x.flatten())).bfloat16()[4:].view(3, 64)))
 
 
 def test_a_kernel_that_is_wrong_is_found_and_not_used(monkeypatch) -> None:
