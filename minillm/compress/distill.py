@@ -3,7 +3,8 @@
 In: a teacher and batches. Out: a loss function for the course's one loop. The one idea: the text
 says which token came, the teacher how likely every token was; softened by a temperature τ, so that
 the small probabilities count (Hinton, Vinyals and Dean, arXiv:1503.02531). Gradients of the
-softened part shrink by 1/τ², hence the factor τ². Left out: matching inner layers, other tokenizers.
+softened part shrink by 1/τ², hence the factor τ². Left out: matching inner layers, tokenizers that
+differ.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Codes, scales and packing: by hand, against torchao, and within half a step whatever the weights."""
+"""Codes, scales, packing: by hand, against torchao, within half a step whatever the weights."""
 
 import math
 

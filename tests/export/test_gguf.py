@@ -1,4 +1,4 @@
-"""One GGUF file: read by the format's own reader, computed by transformers, blocks by its makers."""
+"""One GGUF file: read by the format's reader, computed by transformers, blocks by its makers."""
 
 import struct
 from pathlib import Path
