@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import arguments, making, using
+from minillm.verbs import arguments, compress, making, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -57,6 +57,7 @@ def chat_options(made: argparse.ArgumentParser) -> None:
     add("--temperature", type=float, default=0.8)
     add("--top-p", type=float, default=0.95)
     add("--seed", type=int, default=0)
+    add("--quantized", action="store_true", help="answer with what `minillm compress` made")
 
 
 # package only
@@ -85,8 +86,11 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")
     train_options(verb("train", making.run_train, "from text to a model"))
     add = verb("export", using.run_export, "the model in other people's form").add_argument
-    add("--to", choices=("hf",), default="hf", help="hf: a folder that transformers loads")
-    add("--out", type=Path, required=True, metavar="DIR")
+    add("--to", choices=("hf", "gguf"), default="hf", help="hf: a folder for transformers")
+    add("--type", choices=("f32", "f16", "q8_0"), help="with --to gguf: how numbers are stored")
+    add("--out", type=Path, required=True, metavar="DIR", help="the folder, or the GGUF file")
+    made = verb("compress", compress.run_compress, "the model in fewer bits, and what it lost")
+    compress.add_options(made)
     chat_options(verb("chat", using.run_chat, "talk to the run's model"))
     verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument

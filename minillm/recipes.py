@@ -15,6 +15,7 @@ from minillm.align.preferences import PreferenceConfig
 from minillm.align.sft import SftConfig
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
+from minillm.compress.pipeline import CompressConfig
 from minillm.core.home import home_folder, latest_run_name
 from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
@@ -41,6 +42,7 @@ class Recipe:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
+    compress: CompressConfig = field(default_factory=CompressConfig)
     start_from: str | None = None
 
 

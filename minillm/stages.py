@@ -12,6 +12,7 @@ from pathlib import Path
 from minillm.align.preferences import align
 from minillm.align.sft import fine_tune
 from minillm.batches.shards import make_shards, open_shards
+from minillm.compress.pipeline import compress
 from minillm.core.home import home_folder
 from minillm.core.records import Artifact, Run, canonical, make_artifact, sha256_of
 from minillm.corpus.mix import story_seed
@@ -27,7 +28,7 @@ from minillm.tokenizer.bytepair import Tokenizer, make_tokenizer
 from minillm.train.checkpoint import load_model
 from minillm.train.trainer import PretrainConfig, pretrain
 
-STAGES = ("documents", "tokenizer", "shards", "model", "assistant", "aligned")
+STAGES = ("documents", "tokenizer", "shards", "model", "assistant", "aligned", "quantized")
 
 
 def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
@@ -41,6 +42,7 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
         "model": lambda: make_model(recipe, run),
         "assistant": lambda: make_assistant(recipe, run),
         "aligned": lambda: align(recipe.preferences, run),
+        "quantized": lambda: compress(recipe.compress, run),
     }
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))

@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import replace_folder
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
@@ -49,7 +50,7 @@ def save_folder(model: Transformer, tokenizer: Tokenizer, folder: Path | str) ->
         save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
         dtype = next(model.parameters()).dtype
         write_json(partial / CONFIG, exported_config(model.config, tokenizer, dtype))
-        write_json(partial / GENERATION, marks(tokenizer))
+        write_json(partial / GENERATION, marks(tokenizer) | stops(tokenizer))
         tokenizer.save(partial / TOKENIZER)
         write_json(partial / TOKENIZER_CONFIG, exported_tokenizer_config(model.config, tokenizer))
         partial.chmod(0o755)
@@ -109,6 +110,20 @@ def marks(tokenizer: Tokenizer) -> dict[str, int | None]:
 
 
 # package only
+def can_chat(tokenizer: Tokenizer) -> bool:
+    """Has it the marks that begin and end a turn?"""
+    return {TURN_BEGIN, TURN_END} <= tokenizer.special_ids.keys()
+
+
+# package only
+def stops(tokenizer: Tokenizer) -> dict[str, list[int]]:
+    """Where writing ends: with the document, or with the turn of whoever speaks."""
+    if not can_chat(tokenizer):
+        return {}
+    return {"eos_token_id": [tokenizer.end_of_text, tokenizer.special_ids[TURN_END]]}
+
+
+# package only
 def exported_tokenizer_config(config: ModelConfig, tokenizer: Tokenizer) -> dict:
     """Which class loads the tokenizer, and which tokens begin, end and pad a text."""
     token_by_id = {index: token for token, index in tokenizer.special_ids.items()}
@@ -120,6 +135,7 @@ def exported_tokenizer_config(config: ModelConfig, tokenizer: Tokenizer) -> dict
         "pad_token": token_by_id.get(pad),
         "model_max_length": config.context_length,
         "clean_up_tokenization_spaces": False,
+        **({"chat_template": CHAT_TEMPLATE} if can_chat(tokenizer) else {}),
     }
 
 

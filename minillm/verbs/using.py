@@ -6,20 +6,29 @@ from contextlib import redirect_stdout
 
 from minillm.verbs.arguments import FAILED, existing_run, figures_out, notes, refuse
 
+GGUF_TYPE = "f16"
 READS_NO_RUN = "the exercises belong to no run; leave it out (a chapter's number may be given)"
 
 
 # package only
 def run_export(args: argparse.Namespace) -> int:
-    """Write the model as a folder that transformers loads."""
+    """Write the model that answers users as a folder for transformers, or as one GGUF file."""
+    from minillm.core.promotion import served_model
+    from minillm.export.gguf import save_gguf
     from minillm.export.huggingface import save_folder
     from minillm.train.checkpoint import load_model
 
     run = existing_run(args)
-    model, tokenizer = load_model(run.artifact("model").path)
-    save_folder(model, tokenizer, args.out)
-    words = f"model of run '{run.name}' → {args.out} (for transformers' AutoModelForCausalLM)"
-    print(words, file=notes(args))
+    if args.to != "gguf":
+        refuse(args, ("type",), "a choice of GGUF files; leave it out, or add --to gguf")
+    model, tokenizer = load_model(served_model(run).path)
+    if args.to == "gguf":
+        reader = f"llama.cpp, {args.type or GGUF_TYPE}"
+        save_gguf(model, tokenizer, args.out, args.type or GGUF_TYPE)
+    else:
+        reader = "transformers' AutoModelForCausalLM"
+        save_folder(model, tokenizer, args.out)
+    print(f"model of run '{run.name}' → {args.out} (for {reader})", file=notes(args))
     figures_out(args, {"run": run.name, "parameters": model.num_parameters, "path": str(args.out)})
     return 0
 
@@ -29,11 +38,11 @@ def run_chat(args: argparse.Namespace) -> int:
     """Continue a prompt, or prompts line by line: a base model continues and does not obey."""
     import torch
 
+    from minillm.compress.pipeline import load_served
     from minillm.model.generate import continued_text
-    from minillm.train.checkpoint import load_model
 
     run = existing_run(args)
-    model, tokenizer = load_model(run.artifact("model").path)
+    model, tokenizer = load_served(run.artifact("quantized" if args.quantized else "model").path)
     generator = torch.Generator().manual_seed(args.seed)
 
     def answer(prompt: str) -> None:

@@ -157,7 +157,8 @@ def test_marks_are_known_to_transformers(tmp_path: Path, tokenizer: Tokenizer) -
         AutoModelForCausalLM.from_pretrained(folder),
     )
     assert theirs.eos_token_id == theirs.bos_token_id == tokenizer.end_of_text
-    assert model.generation_config.eos_token_id == tokenizer.end_of_text
+    turn_end = tokenizer.special_ids["<|im_end|>"]
+    assert model.generation_config.eos_token_id == [tokenizer.end_of_text, turn_end]
     assert theirs.pad_token_id == tokenizer.special_ids["<|pad|>"]
     assert theirs.model_max_length == 40
 
@@ -382,3 +383,17 @@ def test_a_tokenizer_that_splits_otherwise_is_refused(folder: Path) -> None:
     path.write_text(changed, encoding="utf-8")
     with pytest.raises(ValueError, match="tokenizer.json"):
         load_folder(folder)
+
+
+# Conversations
+
+
+def test_the_chat_template_writes_what_the_course_writes(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    from minillm.align.chat import Message, prompt_tokens
+
+    theirs = AutoTokenizer.from_pretrained(save_folder(random_model(), tokenizer, tmp_path / "out"))
+    messages = [{"role": "user", "content": "who sat on the mat?"}]
+    ids = theirs.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+    assert ids == prompt_tokens([Message("user", "who sat on the mat?")], tokenizer)
