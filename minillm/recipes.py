@@ -93,6 +93,14 @@ def laptop(brief: Brief | None = None) -> Recipe:
             evaluate_every_fraction=0.125,
         ),
         sampling=SamplingConfig(count=100),
+        **laptop_after_the_model(brief),
+    )
+
+
+# package only
+def laptop_after_the_model(brief: Brief) -> dict[str, object]:
+    """What the laptop recipe asks of the rooms that come after the base model."""
+    return dict(
         sft=SftConfig(
             stories=(8000, 6000, 3000), max_documents=500,
             batches=BatchesConfig(context_length=384, batch_size=4),
