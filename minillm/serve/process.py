@@ -55,7 +55,7 @@ def listen(run: Run, config: ServeConfig, on_ready: Callable[[str, str], None]) 
     name = f"{run.name}-{artifact.kind}"
     service = Service(
         model, tokenizer, config, RequestLog(run.path, keeps_text=config.log_text),
-        name=name, sha256=artifact.sha256,
+        name=name, kind=artifact.kind, sha256=artifact.sha256,
     )  # fmt: skip
     host, port = listening.getsockname()[:2]
     settings = uvicorn.Config(

@@ -132,13 +132,21 @@ class FeedbackRequest(Strict):
     correction: Annotated[str, Field(max_length=20_000)] | None = None
 
 
+# package only
+def told(faults: list[dict]) -> dict:
+    """The first fault; where a value may be of several types, one beyond having the wrong type."""
+    field = faults[0]["loc"][0]
+    of_field = [each for each in faults if each["loc"][0] == field]
+    return next((each for each in of_field if not each["type"].endswith("_type")), of_field[0])
+
+
 AnyRequest = TypeVar("AnyRequest", bound=Strict)
 
 
 def parsed(kind: type[AnyRequest], body: bytes) -> AnyRequest:
     """A request from its JSON; ApiError 400 names the first field that is wrong, and the remedy."""
     try:
-        fields = pydantic_core.from_json(body)
+        fields = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise ApiError(400, "invalid_json", f"the body is not JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -147,8 +155,10 @@ def parsed(kind: type[AnyRequest], body: bytes) -> AnyRequest:
         given = {name: value for name, value in fields.items() if value is not None}
         return kind.model_validate(given)
     except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        place = ".".join(map(str, fault["loc"]))
+        fault = told(error.errors(include_url=False))
+        # pydantic also names which of several allowed types it tried: nothing that was sent
+        sent = [part for part in fault["loc"] if str(part).isalnum() or "_" in str(part)]
+        place = ".".join(str(part) for part in sent if part != "str")
         words = REMEDIES.get(place, f"{fault['msg'][:1].lower()}{fault['msg'][1:]}")
         if fault["type"] == "extra_forbidden":
             words = "this server does not know the field; leave it out"

@@ -88,7 +88,8 @@ class RequestLog:
         kept = correction if self.keeps_text else None
         with self._lock:
             found = self._connection.execute(
-                "UPDATE requests SET rating = ?, correction = ? WHERE id = ? AND status = 200",
+                "UPDATE requests SET rating = ?, correction = ? "
+                "WHERE id = ? AND completion_tokens IS NOT NULL",
                 (rating, kept, request_id),
             )
         return found.rowcount == 1

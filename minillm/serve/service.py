@@ -39,10 +39,10 @@ class Service:
 
     def __init__(
         self, model: Transformer, tokenizer: Tokenizer, config: ServeConfig, log: RequestLog,
-        *, name: str, sha256: str,
+        *, name: str, kind: str, sha256: str,
     ) -> None:  # fmt: skip
         self.tokenizer, self.config, self.log = tokenizer, config, log
-        self.name, self.sha256, self.created_s = name, sha256, time.time()
+        self.name, self.kind, self.sha256, self.created_s = name, kind, sha256, time.time()
         self.context_length = model.config.context_length
         self.engine = Engine(
             model, tokenizer, num_slots=config.num_slots, max_queue=config.max_queue
@@ -136,7 +136,7 @@ class Service:
 
     def about(self) -> dict[str, object]:
         """What a list of models says of this one, besides its name."""
-        return {"created": int(self.created_s), "sha256": self.sha256}
+        return {"created": int(self.created_s), "kind": self.kind, "sha256": self.sha256}
 
     def outcome(self, call: Call) -> dict[str, object]:
         """What is known once a reply has begun."""
