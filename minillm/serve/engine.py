@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 from minillm.model.generate import KeyValueCache
 from minillm.model.transformer import Transformer
-from minillm.serve.generation import Generation
+from minillm.serve.generation import Generation, drawn_token, take_token
 from minillm.serve.slots import SlotCache
 from minillm.tokenizer.bytepair import TokenTable
 
@@ -32,7 +32,7 @@ class EngineClosed(Exception):
 
 
 class Engine:
-    """Slots, a queue before them, and three verbs a step: drop, admit, decode.
+    """A model, its slots, and the queue before them.
 
     `submit`, `close` and `is_cancelled` may come from any thread, steps from one."""
 
@@ -61,86 +61,95 @@ class Engine:
             self.waiting.append(generation)
             self.has_news.notify()
 
-    def step(self) -> bool:
-        """One more token for each request in a slot; False if there was none."""
-        self.drop_cancelled()
-        self.admit()
-        if self.num_running == 0:
-            return False
-        self.decode()
-        return True
-
-    def drop_cancelled(self) -> None:
-        """Requests that were given up leave their slots and their places in the queue."""
-        with self.has_news:
-            dropped = [each for each in self.waiting if each.is_cancelled]
-            self.waiting = deque(each for each in self.waiting if not each.is_cancelled)
-        for slot, generation in enumerate(self.slots):
-            if generation is not None and generation.is_cancelled:
-                dropped.append(generation)
-                self.release(slot)
-        for generation in dropped:
-            generation.finish("cancelled")
-
-    def admit(self) -> None:
-        """First come, first served: those who wait move into the free slots."""
-        for slot in range(len(self.slots)):
-            with self.has_news:
-                if self.slots[slot] is not None or not self.waiting:
-                    continue
-                self.slots[slot] = self.waiting.popleft()
-            self.prefill(slot)
-
-    @torch.no_grad()
-    def prefill(self, slot: int) -> None:
-        """Compute the prompt in one pass, on its own; its first token is drawn at once."""
-        generation, alone = self.slots[slot], KeyValueCache()
-        generation.admitted_s = time.monotonic()
-        prompt_T = torch.tensor(generation.prompt)
-        logits_TV = self.model(prompt_T[None], alone)[0]
-        self.cache.fill(slot, alone)
-        nats_T = F.cross_entropy(logits_TV[:-1], prompt_T[1:], reduction="none")
-        generation.prompt_nats = nats_T.tolist()
-        self.accept(slot, logits_TV[-1])
-
-    @torch.no_grad()
-    def decode(self) -> None:
-        """Every slot's last token goes in at the full width, each request's next comes out."""
-        running = [slot for slot, each in enumerate(self.slots) if each is not None]
-        tokens = [each.reply[-1] if each is not None else IDLE_TOKEN for each in self.slots]
-        logits_BV = self.model(torch.tensor(tokens)[:, None], self.cache)[:, 0]
-        self.cache.num_tokens[running] += 1
-        for slot in running:
-            self.accept(slot, logits_BV[slot])
-
-    def accept(self, slot: int, logits_V: torch.Tensor) -> None:
-        """Draw a slot's next token; a request that ends with it leaves at once."""
-        generation = self.slots[slot]
-        token = generation.draw(logits_V)
-        generation.accept(token, self.tokens.token_bytes(token), self.model.config.context_length)
-        if generation.finish_reason is not None:
-            self.release(slot)
-
-    def release(self, slot: int) -> None:
-        """The slot is free for the next request."""
-        self.slots[slot] = None
-        self.cache.free(slot)
-
-    def run(self) -> None:
-        """Step until closed; then, or if a step fails, every request left learns that it ends."""
-        try:
-            while not self.is_closed:
-                if not self.step():
-                    with self.has_news:
-                        self.has_news.wait_for(lambda: self.waiting or self.is_closed)
-        finally:
-            self.close()
-            for generation in (*self.waiting, *self.slots):
-                if generation is not None:
-                    generation.finish("error")
-
     def close(self) -> None:
-        """Take no more requests, and let `run` come to its end."""
+        """Take no more requests, and let `run_engine` come to its end."""
         with self.has_news:
             self.is_closed = True
             self.has_news.notify()
+
+
+def step(engine: Engine) -> bool:
+    """One more token for each request in a slot; False if there was none."""
+    drop_cancelled(engine)
+    admit(engine)
+    if engine.num_running == 0:
+        return False
+    decode(engine)
+    return True
+
+
+def drop_cancelled(engine: Engine) -> None:
+    """Requests that were given up leave their slots and their places in the queue."""
+    with engine.has_news:
+        dropped = [each for each in engine.waiting if each.is_cancelled]
+        engine.waiting = deque(each for each in engine.waiting if not each.is_cancelled)
+    for slot, generation in enumerate(engine.slots):
+        if generation is not None and generation.is_cancelled:
+            dropped.append(generation)
+            release(engine, slot)
+    for generation in dropped:
+        generation.finish("cancelled")
+
+
+def admit(engine: Engine) -> None:
+    """First come, first served: those who wait move into the free slots."""
+    for slot in range(len(engine.slots)):
+        with engine.has_news:
+            if engine.slots[slot] is not None or not engine.waiting:
+                continue
+            engine.slots[slot] = engine.waiting.popleft()
+        prefill(engine, slot)
+
+
+@torch.no_grad()
+def prefill(engine: Engine, slot: int) -> None:
+    """Compute the prompt in one pass, on its own; its first token is drawn at once."""
+    generation, alone = engine.slots[slot], KeyValueCache()
+    generation.admitted_s = time.monotonic()
+    prompt_T = torch.tensor(generation.prompt)
+    logits_TV = engine.model(prompt_T[None], alone)[0]
+    engine.cache.fill(slot, alone)
+    nats_T = F.cross_entropy(logits_TV[:-1], prompt_T[1:], reduction="none")
+    generation.prompt_nats = nats_T.tolist()
+    accept(engine, slot, logits_TV[-1])
+
+
+@torch.no_grad()
+def decode(engine: Engine) -> None:
+    """Every slot's last token goes in at the full width, each request's next comes out."""
+    running = [slot for slot, each in enumerate(engine.slots) if each is not None]
+    tokens = [each.reply[-1] if each is not None else IDLE_TOKEN for each in engine.slots]
+    logits_BV = engine.model(torch.tensor(tokens)[:, None], engine.cache)[:, 0]
+    engine.cache.num_tokens[running] += 1
+    for slot in running:
+        accept(engine, slot, logits_BV[slot])
+
+
+def accept(engine: Engine, slot: int, logits_V: torch.Tensor) -> None:
+    """Draw a slot's next token; a request that ends with it leaves at once."""
+    generation = engine.slots[slot]
+    token = drawn_token(generation, logits_V)
+    token_bytes = engine.tokens.token_bytes(token)
+    take_token(generation, token, token_bytes, engine.model.config.context_length)
+    if generation.finish_reason is not None:
+        release(engine, slot)
+
+
+def release(engine: Engine, slot: int) -> None:
+    """The slot is free for the next request."""
+    engine.slots[slot] = None
+    engine.cache.free(slot)
+
+
+def run_engine(engine: Engine) -> None:
+    """Step until closed; then, or if a step fails, every request left learns that it ends."""
+    try:
+        while not engine.is_closed:
+            if not step(engine):
+                with engine.has_news:
+                    engine.has_news.wait_for(lambda: engine.waiting or engine.is_closed)
+    finally:
+        engine.close()
+        for generation in (*engine.waiting, *engine.slots):
+            if generation is not None:
+                generation.finish("error")

@@ -40,8 +40,20 @@ class Sampling:
             raise ValueError("stop holds an empty text, which stands everywhere: leave it out")
 
 
+# package only
 def ignore(text: str, finish_reason: FinishReason | None) -> None:
     """Deliver to nobody: the text is read off the generation itself."""
+
+
+# package only
+def random_numbers(seed: int | None) -> torch.Generator:
+    """A source of random numbers of its own, from a seed or from the system's chance."""
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
 
 
 class Generation:
@@ -51,48 +63,14 @@ class Generation:
         self, prompt: Sequence[int], sampling: Sampling, deliver: Deliver = ignore
     ) -> None:
         self.prompt, self.sampling, self.deliver = list(prompt), sampling, deliver
-        self.reply: list[int] = []
+        self.random = random_numbers(sampling.seed)
         self.text = ReplyText(sampling.stop)
+        self.reply: list[int] = []
+        self.prompt_nats: list[float] = []
         self.finish_reason: FinishReason | None = None
         self.is_cancelled = False
-        self.prompt_nats: list[float] = []
         self.submitted_s = time.monotonic()
-        self.admitted_s: float | None = None
-        self.first_token_s: float | None = None
-        self.finished_s: float | None = None
-        self.generator = torch.Generator()
-        if sampling.seed is None:
-            self.generator.seed()
-        else:
-            self.generator.manual_seed(sampling.seed)
-
-    def draw(self, logits_V: torch.Tensor) -> int:
-        """The next token, from this request's own random numbers and nobody else's."""
-        if self.sampling.temperature == 0:
-            return int(logits_V.argmax())
-        probability_1V = next_token_probabilities(
-            logits_V[None], self.sampling.temperature, None, self.sampling.top_p
-        )
-        return int(torch.multinomial(probability_1V, 1, generator=self.generator))
-
-    def accept(self, token: int, token_bytes: bytes, num_places: int) -> None:
-        """Take the next token, send what may be sent, and end where the reply has to.
-
-        `num_places` is how many tokens the context holds in all."""
-        if self.first_token_s is None:
-            self.first_token_s = time.monotonic()
-        if token in self.sampling.stop_ids:
-            return self.finish("stop")
-        self.reply.append(token)
-        is_last = (
-            len(self.reply) == self.sampling.max_tokens
-            or len(self.prompt) + len(self.reply) == num_places
-        )
-        piece = self.text.add(token_bytes, is_last)
-        if self.text.is_stopped or is_last:
-            self.finish("stop" if self.text.is_stopped else "length", piece)
-        elif piece:
-            self.deliver(piece, None)
+        self.admitted_s = self.first_token_s = self.finished_s = None
 
     def finish(self, reason: FinishReason, piece: str = "") -> None:
         """The reply ends here, with what still waited to be sent."""
@@ -100,3 +78,32 @@ class Generation:
             piece += "" if self.text.is_stopped else self.text.add(b"", is_last=True)
             self.finish_reason, self.finished_s = reason, time.monotonic()
             self.deliver(piece, reason)
+
+
+def drawn_token(generation: Generation, logits_V: torch.Tensor) -> int:
+    """The next token, by this request's own random numbers and nobody else's."""
+    sampling = generation.sampling
+    if sampling.temperature == 0:
+        return int(logits_V.argmax())
+    probability_1V = next_token_probabilities(
+        logits_V[None], sampling.temperature, None, sampling.top_p
+    )
+    return int(torch.multinomial(probability_1V, 1, generator=generation.random))
+
+
+def take_token(generation: Generation, token: int, token_bytes: bytes, num_places: int) -> None:
+    """Add a token to the reply, send what may be sent, end where the reply has to.
+
+    `num_places` is how many tokens the context holds, prompt and reply together."""
+    sampling, text = generation.sampling, generation.text
+    generation.first_token_s = generation.first_token_s or time.monotonic()
+    if token in sampling.stop_ids:
+        return generation.finish("stop")
+    generation.reply.append(token)
+    num_tokens = len(generation.prompt) + len(generation.reply)
+    is_last = len(generation.reply) == sampling.max_tokens or num_tokens == num_places
+    piece = text.add(token_bytes, is_last)
+    if text.is_stopped or is_last:
+        generation.finish("stop" if text.is_stopped else "length", piece)
+    elif piece:
+        generation.deliver(piece, None)

@@ -13,6 +13,7 @@ from minillm.serve.protocol import ApiError
 MAX_DRAINED = 16
 
 
+# package only
 def check_key(request: Request, api_key_sha256: str | None) -> None:
     """ApiError 401 unless the request carries the key, or none is asked for."""
     if api_key_sha256 is None:
@@ -42,6 +43,7 @@ async def json_body(request: Request, max_bytes: int) -> bytes:
     return b"".join(kept)
 
 
+# package only
 async def reader_left(request: Request) -> None:
     """Return when the connection is closed from the other side."""
     while (await request.receive())["type"] != "http.disconnect":

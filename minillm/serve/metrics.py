@@ -28,6 +28,7 @@ TOKEN_S = (
 TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
+# package only
 class Metrics:
     """One registry a server: nothing is global, so two servers in a process do not mix."""
 

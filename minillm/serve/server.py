@@ -18,12 +18,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from minillm.serve.engine import run_engine
 from minillm.serve.incoming import check_key, json_body, reader_left
 from minillm.serve.protocol import (
     ApiError, ChatRequest, CompletionRequest, FeedbackRequest, choice, envelope, parsed,
     server_sent, usage,
 )  # fmt: skip
-from minillm.serve.service import CLIENT_GONE, Call, Service
+from minillm.serve.service import Call, Service, ended
 
 PAGE = Path(__file__).parent / "page" / "chat.html"
 # the page needs no other host, and may not reach one
@@ -37,13 +38,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 Piece = tuple[str, str | None]
 
 
-def ended(reason: str | None) -> ApiError:
-    """The error of a reply that did not come to its own end."""
-    if reason == "error":
-        return ApiError(500, "engine_failed", "the engine failed; the request was not at fault")
-    return ApiError(CLIENT_GONE, "client_gone", "the reader left before the reply's end")
-
-
+# package only
 def answered(handler: Handler) -> Handler:
     """Give each request an id, which its reply carries, and each error the API's form."""
 
@@ -60,6 +55,7 @@ def answered(handler: Handler) -> Handler:
     return endpoint
 
 
+# package only
 class Api:
     """The routes of one service."""
 
@@ -181,13 +177,14 @@ class Api:
         return JSONResponse(body, error.status_code, error.headers)
 
 
+# package only
 def make_app(service: Service) -> Starlette:
     """The application; its engine steps in a thread of its own, from start-up to shutdown."""
     api, engine = Api(service), service.engine
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        thread = threading.Thread(target=engine.run, name="engine")
+        thread = threading.Thread(target=run_engine, args=(engine,), name="engine")
         thread.start()
         yield
         engine.close()

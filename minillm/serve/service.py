@@ -21,6 +21,15 @@ CLIENT_GONE = 499  # no official code; the one that web servers log when the rea
 RETRY_AFTER_S = 1
 
 
+# package only
+def ended(reason: str | None) -> ApiError:
+    """The error of a reply that did not come to its own end."""
+    if reason == "error":
+        return ApiError(500, "engine_failed", "the engine failed; the request was not at fault")
+    return ApiError(CLIENT_GONE, "client_gone", "the reader left before the reply's end")
+
+
+# package only
 @dataclass(kw_only=True, slots=True)
 class Call:
     """One request from its arrival on; the parts come in as they are known."""
@@ -34,6 +43,7 @@ class Call:
     generation: Generation | None = None
 
 
+# package only
 class Service:
     """A model with its engine, log and metrics, under the name that clients ask for."""
 

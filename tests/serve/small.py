@@ -9,7 +9,7 @@ import torch
 from minillm.core.records import Run, make_artifact
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.recipes import open_run
-from minillm.serve.engine import Engine
+from minillm.serve.engine import Engine, step
 from minillm.serve.generation import Generation, Sampling
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
 from minillm.train.checkpoint import save_model
@@ -46,7 +46,7 @@ def run_all(engine: Engine, generations: list[Generation]) -> list[Generation]:
     """Submit all at once, then step until nothing is left to do."""
     for generation in generations:
         engine.submit(generation)
-    while engine.step():
+    while step(engine):
         pass
     return generations
 

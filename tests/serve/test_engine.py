@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from minillm.model.generate import generate
-from minillm.serve.engine import Engine, EngineClosed, QueueFull
+from minillm.serve import engine as engine_module
+from minillm.serve.engine import Engine, EngineClosed, QueueFull, run_engine, step
 from minillm.serve.generation import Generation, Sampling
 from tests.serve.small import asking, run_all, small_engine, small_model, small_tokenizer
 
@@ -72,7 +73,7 @@ def test_one_generator_for_all_would_be_noticed() -> None:
         shared.manual_seed(0)
         asked = many(count, temperature=1.0)
         for each in asked:
-            each.generator = shared
+            each.random = shared
         return [each.reply for each in run_all(small_engine(4), asked)]
 
     assert replies(1)[0] != replies(8)[0]
@@ -115,9 +116,9 @@ def test_who_waits_moves_into_a_freed_slot_between_two_steps() -> None:
     long, short, waiting = asking([1], 9), asking([2], 2), asking([3], 3)
     for each in (long, short, waiting):
         engine.submit(each)
-    engine.step()  # one token by prefill and one by decode: the short one is done
+    step(engine)  # one token by prefill and one by decode: the short one is done
     assert engine.slots == [long, None] and short.finish_reason == "length"
-    engine.step()
+    step(engine)
     assert engine.slots == [long, waiting], "the next one does not wait for the long one"
 
 
@@ -125,12 +126,12 @@ def test_giving_up_frees_a_slot_and_a_place_in_the_queue() -> None:
     engine = small_engine(1, max_queue=1)
     running, waiting = asking([1], 50), asking([2], 50)
     engine.submit(running)
-    engine.step()
+    step(engine)
     engine.submit(waiting)
     with pytest.raises(QueueFull):
         engine.submit(asking([3]))
     running.is_cancelled = waiting.is_cancelled = True
-    assert engine.step() is False
+    assert step(engine) is False
     assert running.finish_reason == waiting.finish_reason == "cancelled"
     assert engine.num_running == 0 and not engine.waiting
     assert run_all(engine, [asking([1], 4)])[0].reply == run_all(small_engine(1), [asking([1], 4)])[
@@ -154,12 +155,12 @@ def test_a_failing_step_ends_every_request_instead_of_leaving_it_waiting(
     engine.submit(running)
     engine.submit(waiting)
 
-    def fail() -> None:
+    def fail(_: Engine) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(engine, "decode", fail)
+    monkeypatch.setattr(engine_module, "decode", fail)
     with pytest.raises(RuntimeError, match="out of memory"):
-        engine.run()
+        run_engine(engine)
     assert running.finish_reason == waiting.finish_reason == "error"
     with pytest.raises(EngineClosed):
         engine.submit(asking([3]))
@@ -167,7 +168,7 @@ def test_a_failing_step_ends_every_request_instead_of_leaving_it_waiting(
 
 def test_the_thread_sleeps_wakes_and_ends() -> None:
     engine = small_engine(2)
-    thread = threading.Thread(target=engine.run)
+    thread = threading.Thread(target=run_engine, args=(engine,))
     thread.start()
     ended = threading.Event()
     each = asking([1], 5)
@@ -186,7 +187,8 @@ def test_width_one_and_a_prompt_of_one_token() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [({"max_tokens": 0}, "max_tokens = 0"), ({"temperature": -1.0}, "temperature = -1.0"),
-     ({"top_p": 0.0}, "top_p = 0.0"), ({"seed": -1}, "seed = -1"), ({"stop": ("",)}, "leave it out")],
+     ({"top_p": 0.0}, "top_p = 0.0"), ({"seed": -1}, "seed = -1"),
+     ({"stop": ("",)}, "leave it out")],
 )  # fmt: skip
 def test_impossible_sampling_is_refused(fields: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):

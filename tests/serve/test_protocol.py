@@ -44,7 +44,8 @@ def completion(**fields: object) -> CompletionRequest:
 def test_what_is_not_done_here_is_refused_by_name(fields: dict, param: str, words: str) -> None:
     with pytest.raises(ApiError, match=words) as caught:
         completion(**fields)
-    assert caught.value.status == 400 and (caught.value.param or "").partition(".")[0] == (param or "")
+    named = caught.value.param and caught.value.param.partition(".")[0]
+    assert caught.value.status == 400 and named == param
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,8 @@ def test_a_chat_takes_texts_and_texts_in_pieces() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [{"role": "wizard", "content": "x"}, {"role": "user"}, {"role": "user", "content": "x", "name": "n"},
+    [{"role": "wizard", "content": "x"}, {"role": "user"},
+     {"role": "user", "content": "x", "name": "n"},
      {"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}],
 )  # fmt: skip
 def test_turns_that_cannot_be_read_are_refused(message: dict) -> None:

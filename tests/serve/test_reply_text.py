@@ -1,4 +1,4 @@
-"""Pieces joined are the reply; nothing is sent that a stop string takes back; no half characters."""
+"""Pieces joined are the reply; nothing is sent that a stop string takes back; no half character."""
 
 import pytest
 from hypothesis import given
