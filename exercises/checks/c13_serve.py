@@ -174,7 +174,9 @@ EXERCISES = (
                 keeps_what_waited,
             ),
             Mistake(
-                "sends the stop string too", "The reply ends *before* it.", sends_the_stop_string_too
+                "sends the stop string too",
+                "The reply ends *before* it.",
+                sends_the_stop_string_too,
             ),
             Mistake(
                 "always holds back the same length",
@@ -292,7 +294,7 @@ EXERCISES = (
             ),
             Mistake(
                 "the middle of the bucket",
-                "Observations are spread evenly: the place inside the bucket follows from the rank.",
+                "Observations are spread evenly: the place in the bucket follows from the rank.",
                 middle_of_the_bucket,
             ),
             Mistake(

@@ -59,9 +59,9 @@ def event_data(chunks: list[str]) -> list[str]:
 def quantile(q: float, bounds: list[float], counts: list[int]) -> float:
     """The q-quantile that a histogram suggests, as Prometheus computes it.
 
-    `counts[i]` observations were at most `bounds[i]`: cumulative; the last bound is infinite. Inside
-    a bucket observations are spread evenly; the first bucket begins at 0. A quantile in the last
-    bucket is its lower bound. `quantile(0.5, [1, 2, inf], [2, 4, 4])` is 1.
+    `counts[i]` observations were at most `bounds[i]`: cumulative; the last bound is infinite.
+    Inside a bucket observations are spread evenly; the first bucket begins at 0. A quantile in the
+    last bucket is its lower bound. `quantile(0.5, [1, 2, inf], [2, 4, 4])` is 1.
     """
     rank = q * counts[-1]
     bucket = next(index for index, count in enumerate(counts) if count >= rank)

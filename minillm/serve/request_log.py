@@ -16,7 +16,8 @@ from pathlib import Path
 
 from minillm.core.records import atomic_write
 
-REQUEST_LOG, SALT = "requests.sqlite", "requests.salt"
+REQUEST_LOG = "requests.sqlite"
+SALT = "requests.salt"
 BUSY_TIMEOUT_S = 5.0
 
 
