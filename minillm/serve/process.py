@@ -79,6 +79,7 @@ def options_of(config: ServeConfig) -> list[str]:
     return words
 
 
+# package only
 @contextmanager
 def running_server(run: Run, config: ServeConfig | None = None) -> Iterator[str]:
     """The address of a server that answers for this run, on a free port, until the block ends."""

@@ -56,6 +56,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+# package only
 class StreamOptions(Strict):
     """`include_usage`: one more chunk before the end counts the tokens."""
 
@@ -124,6 +125,7 @@ class ChatRequest(GenerateRequest):
     top_logprobs: None = None
 
 
+# package only
 class FeedbackRequest(Strict):
     """What a reader thinks of a reply, and what it should have been."""
 
