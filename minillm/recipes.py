@@ -20,7 +20,6 @@ from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
-from minillm.serve.config import ServeConfig
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.schedule import TrainingConfig
 
@@ -40,7 +39,6 @@ class Recipe:
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     sft: SftConfig = field(default_factory=SftConfig)
-    serving: ServeConfig = field(default_factory=ServeConfig)
     start_from: str | None = None
 
 

@@ -21,7 +21,7 @@ MAX_SEED = (1 << 63) - 1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """How a reply is drawn and where it ends; without a seed the draw is a new one every time."""
+    """How a reply is drawn, where it begins and ends; without a seed the draw is always new."""
 
     max_tokens: int
     temperature: float = 1.0
@@ -29,6 +29,7 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_ids: frozenset[int] = frozenset()
+    is_turn: bool = False
 
     def __post_init__(self) -> None:
         refuse_impossible_sampling(self.temperature, None, self.top_p)
@@ -64,7 +65,7 @@ class Generation:
     ) -> None:
         self.prompt, self.sampling, self.deliver = list(prompt), sampling, deliver
         self.random = random_numbers(sampling.seed)
-        self.text = ReplyText(sampling.stop)
+        self.text = ReplyText(sampling.stop, is_turn=sampling.is_turn)
         self.reply: list[int] = []
         self.prompt_nats: list[float] = []
         self.finish_reason: FinishReason | None = None

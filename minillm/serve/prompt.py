@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minillm.align.chat import Message, prompt_tokens, turn_header
+from minillm.align.chat import Message, prompt_tokens, turn_header, turn_marks
 from minillm.tokenizer.bytepair import Tokenizer, TokenTable
 
 LN_2 = math.log(2)
@@ -35,12 +35,13 @@ def chat_prompt(messages: Sequence[Message], tokenizer: Tokenizer) -> Prompt:
     """A conversation up to the header of the turn that the assistant is to write."""
     ids = prompt_tokens(messages, tokenizer)
     is_written = [False] * len(ids)
-    place = 1  # after the mark that begins a document
+    turn_begin, turn_end = turn_marks(tokenizer)
+    place = 0
     for message in messages:
-        place += len(turn_header(message.role, tokenizer))
-        num_said = len(tokenizer.encode(message.content.strip()))
-        is_written[place : place + num_said] = [message.role == "user"] * num_said
-        place += num_said + 1 + len(tokenizer.encode("\n"))  # the mark that ends a turn, a new line
+        # no content holds a mark, so the next one of its kind is the one that is meant
+        begin = ids.index(turn_begin, place) + len(turn_header(message.role, tokenizer))
+        place = ids.index(turn_end, begin)
+        is_written[begin:place] = [message.role == "user"] * (place - begin)
     asked = [each.content.strip() for each in messages if each.role == "user"]
     return Prompt(ids, is_written, "\n\n".join(asked))
 

@@ -24,16 +24,18 @@ def num_held_back(text: str, stops: Sequence[str]) -> int:
 
 
 class ReplyText:
-    """The text of one reply as it grows."""
+    """The text of one reply as it grows; a turn of a chat begins after its white space."""
 
-    def __init__(self, stops: Sequence[str] = ()) -> None:
-        self.stops, self.is_stopped = tuple(stops), False
+    def __init__(self, stops: Sequence[str] = (), *, is_turn: bool = False) -> None:
+        self.stops, self.is_turn, self.is_stopped = tuple(stops), is_turn, False
         self.waiting, self.sent = "", ""
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
 
     def add(self, token: bytes, is_last: bool = False) -> str:
         """What may be sent once this token is there; with `is_last` all that waits, too."""
         self.waiting += self._decode(token, is_last)
+        if self.is_turn and not self.sent:
+            self.waiting = self.waiting.lstrip()
         place = first_stop(self.waiting, self.stops)
         if place is not None:
             self.is_stopped = True

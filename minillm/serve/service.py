@@ -115,6 +115,7 @@ class Service:
             top_p=None if asked.top_p == 1 else asked.top_p,
             seed=asked.seed,
             stop=asked.stops,
+            is_turn=isinstance(asked, ChatRequest),
             # a reply ends at any mark: marks are the server's own and never part of a text
             stop_ids=frozenset(self.tokenizer.special_ids.values()) | set(asked.stop_token_ids),
         )

@@ -1,20 +1,19 @@
 """The verb that answers requests over HTTP: serve."""
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import sys
 from pathlib import Path
 
-from minillm.verbs.arguments import KEEPS_ITS_RECIPE, notes, refuse
+from minillm.verbs.arguments import existing_run, notes, refuse
 
 GIVEN = ("host", "port", "num_slots", "max_queue", "max_body_bytes", "max_tokens")
 
 
 # package only
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What only `serve` takes; what is not given is the recipe's."""
+    """What only `serve` takes; what is not given is `ServeConfig`'s."""
     add = parser.add_argument
     add("--host", metavar="ADDRESS", help="where to listen (default: this machine alone)")
     add("--port", type=int, help="0: any free one")
@@ -39,19 +38,17 @@ def key_sha256(path: Path) -> str:
 # package only
 def run_serve(args: argparse.Namespace) -> int:
     """Answer requests with the run's promoted or newest model until interrupted."""
-    from minillm import recipes
+    from minillm.serve.config import ServeConfig
     from minillm.serve.process import listen
 
-    refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
-    run, recipe = recipes.existing_run(args.run, args.home)
+    run = existing_run(args)
     given = {name: getattr(args, name) for name in GIVEN if getattr(args, name) is not None}
     if args.api_key_file:
         refuse(args, ("api_key_sha256",), "the key comes from --api-key-file; give one of the two")
         given["api_key_sha256"] = key_sha256(args.api_key_file)
     elif args.api_key_sha256:
         given["api_key_sha256"] = args.api_key_sha256
-    given["log_text"] = args.log_text or recipe.serving.log_text
-    config = dataclasses.replace(recipe.serving, **given)
+    config = ServeConfig(log_text=args.log_text, **given)
 
     def on_ready(url: str, name: str) -> None:
         if args.json:

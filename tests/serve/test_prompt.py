@@ -38,9 +38,9 @@ def test_of_a_chat_the_users_words_alone_are_counted() -> None:
     prompt = chat_prompt(messages, TOKENIZER)
     assert prompt.ids == prompt_tokens(messages, TOKENIZER)
     written = [id for id, is_written in zip(prompt.ids, prompt.is_written) if is_written]
-    assert TOKENIZER.decode(written) == "Who has the ball?user\nTom?"
+    assert TOKENIZER.decode(written) == " Who has the ball? user\nTom?"
     assert prompt.text == "Who has the ball?\n\nuser\nTom?"
-    assert bits_per_byte(prompt, [1.0] * (len(prompt.ids) - 1), TOKENIZER)[0] == 26
+    assert bits_per_byte(prompt, [1.0] * (len(prompt.ids) - 1), TOKENIZER)[0] == 28
 
 
 def test_an_empty_prompt_and_one_of_a_single_id_have_no_surprise() -> None:

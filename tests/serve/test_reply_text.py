@@ -42,6 +42,13 @@ def test_half_a_character_waits_and_a_broken_one_is_shown_as_one() -> None:
     assert sent([b"a", balloon[:2]]) == (["a", "�"], False)
 
 
+def test_a_turn_begins_after_its_white_space_and_a_text_does_not() -> None:
+    tokens = (b" ", b"\n ", b" Ann", b" has")
+    turn, text = ReplyText(is_turn=True), ReplyText()
+    assert [turn.add(token) for token in tokens] == ["", "", "Ann", " has"]
+    assert [text.add(token) for token in tokens] == [" ", "\n ", " Ann", " has"]
+
+
 @pytest.mark.parametrize(
     ("text", "stops", "expected"),
     [("", ("ab",), 0), ("xa", ("ab",), 1), ("ab", ("abc", "b!"), 2), ("aaa", ("aaab",), 3),

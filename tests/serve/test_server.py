@@ -103,6 +103,7 @@ def test_a_chat_in_one_piece_and_streamed(run: Run, client: openai.OpenAI) -> No
     }  # fmt: skip
     whole = client.chat.completions.create(**asked)
     assert whole.choices[0].message.role == "assistant"
+    assert whole.choices[0].message.content == whole.choices[0].message.content.lstrip()
     chunks = list(client.chat.completions.create(**asked, stream=True))
     assert chunks[0].choices[0].delta.role == "assistant"
     assert all(each.choices[0].delta.role is None for each in chunks[1:])

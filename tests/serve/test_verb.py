@@ -53,7 +53,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, minillm: Verb) -> None:
             (("--api-key-file", "empty.txt"), "is empty"),
             (("--api-key-file", "empty.txt", "--api-key-sha256", "ab"), "give one of the two"),
             (("--api-key-sha256", "ab"), "api_key_sha256 has 2 characters"),
-            (("--set", "serving.port=1"), "--set: the run keeps its own recipe"),
+            (("--set", "training.max_steps=1"), "--set: the run keeps its own recipe"),
         ]
         for words, expected in cases:
             code, out, said = minillm("serve", "--run", "small", *words)
