@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import arguments, compress, making, using
+from minillm.verbs import arguments, compress, making, serve, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     made = verb("compress", compress.run_compress, "the model in fewer bits, and what it lost")
     compress.add_options(made)
     chat_options(verb("chat", using.run_chat, "talk to the run's model"))
+    serve.add_options(verb("serve", serve.run_serve, "answer requests over HTTP, and log them"))
     verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")

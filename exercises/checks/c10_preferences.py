@@ -186,7 +186,7 @@ EXERCISES = (
             ),
             Mistake(
                 "only the clipped one",
-                "Take the *smaller* of both: a token that went the wrong way must be able to return.",
+                "Take the *smaller*: a token that went the wrong way must be able to return.",
                 only_the_clipped,
             ),
             Mistake(
@@ -196,7 +196,7 @@ EXERCISES = (
             ),
             Mistake(
                 "clipped above only",
-                "A ratio below 1 − clip is clipped too: it matters where the advantage is negative.",
+                "A ratio below 1 − clip is clipped too: that matters for negative advantages.",
                 clipped_above_only,
             ),
         ),

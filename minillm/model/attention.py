@@ -17,11 +17,13 @@ import torch.nn.functional as F
 def attention_mask(
     num_queries: int,
     num_keys: int,
-    offset: int,
+    offset: int | torch.Tensor,
     documents_BT: torch.Tensor | None,
     device: torch.device,
 ) -> torch.Tensor:
     """True where query t may look at key s: s ≤ t + offset, and both lie in the same document."""
+    if isinstance(offset, torch.Tensor):  # one for each row: the mask is [B, 1, T, S]
+        offset = offset[:, None, None, None]
     query_T1 = torch.arange(num_queries, device=device)[:, None] + offset
     mask_TS = torch.arange(num_keys, device=device)[None, :] <= query_T1
     if documents_BT is None:
@@ -37,7 +39,7 @@ def reference_attention(
     v_BGSK: torch.Tensor,
     *,
     documents_BT: torch.Tensor | None = None,
-    offset: int = 0,
+    offset: int | torch.Tensor = 0,
 ) -> torch.Tensor:
     """The equation, line by line. Holds all B·H·T·S scores at once."""
     queries_per_key = q_BHTK.shape[1] // k_BGSK.shape[1]
@@ -55,11 +57,13 @@ def torch_attention(
     v_BGSK: torch.Tensor,
     *,
     documents_BT: torch.Tensor | None = None,
-    offset: int = 0,
+    offset: int | torch.Tensor = 0,
 ) -> torch.Tensor:
     """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
-    is_plain = documents_BT is None and (num_queries == num_keys or num_queries == 1)
+    is_by_row = isinstance(offset, torch.Tensor)
+    is_whole = num_queries == num_keys or num_queries == 1  # every query sees all keys before it
+    is_plain = documents_BT is None and not is_by_row and is_whole
     mask = None
     if not is_plain:
         mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
@@ -75,11 +79,15 @@ def triton_attention(
     v_BGSK: torch.Tensor,
     *,
     documents_BT: torch.Tensor | None = None,
-    offset: int = 0,
+    offset: int | torch.Tensor = 0,
 ) -> torch.Tensor:
     """Our fused kernel where Triton is installed; else PyTorch's, with a warning."""
+    reason = None
     if importlib.util.find_spec("triton") is None:
         reason = "triton is not installed here: attention 'torch' is used instead"
+    elif isinstance(offset, torch.Tensor):
+        reason = "the Triton kernel has one offset for all rows: attention 'torch' is used instead"
+    if reason is not None:
         warnings.warn(reason, stacklevel=2)
         return torch_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
     from minillm.model.flash_attention import flash_attention

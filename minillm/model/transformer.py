@@ -76,9 +76,10 @@ class ModelConfig:
 
 
 class Cache(Protocol):
-    """Keeps a layer's keys and values and returns all so far; its owner keeps `num_tokens` true."""
+    """Keeps a layer's keys and values and returns all so far; its owner keeps `num_tokens` true:
+    one number where all rows are equally long, else one for each row, `[B]`."""
 
-    num_tokens: int
+    num_tokens: int | torch.Tensor
 
     def extend(
         self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
@@ -123,10 +124,10 @@ class Attention(nn.Module):
         q_BHTK = rotate(self.q_proj(x_BTD).view(split).transpose(1, 2), *rotary)
         k_BGTK = rotate(self.k_proj(x_BTD).view(split).transpose(1, 2), *rotary)
         v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
-        k_BGSK, v_BGSK = k_BGTK, v_BGTK
+        k_BGSK, v_BGSK, offset = k_BGTK, v_BGTK, 0
         if cache is not None:
             k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK)
-        offset = k_BGSK.shape[2] - q_BHTK.shape[2]
+            offset = cache.num_tokens
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
 
@@ -177,18 +178,27 @@ class Backbone(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
-    def forward(
-        self, tokens_BT: torch.Tensor, cache: Cache | None, documents_BT: torch.Tensor | None
-    ) -> torch.Tensor:
-        start = 0 if cache is None else cache.num_tokens
-        stop = start + tokens_BT.shape[1]
+    def rotary(
+        self, start: int | torch.Tensor, num_places: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """cos and sin from `start` on: `[T, K]`, or `[B, 1, T, K]` where each row has a start."""
+        is_by_row = isinstance(start, torch.Tensor)
+        stop = (int(start.max()) if is_by_row else start) + num_places
         if stop > self.cos.shape[0]:
             raise ValueError(
                 f"{stop} tokens: the context length is {self.cos.shape[0]}; "
                 "shorten the text or build the model with a larger context_length"
             )
+        if not is_by_row:
+            return self.cos[start:stop], self.sin[start:stop]
+        place_B1T = start[:, None, None] + torch.arange(num_places, device=start.device)
+        return self.cos[place_B1T], self.sin[place_B1T]
+
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: Cache | None, documents_BT: torch.Tensor | None
+    ) -> torch.Tensor:
+        rotary = self.rotary(0 if cache is None else cache.num_tokens, tokens_BT.shape[1])
         x_BTD = self.embed_tokens(tokens_BT)
-        rotary = self.cos[start:stop], self.sin[start:stop]
         for layer in self.layers:
             x_BTD = layer(x_BTD, rotary, cache, documents_BT)
         return self.norm(x_BTD)

@@ -35,29 +35,40 @@ def run_export(args: argparse.Namespace) -> int:
 
 # package only
 def run_chat(args: argparse.Namespace) -> int:
-    """Continue a prompt, or prompts line by line: a base model continues and does not obey."""
+    """Talk to the run's model, line by line: an assistant answers, a base model continues."""
     import torch
 
+    from minillm.align.chat import Message, chat_replies
     from minillm.compress.pipeline import load_served
+    from minillm.core.promotion import served_model
     from minillm.model.generate import continued_text
 
     run = existing_run(args)
-    model, tokenizer = load_served(run.artifact("quantized" if args.quantized else "model").path)
-    generator = torch.Generator().manual_seed(args.seed)
+    artifact = run.artifact("quantized") if args.quantized else served_model(run)
+    model, tokenizer = load_served(artifact.path)
+    kind = next(iter(artifact.parents)) if args.quantized else artifact.kind
+    is_base, said = kind == "model", []
+    options = {
+        "max_tokens": args.max_tokens, "temperature": args.temperature, "top_p": args.top_p,
+        "generator": torch.Generator().manual_seed(args.seed),
+    }  # fmt: skip
 
     def answer(prompt: str) -> None:
-        text = continued_text(
-            model, tokenizer, prompt, max_tokens=args.max_tokens, temperature=args.temperature,
-            top_p=args.top_p, generator=generator,
-        )  # fmt: skip
-        figures_out(args, {"prompt": prompt, "text": text})
+        if is_base:
+            text = continued_text(model, tokenizer, prompt, **options)
+        else:
+            said.append(Message("user", prompt))
+            text = chat_replies(model, tokenizer, [said], **options)[0]
+            said.append(Message("assistant", text))
+        figures_out(args, {"prompt": prompt, "text": text, "model": artifact.kind})
         if not args.json:
-            print(prompt + text)
+            print(prompt + text if is_base else text)
 
     if args.prompt is not None:
         answer(args.prompt)
         return 0
-    print("A base model continues what you write. Empty line or Ctrl-D ends.", file=sys.stderr)
+    words = "A base model continues what you write." if is_base else "The assistant answers."
+    print(f"{words} Empty line or Ctrl-D ends.", file=sys.stderr)
     while prompt := next_line():
         answer(prompt)
     return 0

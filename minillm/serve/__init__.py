@@ -1,0 +1,1 @@
+"""model → replies → request log: slots, an engine, an HTTP server, a page to chat on."""
