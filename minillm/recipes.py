@@ -20,6 +20,8 @@ from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
+from minillm.monitor.population import LONGER_DAY, PopulationConfig
+from minillm.monitor.watch import LARGER_WINDOWS, MonitorConfig
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.schedule import TrainingConfig
 
@@ -39,6 +41,8 @@ class Recipe:
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     sft: SftConfig = field(default_factory=SftConfig)
+    population: PopulationConfig = field(default_factory=PopulationConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     start_from: str | None = None
 
 
@@ -89,6 +93,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
             evaluate_every_fraction=0.125,
         ),
         sampling=SamplingConfig(count=100),
+        population=LONGER_DAY,
+        monitor=LARGER_WINDOWS,
         sft=SftConfig(
             stories=(8000, 6000, 3000), max_documents=500,
             batches=BatchesConfig(context_length=384, batch_size=4),

@@ -21,12 +21,14 @@ from minillm.evaluate.stories import probe
 from minillm.export.huggingface import load_folder
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import Transformer
+from minillm.monitor.traffic import traffic
+from minillm.monitor.watch import monitor
 from minillm.recipes import Recipe, open_run
 from minillm.tokenizer.bytepair import Tokenizer, make_tokenizer
 from minillm.train.checkpoint import load_model
 from minillm.train.trainer import PretrainConfig, pretrain
 
-STAGES = ("documents", "tokenizer", "shards", "model", "assistant")
+STAGES = ("documents", "tokenizer", "shards", "model", "assistant", "traffic", "drift")
 
 
 def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
@@ -39,6 +41,8 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
         "shards": lambda: make_shards(recipe.batches, run),
         "model": lambda: make_model(recipe, run),
         "assistant": lambda: make_assistant(recipe, run),
+        "traffic": lambda: traffic(recipe.population, run),
+        "drift": lambda: monitor(recipe.monitor, run),
     }
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))
