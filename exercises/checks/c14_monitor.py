@@ -237,8 +237,8 @@ EXERCISES = (
         title="Four questions at once",
         question=(
             "Four tests at 5 % each raise a false alarm far more often than 5 % of the time. "
-            "Adjust the p-values by Holm's method, so that `adjusted <= 0.05` is wrong even once at "
-            "most 5 % of the time."
+            "Adjust the p-values by Holm's method, so that `adjusted <= 0.05` is wrong even once "
+            "at most 5 % of the time."
         ),
         solution=solutions.holm_adjusted,
         cases=(
