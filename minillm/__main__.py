@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import arguments, compress, making, serve, using
+from minillm.verbs import arguments, compress, making, monitor, serve, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     compress.add_options(made)
     chat_options(verb("chat", using.run_chat, "talk to the run's model"))
     serve.add_options(verb("serve", serve.run_serve, "answer requests over HTTP, and log them"))
+    monitor.add_options(verb("monitor", monitor.run_monitor, "watch a request log for drift"))
     verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")

@@ -22,6 +22,8 @@ from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
+from minillm.monitor.population import LONGER_DAY, PopulationConfig
+from minillm.monitor.watch import LARGER_WINDOWS, MonitorConfig
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.schedule import TrainingConfig
 
@@ -43,6 +45,8 @@ class Recipe:
     sft: SftConfig = field(default_factory=SftConfig)
     preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
+    population: PopulationConfig = field(default_factory=PopulationConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     start_from: str | None = None
 
 
@@ -101,6 +105,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
 def laptop_after_the_model(brief: Brief) -> dict[str, object]:
     """What the laptop recipe asks of the rooms that come after the base model."""
     return dict(
+        population=LONGER_DAY,
+        monitor=LARGER_WINDOWS,
         sft=SftConfig(
             stories=(8000, 6000, 3000), max_documents=500,
             batches=BatchesConfig(context_length=384, batch_size=4),

@@ -23,12 +23,17 @@ from minillm.evaluate.stories import probe
 from minillm.export.huggingface import load_folder
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import Transformer
+from minillm.monitor.traffic import traffic
+from minillm.monitor.watch import monitor
 from minillm.recipes import Recipe, open_run
 from minillm.tokenizer.bytepair import Tokenizer, make_tokenizer
 from minillm.train.checkpoint import load_model
 from minillm.train.trainer import PretrainConfig, pretrain
 
-STAGES = ("documents", "tokenizer", "shards", "model", "assistant", "aligned", "quantized")
+STAGES = (
+    "documents", "tokenizer", "shards", "model", "assistant", "aligned", "quantized", "traffic",
+    "drift",
+)  # fmt: skip
 
 
 def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
@@ -43,6 +48,8 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
         "assistant": lambda: make_assistant(recipe, run),
         "aligned": lambda: align(recipe.preferences, run),
         "quantized": lambda: compress(recipe.compress, run),
+        "traffic": lambda: traffic(recipe.population, run),
+        "drift": lambda: monitor(recipe.monitor, run),
     }
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))

@@ -98,7 +98,7 @@ def test_help_names_every_verb_and_each_verb_has_its_own(tmp_path: Path) -> None
 
 
 def test_a_verb_of_the_second_half_says_so_and_exits_with_3(tmp_path: Path) -> None:
-    result = minillm("monitor", cwd=tmp_path)
+    result = minillm("compress", cwd=tmp_path)
     assert result.returncode == 3 and "still to come" in one_line(result)
 
 

@@ -16,7 +16,6 @@ FAILED, TO_COME = 1, 3
 CHAPTER_TO_COME = {
     "align": ("fine-tune and prefer", "09_sft and 10_preferences"),
     "evaluate": ("score any model, with intervals", "11_validate"),
-    "monitor": ("watch the requests for drift", "14_monitor"),
 }
 KEEPS_ITS_RECIPE = (
     "the run keeps its own recipe; leave it out, or make a run with another: "
