@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import arguments, compress, making, monitor, serve, using
+from minillm.verbs import align, arguments, compress, making, monitor, serve, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")
     train_options(verb("train", making.run_train, "from text to a model"))
+    align.add_options(verb("align", align.run_align, "fine-tune on conversations, then prefer"))
     add = verb("export", using.run_export, "the model in other people's form").add_argument
     add("--to", choices=("hf", "gguf"), default="hf", help="hf: a folder for transformers")
     add("--type", choices=("f32", "f16", "q8_0"), help="with --to gguf: how numbers are stored")

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 FAILED, TO_COME = 1, 3
 CHAPTER_TO_COME = {
-    "align": ("fine-tune and prefer", "09_sft and 10_preferences"),
     "evaluate": ("score any model, with intervals", "11_validate"),
 }
 KEEPS_ITS_RECIPE = (
