@@ -213,8 +213,7 @@ def train(
             state.step += 1
             state.num_targets += figures["num_targets"]
             state.elapsed_s += time.perf_counter() - started_s
-            stop = wish_to_stop(requests, state, ranks)
-            is_last = fraction_done(state, config) >= 1
+            stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):
                 logged = logged_step(state, figures, logged, log)
