@@ -8,6 +8,7 @@ GPUs use instead of gloo.
 """
 
 import datetime
+import json
 import logging
 import os
 import platform
@@ -17,6 +18,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch.distributed as dist
@@ -25,7 +27,7 @@ from minillm.scale.data_parallel import DataParallel
 from minillm.train.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
-    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 Result = TypeVar("Result")
 
@@ -65,12 +67,13 @@ def joined(timeout_s: float = GROUP_TIMEOUT_S) -> Iterator[Ranks]:
     # a rank that waits longer than this for another takes it for dead, and ends with an error
     dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=timeout_s))
     with ExitStack() as stack:
-        stack.callback(dist.destroy_process_group)
         if dist.get_rank() > 0:
             nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
             stack.enter_context(redirect_stdout(nowhere))
             stack.enter_context(redirect_stderr(nowhere))
         yield DataParallel()
+    # after an error the group is left to the process's end: the others must not hear of it first
+    dist.destroy_process_group()
 
 
 # package only
@@ -129,16 +132,22 @@ def run_ranks(
         except SignalException as error:
             raise KeyboardInterrupt(signal.Signals(error.sigval).name) from None
         except ChildFailedError as error:
-            rank, failure = error.get_first_failure()
-            raise RuntimeError(f"rank {rank} of {num_ranks}: {failure_words(failure)}") from None
+            words = failure_words(error, Path(log_dir))
+            raise RuntimeError(f"one of {num_ranks} ranks failed: {words}") from None
     return [results[rank] for rank in range(num_ranks)]
 
 
 # package only
-def failure_words(failure: "ProcessFailure") -> str:
-    """Why a rank ended, in one line: its signal, or its error."""
-    if failure.exitcode < 0:
-        name = signal.Signals(-failure.exitcode).name
-        return f"ended by {name}; run again, and training goes on from the last checkpoint"
-    message = failure.message
-    return message["message"] if isinstance(message, dict) else message
+def failure_words(error: "ChildFailedError", log_dir: Path) -> str:
+    """Which rank failed first, and why; what the others said after that follows from it.
+
+    A rank that raises leaves a file; one that is killed leaves nothing but broken connections.
+    """
+    files = sorted(log_dir.rglob("error.json"), key=lambda path: path.stat().st_mtime_ns)
+    for path in files[:1]:
+        words = json.loads(path.read_text(encoding="utf-8"))["message"]["message"]
+        if "gloo" not in words:
+            return f"rank {path.parent.name}: {words}"
+    _, failure = error.get_first_failure()
+    name = signal.Signals(-failure.exitcode).name if failure.exitcode < 0 else "its end"
+    return f"it was ended by {name}; run again, and training goes on from the last checkpoint"

@@ -72,7 +72,9 @@ def test_loss_and_gradients_equal_one_process_on_the_union(answers: list, work: 
         assert abs(found - loss) <= 2e-6
         assert {"trainer", "one message a tensor", "buckets", "our ring"} <= ways.keys()
         for way in ways.keys() - {"DDP as it comes"}:
-            assert np.abs(ways[way] - gradients).max() <= 1e-7, way
+            # DDP's weight is itself rounded to float32: 1.0e-7 here, ours 2e-8
+            allowed = 5e-7 if way == "DDP, weighted" else 1e-7
+            assert np.abs(ways[way] - gradients).max() <= allowed, way
     assert np.abs(gradients).max() > 1e-2, "a bound of 1e-7 says something"
 
 
