@@ -29,11 +29,14 @@ STEPS = 12
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> None:
-    before = torch.get_num_threads()
+def as_in_the_ranks() -> None:
+    """One thread, and products of float32's own precision, whatever an earlier test has set."""
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision()
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(before[0])
+    torch.set_float32_matmul_precision(before[1])
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.model.transformer import Transformer
+from minillm.scale.drill import loss_and_gradients
 from minillm.scale.pipeline_parallel import (
     bubble_fraction, gpipe, idle_fraction, layers_of_stage, most_in_flight,
     one_forward_one_backward, run_schedule, schedule,
 )  # fmt: skip
 from minillm.train.ranks import ALONE
-from minillm.scale.drill import loss_and_gradients
 from tests.scale.ranked import rows_of, whole_batch
 from tests.train.tiny import tiny_model
 
