@@ -44,6 +44,7 @@ def train_options(made: argparse.ArgumentParser) -> None:
     """What only `train` takes."""
     add = made.add_argument
     add("--minutes", type=float, help="bound of the training steps; the schedule ends there")
+    add("--processes", type=int, metavar="N", help="share each batch over N processes (default: 1)")
     folder = {"dest": "from_folder", "type": Path, "metavar": "DIR"}
     add("--from", **folder, help="start from a Hugging Face folder")
 

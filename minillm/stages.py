@@ -28,6 +28,7 @@ from minillm.monitor.watch import monitor
 from minillm.recipes import Recipe, open_run
 from minillm.tokenizer.bytepair import Tokenizer, make_tokenizer
 from minillm.train.checkpoint import load_model
+from minillm.train.ranks import ALONE, Ranks
 from minillm.train.trainer import PretrainConfig, pretrain
 
 STAGES = (
@@ -36,7 +37,7 @@ STAGES = (
 )  # fmt: skip
 
 
-def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
+def reach(run: Run, recipe: Recipe, kind: str, ranks: Ranks = ALONE) -> Artifact:
     """Run the stages in order up to and including `kind`; what is finished is found and used."""
     if kind not in STAGES:
         raise ValueError(f"kind = {kind!r}: choose one of {', '.join(STAGES)}")
@@ -44,7 +45,7 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
         "documents": lambda: make_documents(recipe.corpus, run),
         "tokenizer": lambda: make_tokenizer(recipe.tokenizer, run),
         "shards": lambda: make_shards(recipe.batches, run),
-        "model": lambda: make_model(recipe, run),
+        "model": lambda: make_model(recipe, run, ranks=ranks),
         "assistant": lambda: make_assistant(recipe, run),
         "aligned": lambda: align(recipe.preferences, run),
         "quantized": lambda: compress(recipe.compress, run),
@@ -54,7 +55,7 @@ def reach(run: Run, recipe: Recipe, kind: str) -> Artifact:
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))
         make["tokenizer"] = lambda: adopt_tokenizer(tokenizer, run)
-        make["model"] = lambda: make_model(recipe, run, initial)
+        make["model"] = lambda: make_model(recipe, run, initial, ranks)
     for stage in STAGES[: STAGES.index(kind) + 1]:
         artifact = make[stage]()
     return artifact
@@ -74,7 +75,9 @@ def adopt_tokenizer(tokenizer: Tokenizer, run: Run) -> Artifact:
     )
 
 
-def make_model(recipe: Recipe, run: Run, initial: Transformer | None = None) -> Artifact:
+def make_model(
+    recipe: Recipe, run: Run, initial: Transformer | None = None, ranks: Ranks = ALONE
+) -> Artifact:
     """Pretrain by the recipe; while it trains, the story world's checker reads what it writes."""
     stories = held_out_stories(recipe.corpus)
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
@@ -101,7 +104,7 @@ def make_model(recipe: Recipe, run: Run, initial: Transformer | None = None) -> 
     config = PretrainConfig(
         model=shape, batches=recipe.batches, training=recipe.training, evaluation=evaluation
     )
-    return pretrain(config, run, evaluate=evaluate, initial=initial)
+    return pretrain(config, run, evaluate=evaluate, initial=initial, ranks=ranks)
 
 
 def make_assistant(recipe: Recipe, run: Run) -> Artifact:

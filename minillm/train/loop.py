@@ -1,7 +1,7 @@
 """The one loop: batch → loss → gradients → clip → step, until the schedule ends.
 
 It knows neither texts nor tasks. Batches and a pure `loss_fn(model, batch) -> (loss, figures)` are
-passed in, and so are evaluation, saving and the averaging of gradients over processes.
+passed in, and so are evaluation, saving and the other processes (`ranks`), if there are any.
 `figures["num_targets"]` says over how many targets the loss is a mean; the other figures are
 averaged and logged. Left out: loss-spike handling, statistics by layer.
 """
@@ -21,6 +21,7 @@ from torch import nn
 from minillm.core.progress import Progress
 from minillm.train.optimizer import Optimizer, clip_gradients
 from minillm.train.precision import autocast, faster_precision
+from minillm.train.ranks import ALONE, Ranks
 from minillm.train.schedule import TrainingConfig, TrainState, fraction_done, learning_rate
 
 BatchType = TypeVar("BatchType")
@@ -29,6 +30,7 @@ Figures = dict[str, float]
 StepFigures = dict[str, float | torch.Tensor]
 LossFunction = Callable[[nn.Module, BatchType], tuple[torch.Tensor, StepFigures]]
 Evaluation = Callable[[nn.Module, int], Figures]
+AverageGradients = Callable[[nn.Module, StepFigures], StepFigures]
 
 
 # package only
@@ -39,9 +41,16 @@ class Log(Protocol):
 
 
 def accumulate_gradients(
-    model: nn.Module, batches: Iterator[BatchType], loss_fn: LossFunction, config: TrainingConfig
+    model: nn.Module,
+    batches: Iterator[BatchType],
+    loss_fn: LossFunction,
+    config: TrainingConfig,
+    average_gradients: AverageGradients = ALONE.average_gradients,
 ) -> StepFigures:
-    """Gradients of the mean over *all* targets of several batches, as if they were one."""
+    """Gradients of the mean over *all* targets of several batches, as if they were one.
+
+    Sums are added up, over other processes too, and divided once: means could not be.
+    """
     device = next(model.parameters()).device.type
     sums: StepFigures = {}
     num_targets = 0
@@ -49,10 +58,14 @@ def accumulate_gradients(
         with autocast(device, config.precision):
             loss, figures = loss_fn(model, next(batches))
         count = int(figures["num_targets"])
-        (loss * count).backward()
+        if count:  # rows of padding alone have a mean over nothing: not a number
+            (loss * count).backward()
         num_targets += count
         for name, value in {**figures, "loss": loss.detach()}.items():
-            sums[name] = sums.get(name, 0.0) + value * count
+            sums[name] = sums.get(name, 0.0) + (value * count if count else 0.0)
+    sums = average_gradients(model, {**sums, "num_targets": num_targets})
+    num_targets = sums["num_targets"]
+    assert num_targets > 0, "no row of this step has a target: a document needs two tokens at least"
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
     torch._foreach_div_(gradients, num_targets)
     means = {name: value / num_targets for name, value in sums.items()}
@@ -67,12 +80,10 @@ def training_step(
     config: TrainingConfig,
     *,
     fraction: float,
-    average_gradients: Callable[[nn.Module], None] | None = None,
+    average_gradients: AverageGradients = ALONE.average_gradients,
 ) -> StepFigures:
     """What happens ten thousand times: gradients, their length, this moment's rate, one move."""
-    figures = accumulate_gradients(model, batches, loss_fn, config)
-    if average_gradients is not None:
-        average_gradients(model)
+    figures = accumulate_gradients(model, batches, loss_fn, config, average_gradients)
     figures["gradient_norm"] = clip_gradients(model.parameters(), config.clip_norm)
     figures["learning_rate"] = learning_rate(fraction, config)
     optimizer.step(figures["learning_rate"])
@@ -145,11 +156,22 @@ def logged_step(
 
 
 # package only
-def with_precision(config: TrainingConfig, state: TrainState, model: nn.Module) -> TrainingConfig:
+def with_precision(
+    config: TrainingConfig, state: TrainState, model: nn.Module, ranks: Ranks = ALONE
+) -> TrainingConfig:
     """The same configuration; a precision left open is measured once and kept on resuming."""
     device = next(model.parameters()).device.type
-    state.precision = config.precision or state.precision or faster_precision(device)
+    measured = config.precision or state.precision or faster_precision(device)
+    # ranks that measured differently would go different ways
+    state.precision = "bfloat16" if ranks.largest(measured == "bfloat16") == [1] else "float32"
     return replace(config, precision=state.precision)
+
+
+# package only
+def wish_to_stop(requests: list[str], state: TrainState, ranks: Ranks) -> list[str]:
+    """What the ranks agree on after a step: the clock, and whether any of them was told to stop."""
+    state.elapsed_s, is_told = ranks.largest(state.elapsed_s, len(requests) > 0)
+    return (requests or ["a signal to another rank"])[:1] if is_told else []
 
 
 def evaluated(
@@ -174,24 +196,24 @@ def train(
     *,
     state: TrainState,
     log: Log,
-    average_gradients: Callable[[nn.Module], None] | None = None,
+    ranks: Ranks = ALONE,
     evaluate: Evaluation | None = None,
     save: Callable[[TrainState], None] | None = None,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
-    config, logged = with_precision(config, state, model), replace(state)
+    config, logged = with_precision(config, state, model, ranks), replace(state)
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while (fraction := fraction_done(state, config)) < 1:
             started_s = time.perf_counter()
             figures = training_step(
                 model, batches, loss_fn, optimizer, config,
-                fraction=fraction, average_gradients=average_gradients,
+                fraction=fraction, average_gradients=ranks.average_gradients,
             )
             state.step += 1
             state.num_targets += figures["num_targets"]
             state.elapsed_s += time.perf_counter() - started_s
-            stop, is_last = requests[:1], fraction_done(state, config) >= 1
+            stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):
                 logged = logged_step(state, figures, logged, log)

@@ -3,6 +3,7 @@
 The next step depends on weights, optimizer, random numbers, the place in the stream and a few plain
 numbers: all of them are in a checkpoint, under a key that ties it to recipe, code and parents. So
 every stage that trains (pretraining, fine-tuning, distillation …) resumes by the same function.
+Rank 0 saves, every rank restores; a run may go on with another number of ranks.
 """
 
 import dataclasses
@@ -27,6 +28,7 @@ from minillm.train.checkpoint import (
 )
 from minillm.train.loop import Evaluation, LossFunction, train, with_precision
 from minillm.train.optimizer import Optimizer, make_optimizer
+from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 
 
@@ -83,6 +85,7 @@ def resumable(
     log: Path,
     key: str,
     evaluate: Evaluation | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainState:
     """Train to the end, from the start or from the last checkpoint in `folder` with this key.
 
@@ -90,14 +93,16 @@ def resumable(
     """
     checkpoint = load_latest_checkpoint(folder, key)
     state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
-    training = with_precision(training, state, model)
+    training = with_precision(training, state, model, ranks)
     optimizer = make_optimizer(
         model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas,
         dtype=getattr(torch, training.precision),
     )
     if checkpoint:
         state = restore_run(checkpoint, model, optimizer)
-    cut_log(log, state.step)
+    is_first = ranks.rank == 0
+    if is_first:
+        cut_log(log, state.step)
     stream = open_stream(checkpoint.state["position"] if checkpoint else 0)
 
     def save(state: TrainState) -> None:
@@ -105,6 +110,7 @@ def resumable(
         save_checkpoint(checkpoint, folder, state.step)
 
     return train(
-        model, stream, loss_fn, optimizer, training,
-        state=state, log=JsonLines(log), evaluate=evaluate, save=save,
+        model, stream, loss_fn, optimizer, training, state=state, ranks=ranks,
+        log=JsonLines(log) if is_first else Unlogged(),
+        evaluate=evaluate if is_first else None, save=save if is_first else None,
     )

@@ -3,7 +3,8 @@
 Checkpoints lie in `runs/<name>/checkpoints`, tied to the recipe, code and parents by a key; the log
 is `runs/<name>/logs/pretrain.jsonl`. A resumed run repeats nothing and skips nothing: with
 `max_steps` its losses are those of an uninterrupted run, bit for bit (with `max_minutes` the
-schedule follows the clock, which no two runs share). Left out: more than one process.
+schedule follows the clock, which no two runs share). With several `ranks` each takes a share of
+every batch's rows; rank 0 writes.
 """
 
 import dataclasses
@@ -40,6 +41,7 @@ from minillm.train.checkpoint import (
 )
 from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures
 from minillm.train.precision import compiled
+from minillm.train.ranks import ALONE, Ranks, made_together
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
 
@@ -92,6 +94,7 @@ def pretrained(
     key: str,
     evaluate: Evaluation | None,
     initial: Transformer | None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Transformer, TrainState]:
     """The model of this shape, trained on these shards."""
     device = detect(config.training.seed).device
@@ -103,9 +106,11 @@ def pretrained(
     if config.training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
+    place = {"rank": ranks.rank, "world_size": ranks.world_size}
     state = resumable(
-        model, config.training, lambda position: Stream(shards, config.batches, position=position),
-        loss_fn, folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate,
+        model, config.training,
+        lambda position: Stream(shards, config.batches, position=position, **place), loss_fn,
+        folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate, ranks=ranks,
     )
     return model, state
 
@@ -116,6 +121,7 @@ def pretrain(
     *,
     evaluate: Evaluation | None = None,
     initial: Transformer | None = None,
+    ranks: Ranks = ALONE,
 ) -> Artifact:
     """Shards and tokenizer of this run → a model. `initial` gives the weights to start from."""
     shards, tokenizer = run.artifact("shards"), run.artifact("tokenizer")
@@ -127,17 +133,27 @@ def pretrain(
     parents = [shards.sha256, tokenizer.sha256]
     key = sha256_of(canonical([dataclasses.asdict(config), parents, code_sha256(CODE)]))
 
-    def write(folder: Path) -> Figures:
+    def work() -> tuple[Transformer, TrainState]:
         opened = open_shards(shards.path, "train")
-        model, state = pretrained(config, run, opened, key=key, evaluate=evaluate, initial=initial)
+        return pretrained(
+            config, run, opened, key=key, evaluate=evaluate, initial=initial, ranks=ranks
+        )
+
+    def write(folder: Path) -> Figures:
+        ranks.largest(1)  # the others wait to hear whether there is work
+        model, state = work()
         save_model(model, encoder, folder)
         return model_figures(model, state, run)
 
-    artifact = make_artifact(
-        run, "model", config=config, parents=(shards, tokenizer), code=CODE,
-        write=write, summary=model_summary,
-    )
-    remove_checkpoints(run.path / CHECKPOINTS, int(artifact.figures["steps"]), keep=1)
+    def make() -> Artifact:
+        return make_artifact(
+            run, "model", config=config, parents=(shards, tokenizer), code=CODE,
+            write=write, summary=model_summary,
+        )
+
+    artifact = made_together(make, work, lambda: run.artifact("model"), ranks)
+    if ranks.rank == 0:
+        remove_checkpoints(run.path / CHECKPOINTS, int(artifact.figures["steps"]), keep=1)
     return artifact
 
 

@@ -57,6 +57,10 @@ def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
     if getattr(args, "from_folder", None):
         recipe = tailored.starting_from(recipe, args.from_folder)
     recipe = recipes.changed(recipe, args.set or ())
+    if getattr(args, "processes", None) is not None:
+        from minillm.scale.launch import check_processes
+
+        check_processes(args.processes, recipe.batches.batch_size)
     return recipes.open_run(args.run, recipe=recipe, home=args.home)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from contextlib import redirect_stdout
 
 from minillm.verbs.arguments import chosen_run, figures_out, notes, refuse
@@ -73,13 +74,36 @@ def run_tokenizer(args: argparse.Namespace) -> int:
 
 # package only
 def run_train(args: argparse.Namespace) -> int:
-    """Text becomes a model; says how good it is, and what it took."""
+    """Text becomes a model, in one process or, with --processes, in several."""
+    from minillm.scale.launch import run_ranks
+
+    if args.processes is None:
+        return train_here(args)
+    if "WORLD_SIZE" in os.environ:
+        raise ValueError(
+            f"--processes {args.processes}: this process was started by torchrun, as one of "
+            "several already; leave it out"
+        )
+    chosen_run(args)  # a wrong option is said once, before there are several to say it
+    return max(run_ranks(train_here, args.processes, args))
+
+
+# package only
+def train_here(args: argparse.Namespace) -> int:
+    """Train by the recipe, as one rank of a group where torchrun started this process as one.
+
+    The first rank says how good the model is, and what it took.
+    """
     from minillm import stages
     from minillm.core.home import mark_latest
+    from minillm.scale.launch import joined
 
     run, recipe = chosen_run(args)
-    with redirect_stdout(notes(args)):
-        artifact = stages.reach(run, recipe, "model")
+    with joined() as ranks:
+        with redirect_stdout(notes(args)):
+            artifact = stages.reach(run, recipe, "model", ranks)
+        if ranks.rank > 0:
+            return 0
     mark_latest(run)
     figures = artifact.figures
     names = ("bits_per_byte", "tokens", "seconds", "parameters")

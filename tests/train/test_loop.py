@@ -15,6 +15,7 @@ from minillm.model.transformer import Transformer
 from minillm.train import loop as module
 from minillm.train.loop import accumulate_gradients, train, training_step
 from minillm.train.optimizer import make_optimizer
+from minillm.train.ranks import ALONE
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import pretraining_loss
 from tests.train.tiny import CONTEXT, VOCAB_SIZE, tiny_model
@@ -203,9 +204,10 @@ def test_gradients_are_averaged_before_they_are_clipped() -> None:
     settings = config(clip_norm=1e-3)
     optimizer = make_optimizer(model, "adamw", weight_decay=0.0, betas=settings.betas)
 
-    def ten_times(model: nn.Module) -> None:
+    def ten_times(model: nn.Module, sums: dict) -> dict:
         for each in model.parameters():
             each.grad *= 10
+        return sums
 
     norms = [
         float(
@@ -219,7 +221,7 @@ def test_gradients_are_averaged_before_they_are_clipped() -> None:
                 average_gradients=hook,
             )["gradient_norm"]
         )
-        for hook in (None, ten_times)
+        for hook in (ALONE.average_gradients, ten_times)
     ]
     assert norms[1] == pytest.approx(10 * norms[0], rel=0.05)
 

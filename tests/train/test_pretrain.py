@@ -134,7 +134,7 @@ def test_a_resume_that_forgets_something_is_seen(
     restore, stream = resumable.restore_run, trainer.Stream
     if forgotten == "stream":
         monkeypatch.setattr(
-            trainer, "Stream", lambda shards, config, position: stream(shards, config)
+            trainer, "Stream", lambda shards, config, **_: stream(shards, config)
         )
     elif forgotten == "optimizer":
 

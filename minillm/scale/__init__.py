@@ -1,0 +1,1 @@
+"""One process → many: the same model from more machines, exactly."""
