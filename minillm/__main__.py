@@ -1,8 +1,7 @@
 """The command line: `minillm <verb>`, a thin layer over the recipes and the rooms' stage functions.
 
 Results go to standard output, progress and errors to standard error. Exit codes: 0 success,
-1 something went wrong (one line says what, `--debug` shows where), 2 wrong usage, 3 a verb whose
-chapter is to come.
+1 something went wrong (one line says what, `--debug` shows where), 2 wrong usage.
 """
 
 import argparse
@@ -12,7 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import align, arguments, compress, making, monitor, serve, using
+from minillm.verbs import align, arguments, compress, evaluate, making, monitor, serve, using
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -94,14 +93,14 @@ def parser() -> argparse.ArgumentParser:
     made = verb("compress", compress.run_compress, "the model in fewer bits, and what it lost")
     compress.add_options(made)
     chat_options(verb("chat", using.run_chat, "talk to the run's model"))
+    words = "score models, with intervals; promote the best"
+    evaluate.add_options(verb("evaluate", evaluate.run_evaluate, words))
     serve.add_options(verb("serve", serve.run_serve, "answer requests over HTTP, and log them"))
     monitor.add_options(verb("monitor", monitor.run_monitor, "watch a request log for drift"))
     verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
     verb("bench", using.run_bench, "the model against an n-gram model and a compressor")
-    for name, (purpose, _) in arguments.CHAPTER_TO_COME.items():
-        verb(name, arguments.run_to_come, f"{purpose} (still to come)")
     return root
 
 

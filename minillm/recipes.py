@@ -20,6 +20,7 @@ from minillm.core.home import home_folder, latest_run_name
 from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
+from minillm.evaluate.items import EvaluateConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
 from minillm.monitor.population import LONGER_DAY, PopulationConfig
@@ -45,6 +46,7 @@ class Recipe:
     sft: SftConfig = field(default_factory=SftConfig)
     preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
+    evaluation: EvaluateConfig = field(default_factory=EvaluateConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     start_from: str | None = None
@@ -126,6 +128,7 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
                 max_minutes=2.0, learning_rate=2e-4, weight_decay=0.0, precision="float32"
             ),
         ),
+        evaluation=EvaluateConfig(stories=50, levels=(1, 2, 3), sampled_stories=25, attacks=25),
     )
 
 

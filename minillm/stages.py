@@ -19,6 +19,7 @@ from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.storyworld import Story, tell_story
 from minillm.evaluate.questions import ask, question_scores
+from minillm.evaluate.score import evaluate, promote_best
 from minillm.evaluate.stories import probe
 from minillm.export.huggingface import load_folder
 from minillm.model.loss import bits_per_byte
@@ -32,8 +33,8 @@ from minillm.train.ranks import ALONE, Ranks
 from minillm.train.trainer import PretrainConfig, pretrain
 
 STAGES = (
-    "documents", "tokenizer", "shards", "model", "assistant", "aligned", "quantized", "traffic",
-    "drift",
+    "documents", "tokenizer", "shards", "model", "assistant", "aligned", "scores", "quantized",
+    "traffic", "drift",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def reach(run: Run, recipe: Recipe, kind: str, ranks: Ranks = ALONE) -> Artifact
         "model": lambda: make_model(recipe, run, ranks=ranks),
         "assistant": lambda: make_assistant(recipe, run),
         "aligned": lambda: align(recipe.preferences, run),
+        "scores": lambda: make_scores(recipe, run),
         "quantized": lambda: compress(recipe.compress, run),
         "traffic": lambda: traffic(recipe.population, run),
         "drift": lambda: monitor(recipe.monitor, run),
@@ -116,6 +118,14 @@ def make_assistant(recipe: Recipe, run: Run) -> Artifact:
         return question_scores(ask(model, tokenizer, stories))
 
     return fine_tune(recipe.sft, run, evaluate=evaluate)
+
+
+# package only
+def make_scores(recipe: Recipe, run: Run) -> Artifact:
+    """Score the run's models; the best by the gate answers its users from here on."""
+    scores = evaluate(recipe.evaluation, run)
+    promote_best(run, scores, recipe.evaluation.margin)
+    return scores
 
 
 def held_out_stories(corpus: CorpusConfig, max_count: int | None = None) -> list[Story]:

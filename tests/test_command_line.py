@@ -97,11 +97,6 @@ def test_help_names_every_verb_and_each_verb_has_its_own(tmp_path: Path) -> None
     assert own.returncode == 0 and "--minutes" in own.stdout and "--recipe" in own.stdout
 
 
-def test_a_verb_of_the_second_half_says_so_and_exits_with_3(tmp_path: Path) -> None:
-    result = minillm("compress", cwd=tmp_path)
-    assert result.returncode == 3 and "still to come" in one_line(result)
-
-
 def test_training_reports_its_figures(trained: tuple[Path, dict], text_file: Path) -> None:
     home, figures = trained
     assert {"bits_per_byte", "tokens", "seconds", "parameters", "run"} <= figures.keys()

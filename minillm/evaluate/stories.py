@@ -1,7 +1,7 @@
 """Does the model write stories that make sense? The story world's checker reads them and counts.
 
 Held-out openings go in, the model continues them, each sentence is parsed and checked against what
-the story said before. Only this score is here so far: tasks, intervals and robustness are left out.
+the story said before. Training watches this score; other files add intervals and tasks.
 """
 
 import math

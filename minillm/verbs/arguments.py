@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from minillm.core.records import Run
     from minillm.recipes import Recipe
 
-FAILED, TO_COME = 1, 3
-CHAPTER_TO_COME = {
-    "evaluate": ("score any model, with intervals", "11_validate"),
-}
+FAILED = 1
 KEEPS_ITS_RECIPE = (
     "the run keeps its own recipe; leave it out, or make a run with another: "
     "minillm train --run NAME --recipe NAME --set FIELD=VALUE"
@@ -77,12 +74,3 @@ def existing_run(args: argparse.Namespace) -> "Run":
 
     refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
     return recipes.existing_run(args.run, args.home)[0]
-
-
-# package only
-def run_to_come(args: argparse.Namespace) -> int:
-    """Say in one line that a chapter is still to be written."""
-    purpose, chapters = CHAPTER_TO_COME[args.verb]
-    words = f"minillm {args.verb} ({purpose}): its chapter is still to come ({chapters})"
-    print(words, file=sys.stderr)
-    return TO_COME

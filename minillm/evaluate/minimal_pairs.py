@@ -1,0 +1,131 @@
+"""A true sentence against a false one: does the model know what has just been told?
+
+In: stories. Out: `Pair`s: the story so far, the sentence that follows, and the same sentence with a
+name, a thing or a place changed so that it *contradicts* what was told, as the checker says. The
+idea is BLiMP's (Warstadt et al., arXiv:1912.00582): no generation and no judge; a model that
+understood finds the true one likelier. Left out: pairs that differ in more than one thing.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minillm.corpus.storyworld import Story, check_story
+from minillm.corpus.storyworld.sentences import split_sentences
+from minillm.corpus.storyworld.words import SEX, SPOTS, THINGS
+from minillm.evaluate.likelihood import Likelihood, fits, likelihoods
+from minillm.model.transformer import Transformer
+from minillm.tokenizer.bytepair import Tokenizer
+
+CHANGES = ("name", "thing", "place")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What was told, what follows, and what cannot follow."""
+
+    id: str
+    level: int
+    change: str
+    context: str
+    true: str
+    false: str
+
+
+def reworded(text: str, words: dict[str, str]) -> str:
+    """The text with whole words replaced, all at once: names can be swapped."""
+    return re.sub(r"[A-Za-z]+", lambda match: words.get(match.group(), match.group()), text)
+
+
+def names_in(text: str) -> list[str]:
+    """The names of a text, each once, in order."""
+    return [word for word in dict.fromkeys(re.findall(r"[A-Z][a-z]+", text)) if word in SEX]
+
+
+def other_names(sentence: str, told: str, rng: random.Random) -> str | None:
+    """Two names change places; a single one becomes another of the story's."""
+    here, known = names_in(sentence), names_in(told)
+    if len(here) == 2:
+        return reworded(sentence, {here[0]: here[1], here[1]: here[0]})
+    others = [name for name in known if name not in here]
+    if len(here) != 1 or not others:
+        return None
+    return reworded(sentence, {here[0]: rng.choice(others)})
+
+
+def other_thing(sentence: str, told: str, rng: random.Random) -> str | None:
+    """A thing becomes another of the story's, else one of the same use."""
+    here = [word for word in re.findall(r"[a-z]+", sentence) if word in THINGS]
+    if len(set(here)) != 1:
+        return None
+    known = [word for word in dict.fromkeys(re.findall(r"[a-z]+", told)) if word in THINGS]
+    others = [word for word in known if word != here[0]]
+    alike = [word for word in THINGS if THINGS[word].use == THINGS[here[0]].use]
+    others = others or [word for word in alike if word != here[0]]
+    return reworded(sentence, {here[0]: rng.choice(others)}) if others else None
+
+
+def other_place(sentence: str, told: str, rng: random.Random) -> str | None:
+    """A spot becomes another one."""
+    here = [spot for spot in sorted(SPOTS) if spot in sentence]
+    if len(here) != 1:
+        return None
+    others = sorted(spot for spot in SPOTS if spot != here[0])
+    return sentence.replace(here[0], rng.choice(others))
+
+
+CHANGE = {"name": other_names, "thing": other_thing, "place": other_place}
+
+
+def contradicts(told: str, sentence: str) -> bool:
+    """Is the sentence readable, and does it, alone, contradict what was told?"""
+    *before, last = check_story(f"{told} {sentence}").sentences
+    is_fine = all(each.readable and each.contradiction is None for each in before)
+    return is_fine and last.readable and last.contradiction is not None
+
+
+def pairs_of(story: Story, rng: random.Random) -> list[Pair]:
+    """At most one pair of each change, at a place drawn by lot; the checker agrees with each."""
+    pairs = []
+    first = len(split_sentences(story.opening))
+    for change in CHANGES:
+        places = list(range(first, len(story.sentences)))
+        rng.shuffle(places)
+        for place in places:
+            told, sentence = " ".join(story.sentences[:place]), story.sentences[place]
+            false = CHANGE[change](sentence, told, rng)
+            if false is None or not contradicts(told, false):
+                continue
+            identity = f"{story.level}/{story.seed}/{change}"
+            pairs.append(Pair(identity, story.level, change, told, f" {sentence}", f" {false}"))
+            break
+    return pairs
+
+
+# package only
+def pair_likelihoods(
+    model: Transformer, tokenizer: Tokenizer, pairs: Sequence[Pair]
+) -> list[tuple[Likelihood, Likelihood]]:
+    """log p of the true and of the false sentence of each pair."""
+    texts = [(pair.context, each) for pair in pairs for each in (pair.true, pair.false)]
+    found = likelihoods(model, tokenizer, texts)
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def prefers_true(true: Likelihood, false: Likelihood, *, by_length: bool = True) -> bool:
+    """Is the true sentence likelier: per byte (`acc_norm`), or as a whole (`acc`)?"""
+    if by_length:
+        return true.per_byte > false.per_byte
+    return true.logprob > false.logprob
+
+
+# package only
+def fitting(model: Transformer, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs that the model can see whole."""
+    longest = [pair.context + max(pair.true, pair.false, key=len) for pair in pairs]
+    # a few bytes to spare: the longer text is not always the one of more tokens
+    return [
+        pair for pair, text in zip(pairs, longest, strict=True)
+        if fits(model, tokenizer, f"{text} . . .")
+    ]  # fmt: skip
