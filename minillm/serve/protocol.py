@@ -8,8 +8,7 @@ Left out: several replies to a request, log-probabilities, penalties, tools, ima
 import json
 from typing import Annotated, Literal, TypeVar
 
-import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from minillm.align.chat import Message
 from minillm.serve.generation import MAX_SEED
@@ -51,9 +50,16 @@ class ApiError(Exception):
 
 
 class Strict(BaseModel):
-    """No field that is not named, no text where a number belongs."""
+    """No field that is not named, no text where a number belongs; null is as good as nothing."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def without_null(cls, fields: object) -> object:
+        """The same without the fields that are null."""
+        is_object = isinstance(fields, dict)
+        return {n: v for n, v in fields.items() if v is not None} if is_object else fields
 
 
 # package only
@@ -137,8 +143,8 @@ class FeedbackRequest(Strict):
 # package only
 def told(faults: list[dict]) -> dict:
     """The first fault; where a value may be of several types, one beyond having the wrong type."""
-    field = faults[0]["loc"][0]
-    of_field = [each for each in faults if each["loc"][0] == field]
+    field = faults[0]["loc"][:1]
+    of_field = [each for each in faults if each["loc"][:1] == field]
     return next((each for each in of_field if not each["type"].endswith("_type")), of_field[0])
 
 
@@ -148,16 +154,12 @@ AnyRequest = TypeVar("AnyRequest", bound=Strict)
 def parsed(kind: type[AnyRequest], body: bytes) -> AnyRequest:
     """A request from its JSON; ApiError 400 names the first field that is wrong, and the remedy."""
     try:
-        fields = pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise ApiError(400, "invalid_json", f"the body is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise ApiError(400, "invalid_json", "the body is JSON, but not an object: send {…}")
-    try:
-        given = {name: value for name, value in fields.items() if value is not None}
-        return kind.model_validate(given)
+        return kind.model_validate_json(body)
     except ValidationError as error:
         fault = told(error.errors(include_url=False))
+        if not fault["loc"]:
+            words = f"the body is not a JSON object: {fault['msg']}"
+            raise ApiError(400, "invalid_json", words) from None
         # pydantic also names which of several allowed types it tried: nothing that was sent
         sent = [part for part in fault["loc"] if str(part).isalnum() or "_" in str(part)]
         place = ".".join(str(part) for part in sent if part != "str")

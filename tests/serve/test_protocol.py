@@ -27,7 +27,7 @@ def completion(**fields: object) -> CompletionRequest:
         ({"presence_penalty": 0.5}, "presence_penalty", "no penalties"),
         ({"temperature": -0.1}, "temperature", "temperature = -0.1: input should be greater"),
         ({"temperature": "hot"}, "temperature", "valid number"),
-        ({"temperature": float("nan")}, None, "not JSON"),
+        ({"temperature": float("nan")}, "temperature", "= nan: input should be"),
         ({"top_p": 0}, "top_p", "greater than 0"),
         ({"max_tokens": 0}, "max_tokens", "greater than or equal to 1"),
         ({"max_tokens": 1.5}, "max_tokens", "valid integer"),
