@@ -55,11 +55,30 @@ def batch_of_examples(rows: Sequence[Sequence[Example]], context_length: int, fi
     return Batch(*(torch.from_numpy(part) for part in (tokens_BT, targets_BT, documents_BT)))
 
 
-class ConversationStream:
-    """Batches of packed conversations without end; `position` counts those given out.
+def rows_without_end(
+    examples: Sequence[Example], config: BatchesConfig
+) -> Iterator[list[Example]]:
+    """Rows of whole conversations, epoch after epoch, the same for the same seed.
 
     The first epoch keeps the order up to packing and shuffling in a window, later ones shuffle all.
     """
+    epoch = 0
+    while True:
+        chance = np.random.default_rng([config.seed, epoch])
+        order = np.arange(len(examples))
+        order = order if epoch == 0 else chance.permutation(order)
+        for first in range(0, len(order), config.window_documents):
+            window = [examples[i] for i in order[first : first + config.window_documents]]
+            lengths = [len(each.tokens) - 1 for each in window]
+            # a row may stay as empty as it likes: a conversation is never cut
+            packed = pack(lengths, config.context_length, max_gap=config.context_length)
+            for number in chance.permutation(len(packed)):
+                yield [window[piece.document] for piece in packed[number]]
+        epoch += 1
+
+
+class ConversationStream:
+    """Batches of packed conversations without end; `position` counts those given out."""
 
     def __init__(
         self, examples: Sequence[Example], config: BatchesConfig, filler: int, position: int = 0
@@ -69,27 +88,10 @@ class ConversationStream:
                 f"context_length = {config.context_length}: no conversation fits into a row; "
                 "raise it, or give more stories"
             )
-        self.examples, self.config, self.filler, self.position = examples, config, filler, position
-        self.rows = self.rows_without_end()
+        self.config, self.filler, self.position = config, filler, position
+        self.rows = rows_without_end(examples, config)
         for _ in range(position * config.batch_size):
             next(self.rows)
-
-    def rows_without_end(self) -> Iterator[list[Example]]:
-        """Rows of whole conversations, epoch after epoch, the same for the same seed."""
-        epoch, config = 0, self.config
-        while True:
-            chance = np.random.default_rng([config.seed, epoch])
-            order = np.arange(len(self.examples))
-            order = order if epoch == 0 else chance.permutation(order)
-            for first in range(0, len(order), config.window_documents):
-                chosen = order[first : first + config.window_documents]
-                window = [self.examples[index] for index in chosen]
-                lengths = [len(each.tokens) - 1 for each in window]
-                # a row may stay as empty as it likes: a conversation is never cut
-                packed = pack(lengths, config.context_length, max_gap=config.context_length)
-                for number in chance.permutation(len(packed)):
-                    yield [window[piece.document] for piece in packed[number]]
-            epoch += 1
 
     def __iter__(self) -> "ConversationStream":
         return self

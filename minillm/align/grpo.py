@@ -79,60 +79,64 @@ class RolloutBatch:
     reward: float
 
 
+def rewarded(
+    policy: Transformer,
+    tokenizer: Tokenizer,
+    requests: Sequence[tuple[int, Message]],
+    reward: Reward,
+    *,
+    max_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+) -> tuple[list[Example], list[float]]:
+    """A reply to each (index, request) as a conversation, and its reward."""
+    prompts = [prompt_tokens([message], tokenizer) for _, message in requests]
+    end, room = turn_marks(tokenizer)[1], policy.config.context_length
+    replies = generate_batch(
+        policy, prompts, max_tokens=max_tokens, temperature=temperature,
+        stop_ids=[end, tokenizer.end_of_text], generator=generator,
+    )  # fmt: skip
+    examples, rewards = [], []
+    for (index, _), prompt, reply in zip(requests, prompts, replies, strict=True):
+        is_ended = len(reply) < min(max_tokens, room - len(prompt))
+        rewards.append(reward(index, tokenizer.decode(reply).strip(), is_ended))
+        said = [*reply, end] if is_ended else reply
+        mask = [False] * len(prompt) + [True] * len(said)
+        examples.append(Example((*prompt, *said), tuple(mask)))
+    return examples, rewards
+
+
+@dataclass(kw_only=True)
 class RolloutStream:
     """Asks the policy, as it is at that moment, and rewards what it says."""
 
-    def __init__(
-        self,
-        policy: Transformer,
-        reference: Transformer,
-        tokenizer: Tokenizer,
-        prompts: Sequence[Message],
-        reward: Reward,
-        *,
-        prompts_per_batch: int,
-        group_size: int,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
-        position: int = 0,
-    ) -> None:
-        self.policy, self.reference, self.tokenizer = policy, reference, tokenizer
-        self.prompts, self.reward = prompts, reward
-        self.prompts_per_batch, self.group_size = prompts_per_batch, group_size
-        self.max_tokens, self.temperature = max_tokens, temperature
-        self.seed, self.position = seed, position
+    policy: Transformer
+    reference: Transformer
+    tokenizer: Tokenizer
+    prompts: Sequence[Message]
+    reward: Reward
+    prompts_per_batch: int
+    group_size: int
+    max_tokens: int
+    temperature: float
+    seed: int
+    position: int = 0
 
     def __iter__(self) -> "RolloutStream":
         return self
 
-    def sampled(self, indices: Sequence[int]) -> tuple[list[Example], list[float]]:
-        """A reply to each of these requests as a conversation, and its reward."""
-        prompts = [prompt_tokens([self.prompts[index]], self.tokenizer) for index in indices]
-        end = turn_marks(self.tokenizer)[1]
-        generator = torch.Generator().manual_seed(self.seed + self.position)
-        replies = generate_batch(
-            self.policy, prompts, max_tokens=self.max_tokens, temperature=self.temperature,
-            stop_ids=[end, self.tokenizer.end_of_text], generator=generator,
-        )  # fmt: skip
-        examples, rewards = [], []
-        room = self.policy.config.context_length
-        for index, prompt, reply in zip(indices, prompts, replies, strict=True):
-            is_ended = len(reply) < min(self.max_tokens, room - len(prompt))
-            rewards.append(self.reward(index, self.tokenizer.decode(reply).strip(), is_ended))
-            said = [*reply, end] if is_ended else reply
-            mask = [False] * len(prompt) + [True] * len(said)
-            examples.append(Example((*prompt, *said), tuple(mask)))
-        return examples, rewards
-
     def __next__(self) -> RolloutBatch:
-        num_batches = max(1, len(self.prompts) // self.prompts_per_batch)
-        epoch, number = divmod(self.position, num_batches)
+        epoch, number = divmod(self.position, max(1, len(self.prompts) // self.prompts_per_batch))
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.prompts))
         chosen = order[number * self.prompts_per_batch : (number + 1) * self.prompts_per_batch]
+        requests = [(i, self.prompts[i]) for i in np.repeat(chosen, self.group_size).tolist()]
         self.policy.eval()
         with torch.no_grad():
-            examples, rewards = self.sampled(np.repeat(chosen, self.group_size).tolist())
+            examples, rewards = rewarded(
+                self.policy, self.tokenizer, requests, self.reward, max_tokens=self.max_tokens,
+                temperature=self.temperature,
+                generator=torch.Generator().manual_seed(self.seed + self.position),
+            )  # fmt: skip
             batch = padded(examples, self.tokenizer.end_of_text)
             opinions = [
                 token_logprobs(model(batch.tokens_BT), batch.targets_BT)

@@ -51,25 +51,25 @@ class PreferenceConfig:
 
     pair_stories: tuple[int, ...] = (60, 20, 10)
     # stories of each level whose questions the assistant is asked, to take its own mistakes
-    mistake_stories: int = 20
+    mistake_stories: int = 6
     story_fraction: float = 0.2
     beta: float = 0.2
     pair_batch_size: int = 8
     dpo: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            max_steps=12, learning_rate=1e-4, weight_decay=0.0, precision="float32"
+            max_steps=8, learning_rate=1e-4, weight_decay=0.0, precision="float32"
         )
     )
     reward_stories: tuple[int, ...] = (32, 16, 0)
     group_size: int = 4
-    prompts_per_batch: int = 4
-    max_tokens: int = 120
+    prompts_per_batch: int = 3
+    max_tokens: int = 80
     min_sentences: int = 3
     clip: float = 0.2
     kl_weight: float = 0.05
     rl: TrainingConfig = field(
         default_factory=lambda: TrainingConfig(
-            max_steps=4, learning_rate=1e-4, weight_decay=0.0, precision="float32"
+            max_steps=3, learning_rate=1e-4, weight_decay=0.0, precision="float32"
         )
     )
 
@@ -154,7 +154,7 @@ def reinforce(
 
     def open_stream(position: int) -> RolloutStream:
         return RolloutStream(
-            policy, reference, tokenizer, prompts, reward,
+            policy=policy, reference=reference, tokenizer=tokenizer, prompts=prompts, reward=reward,
             prompts_per_batch=config.prompts_per_batch, group_size=config.group_size,
             max_tokens=config.max_tokens, temperature=1.0, seed=config.rl.seed, position=position,
         )  # fmt: skip

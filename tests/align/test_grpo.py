@@ -120,7 +120,8 @@ def stream_of(policy, reference, tokenizer, reward, **changes) -> RolloutStream:
     sizes = {"prompts_per_batch": 2, "group_size": 4, "max_tokens": 6}
     fields = {**sizes, "temperature": 1.0, "seed": 0}
     prompts = [Message("user", name) for name in ("Ann?", "Tom?", "Rain?")]
-    return RolloutStream(policy, reference, tokenizer, prompts, reward, **{**fields, **changes})
+    fields |= {"policy": policy, "reference": reference, "tokenizer": tokenizer}
+    return RolloutStream(prompts=prompts, reward=reward, **{**fields, **changes})
 
 
 def test_rollouts_hold_what_was_said_and_what_it_was_worth(tokenizer):
