@@ -110,7 +110,7 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
         population=LONGER_DAY,
         monitor=LARGER_WINDOWS,
         sft=SftConfig(
-            stories=(8000, 6000, 3000), max_documents=500,
+            stories=(8000, 5000, 2500), max_documents=500,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
                 max_minutes=brief.minutes / 2, optimizer="muon", learning_rate=3e-3,

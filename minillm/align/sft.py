@@ -59,9 +59,11 @@ CODE = (
 class SftConfig:
     """What is taught, in which rows, and how."""
 
-    # stories of each level, and the fraction done at which a level's first comes
+    # stories of each level, and the fractions done between which they are spread: level by level,
+    # each begun before the one below it has ended (mixed from the start they are learnt later)
     stories: tuple[int, ...] = (300, 100, 50)
-    starts: tuple[float, ...] = (0.0, 0.1, 0.2)
+    starts: tuple[float, ...] = (0.0, 0.35, 0.7)
+    ends: tuple[float, ...] = (0.6, 0.9, 1.0)
     max_documents: int = 200
     batches: BatchesConfig = field(
         default_factory=lambda: BatchesConfig(context_length=256, batch_size=8)
@@ -81,10 +83,12 @@ class SftConfig:
             raise ValueError(
                 f"stories = {self.stories}: give a count of at least 0 for each level, one above 0"
             )
-        if len(self.starts) < len(self.stories) or not all(0 <= each < 1 for each in self.starts):
+        if min(len(self.starts), len(self.ends)) < len(self.stories) or not all(
+            0 <= start < end <= 1 for start, end in zip(self.starts, self.ends, strict=False)
+        ):
             raise ValueError(
-                f"starts = {self.starts}: give a number from 0 up to, not including, 1 for each "
-                f"of the {len(self.stories)} levels in stories"
+                f"starts = {self.starts}, ends = {self.ends}: give 0 ≤ start < end ≤ 1 for each of "
+                f"the {len(self.stories)} levels in stories"
             )
         if self.max_documents < 0:
             raise ValueError(f"max_documents = {self.max_documents}: must be at least 0")
@@ -94,15 +98,15 @@ class SftConfig:
 def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
     """Stories of the training split and documents with a title, in the order of teaching.
 
-    Every level is spread from its start to the end: easy ones come first, and keep coming.
+    Every level is spread from its start to its end: easy ones come first.
     """
     chance = random.Random(config.batches.seed)
     placed = []
     for level, count in enumerate(config.stories, start=1):
         stories = [tell_story(story_seed(index, "train"), level) for index in range(count)]
-        start = config.starts[level - 1]
+        start, end = config.starts[level - 1], config.ends[level - 1]
         for each in story_conversations(stories, config.batches.seed):
-            placed.append((start + (1 - start) * chance.random(), each))
+            placed.append((start + (end - start) * chance.random(), each))
     texts = read_documents(run.artifact("documents").path, "train")
     documents = [each for text in texts if (each := document_conversation(text)) is not None]
     chance.shuffle(documents)

@@ -164,6 +164,8 @@ def test_each_conversation_comes_once_an_epoch_and_a_stream_resumes(examples, to
         ({"stories": ()}, "stories = \\(\\)"),
         ({"stories": (0, 0)}, "one above 0"),
         ({"stories": (5, -1)}, "at least 0 for each level"),
+        ({"starts": (0.0,)}, "give 0 ≤ start < end ≤ 1 for each of the 3 levels"),
+        ({"ends": (0.0, 0.5, 1.0)}, "start < end"),
         ({"max_documents": -1}, "max_documents = -1: must be at least 0"),
     ],
 )
