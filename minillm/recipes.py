@@ -23,7 +23,9 @@ from minillm.corpus.pipeline import CorpusConfig
 from minillm.evaluate.items import EvaluateConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
+from minillm.monitor.feedback import FeedbackConfig
 from minillm.monitor.population import LONGER_DAY, PopulationConfig
+from minillm.monitor.replay import SecondConfig
 from minillm.monitor.watch import LARGER_WINDOWS, MonitorConfig
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.schedule import TrainingConfig
@@ -49,6 +51,8 @@ class Recipe:
     evaluation: EvaluateConfig = field(default_factory=EvaluateConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
+    second: SecondConfig = field(default_factory=SecondConfig)
     start_from: str | None = None
 
 
