@@ -69,6 +69,7 @@ class FeedbackConfig:
             raise ValueError(f"slice_stories = {self.slice_stories}: {remedy}")
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Voice:
     """What one client holds to be the right reply to one prompt, and what was wrong if it was."""

@@ -28,6 +28,7 @@ from minillm.evaluate.items import EvaluateConfig
 from minillm.model.transformer import Transformer
 from minillm.monitor.feedback import read_pairs
 from minillm.tokenizer.bytepair import Tokenizer
+from minillm.train.loop import Evaluation
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
 
@@ -55,7 +56,6 @@ class SecondConfig:
     beta: float = 0.2
     pair_batch_size: int = 8
     pair_learning_rate: float = 2e-5
-    slice_stories: int = 48
     max_old_loss: float = 0.01
     # some of the items that the parent was asked: they are compared in pairs
     evaluation: EvaluateConfig = field(
@@ -118,7 +118,7 @@ def mixed(new: Sequence[Example], old: Sequence[Example], config: BatchesConfig)
 
 def second_round(
     parent: Transformer, examples: Sequence[Example], config: SecondConfig, run: Run,
-    tokenizer: Tokenizer, *, key: str, name: str = NAME,
+    tokenizer: Tokenizer, *, key: str, name: str = NAME, evaluate: Evaluation | None = None,
 ) -> tuple[Transformer, TrainState]:
     """A copy of the parent, trained on these examples by the loop of every other stage."""
     device = detect(config.training.seed).device
@@ -130,7 +130,7 @@ def second_round(
 
     state = resumable(
         model, config.training, open_stream, completion_loss(device),
-        folder=checkpoints(run, name), log=sft_log(run, name), key=key,
+        folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state
 

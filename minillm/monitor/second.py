@@ -62,14 +62,14 @@ CHANGES = "changes.json"
 
 # package only
 def scores_by_slice(
-    model: Transformer, tokenizer: Tokenizer, config: SecondConfig
+    model: Transformer, tokenizer: Tokenizer, num_stories: int
 ) -> dict[str, SliceScores]:
-    """The model's scores on every slice."""
+    """The model's scores on every slice of so many stories."""
     model.eval()
     longest = model.config.context_length
     return {
         name: slice_scores(
-            model, tokenizer, slice_conversations(name, config.slice_stories, longest, tokenizer)
+            model, tokenizer, slice_conversations(name, num_stories, longest, tokenizer)
         )
         for name in SLICES
     }
@@ -126,7 +126,9 @@ def second(config: SecondConfig, run: Run) -> Artifact:
 
     def write(folder: Path) -> dict[str, object]:
         model, tokenizer = load_model(parent.path)
-        before = scores_by_slice(model, tokenizer, config)
+        # as many as the feedback was kept free of
+        num_stories = int(feedback.config["slice_stories"])
+        before = scores_by_slice(model, tokenizer, num_stories)
         texts = [each.text for each in read_documents(feedback.path)]
         replies = [(each.prompt, each.chosen) for each in read_voices(feedback.path)]
         new = new_examples(texts, replies, tokenizer)
@@ -135,7 +137,7 @@ def second(config: SecondConfig, run: Run) -> Artifact:
         model, state = second_round(model, examples, config, run, tokenizer, key=key)
         model = preferred(model, config, run, tokenizer, key=key, folder=feedback.path)
         save_model(model, tokenizer, folder)
-        changes = changes_of(scores_by_slice(model, tokenizer, config), before)
+        changes = changes_of(scores_by_slice(model, tokenizer, num_stories), before)
         cards = [
             card_of(parent.kind, parent.sha256, parent.path, run, config.evaluation),
             card_of(NAME, "", folder, run, config.evaluation),

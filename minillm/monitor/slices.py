@@ -27,6 +27,7 @@ from minillm.tokenizer.bytepair import Tokenizer
 SLICES: dict[str, Mapping[str, str]] = {"old": {}, "drifted": OFFICE}
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One conversation of a slice: a story with a question, and the answer that is right."""
@@ -49,6 +50,7 @@ class SliceScores:
         return sum(self.bits) / sum(self.num_bytes)
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class SliceChange:
     """After − before on a slice: bits a byte, as a fraction of before, and answers right."""
