@@ -117,7 +117,9 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
         second=SecondConfig(
             replay_per_new=3.0, batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(max_steps=80, learning_rate=3e-4),
-            evaluation=EvaluateConfig(stories=25, sampled_stories=10, attacks=10),
+            evaluation=EvaluateConfig(
+                stories=25, levels=(1, 2, 3), sampled_stories=10, attacks=10
+            ),
         ),
         sft=SftConfig(
             stories=(8000, 6000, 3000), max_documents=500,

@@ -57,9 +57,9 @@ class SecondConfig:
     pair_batch_size: int = 8
     pair_learning_rate: float = 2e-5
     max_old_loss: float = 0.01
-    # some of the items that the parent was asked: they are compared in pairs
+    # some of the items that the parent was asked, of the same levels: they are compared in pairs
     evaluation: EvaluateConfig = field(
-        default_factory=lambda: EvaluateConfig(stories=12, sampled_stories=4, attacks=4)
+        default_factory=lambda: EvaluateConfig(stories=8, sampled_stories=3, attacks=3)
     )
 
     def __post_init__(self) -> None:

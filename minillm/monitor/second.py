@@ -107,11 +107,28 @@ def card_of(kind: str, sha256: str, folder: Path, run: Run, config: EvaluateConf
 
 
 # package only
-def write_changes(changes: Mapping[str, SliceChange], reasons: Sequence[str], folder: Path) -> None:
-    """What changed, and what speaks against the model, for people and programs."""
-    fields = {name: dataclasses.asdict(each) for name, each in changes.items()}
-    content = {"changes": fields, "reasons": list(reasons)}
-    atomic_write(folder / CHANGES, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+def write_changes(
+    before: Mapping[str, SliceScores], after: Mapping[str, SliceScores], reasons: Sequence[str],
+    folder: Path,
+) -> None:
+    """What changed, from what to what, and what speaks against the model."""
+    parts = {"changes": changes_of(after, before), "before": before, "after": after}
+    content = {
+        part: {name: dataclasses.asdict(each) for name, each in values.items()}
+        for part, values in parts.items()
+    }
+    text = json.dumps(content | {"reasons": list(reasons)}, ensure_ascii=False)
+    atomic_write(folder / CHANGES, text + "\n")
+
+
+# package only
+def read_scores(folder: Path, part: str) -> dict[str, SliceScores]:
+    """The scores by slice that a second round kept: `before` it, or `after` it."""
+    content = json.loads((folder / CHANGES).read_text(encoding="utf-8"))[part]
+    return {
+        name: SliceScores(**{key: tuple(values) for key, values in fields.items()})
+        for name, fields in content.items()
+    }
 
 
 def second(config: SecondConfig, run: Run) -> Artifact:
@@ -137,14 +154,15 @@ def second(config: SecondConfig, run: Run) -> Artifact:
         model, state = second_round(model, examples, config, run, tokenizer, key=key)
         model = preferred(model, config, run, tokenizer, key=key, folder=feedback.path)
         save_model(model, tokenizer, folder)
-        changes = changes_of(scores_by_slice(model, tokenizer, num_stories), before)
+        after = scores_by_slice(model, tokenizer, num_stories)
+        changes = changes_of(after, before)
         cards = [
             card_of(parent.kind, parent.sha256, parent.path, run, config.evaluation),
             card_of(NAME, "", folder, run, config.evaluation),
         ]
         reasons = reasons_against(cards[1], cards[0], changes, config)
         write_cards({each.kind: each for each in cards}, {"reasons": reasons}, folder)
-        write_changes(changes, reasons, folder)
+        write_changes(before, after, reasons, folder)
         return second_figures(state, len(new), len(old), changes, reasons)
 
     artifact = make_artifact(
