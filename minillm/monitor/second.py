@@ -131,46 +131,46 @@ def read_scores(folder: Path, part: str) -> dict[str, SliceScores]:
     }
 
 
+def write_second(
+    parent: Artifact, feedback: Artifact, config: SecondConfig, run: Run, key: str, folder: Path
+) -> dict[str, object]:
+    """Train, save, compare with the parent, and keep all that the verdict rests on."""
+    model, tokenizer = load_model(parent.path)
+    # as many stories as the feedback was kept free of
+    num_stories = int(feedback.config["slice_stories"])
+    before = scores_by_slice(model, tokenizer, num_stories)
+    texts = [each.text for each in read_documents(feedback.path)]
+    replies = [(each.prompt, each.chosen) for each in read_voices(feedback.path)]
+    new = new_examples(texts, replies, tokenizer)
+    old = replayed(config, run, round(config.replay_per_new * len(new)), tokenizer)
+    examples = mixed(new, old, config.batches)
+    model, state = second_round(model, examples, config, run, tokenizer, key=key)
+    model = preferred(model, config, run, tokenizer, key=key, folder=feedback.path)
+    save_model(model, tokenizer, folder)
+    after = scores_by_slice(model, tokenizer, num_stories)
+    parent_card = card_of(parent.kind, parent.sha256, parent.path, run, config.evaluation)
+    own_card = card_of(NAME, "", folder, run, config.evaluation)
+    changes = changes_of(after, before)
+    reasons = reasons_against(own_card, parent_card, changes, config)
+    write_cards({each.kind: each for each in (parent_card, own_card)}, {"reasons": reasons}, folder)
+    write_changes(before, after, reasons, folder)
+    return second_figures(state, len(new), len(old), changes, reasons)
+
+
 def second(config: SecondConfig, run: Run) -> Artifact:
     """The stage: the model that was served, and what its users said → the next, promoted if it
     may be."""
-    parent, feedback, documents = (
-        served_before(run), run.artifact("feedback"), run.artifact("documents")
-    )
-    parents = (parent, feedback, documents)
+    parent, feedback = served_before(run), run.artifact("feedback")
+    parents = (parent, feedback, run.artifact("documents"))
     hashes = [each.sha256 for each in parents]
     key = sha256_of(canonical([dataclasses.asdict(config), hashes, code_sha256(CODE)]))
-
-    def write(folder: Path) -> dict[str, object]:
-        model, tokenizer = load_model(parent.path)
-        # as many as the feedback was kept free of
-        num_stories = int(feedback.config["slice_stories"])
-        before = scores_by_slice(model, tokenizer, num_stories)
-        texts = [each.text for each in read_documents(feedback.path)]
-        replies = [(each.prompt, each.chosen) for each in read_voices(feedback.path)]
-        new = new_examples(texts, replies, tokenizer)
-        old = replayed(config, run, round(config.replay_per_new * len(new)), tokenizer)
-        examples = mixed(new, old, config.batches)
-        model, state = second_round(model, examples, config, run, tokenizer, key=key)
-        model = preferred(model, config, run, tokenizer, key=key, folder=feedback.path)
-        save_model(model, tokenizer, folder)
-        after = scores_by_slice(model, tokenizer, num_stories)
-        changes = changes_of(after, before)
-        cards = [
-            card_of(parent.kind, parent.sha256, parent.path, run, config.evaluation),
-            card_of(NAME, "", folder, run, config.evaluation),
-        ]
-        reasons = reasons_against(cards[1], cards[0], changes, config)
-        write_cards({each.kind: each for each in cards}, {"reasons": reasons}, folder)
-        write_changes(before, after, reasons, folder)
-        return second_figures(state, len(new), len(old), changes, reasons)
-
     artifact = make_artifact(
-        run, NAME, config=config, parents=parents, code=CODE, write=write, summary=second_summary
-    )
+        run, NAME, config=config, parents=parents, code=CODE, summary=second_summary,
+        write=lambda folder: write_second(parent, feedback, config, run, key, folder),
+    )  # fmt: skip
     for name in (NAME, PAIRS_NAME):
         remove_checkpoints(checkpoints(run, name), int(artifact.figures["steps"]), keep=1)
-    promote(run, artifact if not artifact.figures["reasons"] else parent)
+    promote(run, parent if artifact.figures["reasons"] else artifact)
     return artifact
 
 
