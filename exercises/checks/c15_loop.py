@@ -198,8 +198,8 @@ EXERCISES = (
         id="15.2",
         title="A vote",
         question=(
-            "Several clients say what the right reply to one prompt is. Which reply is believed, if "
-            "more than a given share of *clients* must want it?"
+            "Several clients say what the right reply to one prompt is. Which reply is believed, "
+            "if more than a given share of *clients* must want it?"
         ),
         solution=solutions.elected,
         cases=(
@@ -217,7 +217,9 @@ EXERCISES = (
                 "One client may fill the log. Count clients, not rows.",
                 row_by_row,
             ),
-            Mistake("keeps the first word", "People correct themselves: the last counts.", first_word),
+            Mistake(
+                "keeps the first word", "People correct themselves: the last counts.", first_word
+            ),
             Mistake(
                 "is content with half",
                 "*More* than the share: one against one is disputed, not decided.",
@@ -238,7 +240,7 @@ EXERCISES = (
         id="15.3",
         title="How much replay?",
         question=(
-            "One weight w, an old task that wants 0 and a new one that wants 1, one of them perhaps "
+            "One weight w, an old task that wants 0 and a new one that wants 1, one perhaps "
             "steeper. Training on a mix ends where its loss is smallest. What is the *old* task's "
             "loss there?"
         ),
@@ -247,7 +249,7 @@ EXERCISES = (
         mistakes=(
             Mistake(
                 "has the tasks the wrong way round",
-                "Without replay w must end at 1, where the new task is, and the old loss is largest.",
+                "Without replay w must end at 1, where the new task is: the old loss is largest.",
                 upside_down,
             ),
             Mistake(
@@ -260,7 +262,9 @@ EXERCISES = (
                 "Asked for is what was forgotten: the old loss, curvature_old · w² / 2.",
                 loss_of_the_new,
             ),
-            Mistake("gives w", "That is where training ends; now put it into the loss.", where_it_ends),
+            Mistake(
+                "gives w", "That is where training ends; put it into the loss.", where_it_ends
+            ),
         ),
         hints=(
             "The derivative is curvature_new · (w − 1) + replay_per_new · curvature_old · w.",
@@ -315,8 +319,8 @@ EXERCISES = (
         ),
         solution=solutions.ancestors,
         cases=(
-            (LINEAGE, "second"), (LINEAGE, "traffic"), (LINEAGE, "documents"), (LINEAGE, "quantized"),
-            ({}, "model"), ({"tokenizer": ["documents"]}, "tokenizer"),
+            (LINEAGE, "second"), (LINEAGE, "traffic"), (LINEAGE, "documents"),
+            (LINEAGE, "quantized"), ({}, "model"), ({"tokenizer": ["documents"]}, "tokenizer"),
         ),
         mistakes=(
             Mistake(

@@ -60,7 +60,7 @@ class FeedbackConfig:
 
     def __post_init__(self) -> None:
         if self.max_voices < 1:
-            raise ValueError(f"max_voices = {self.max_voices}: must be at least 1, or nobody counts")
+            raise ValueError(f"max_voices = {self.max_voices}: must be at least 1, or none counts")
         if not 0 <= self.agreement < 1:
             remedy = "must be at least 0 and below 1; 0.5 asks for more than half"
             raise ValueError(f"agreement = {self.agreement}: {remedy}")
@@ -139,7 +139,7 @@ def agreed(voices: Sequence[Voice], agreement: float) -> list[Voice]:
 
 
 def flagged_clients(requests: Sequence[Request], config: MonitorConfig) -> set[str]:
-    """Whoever was flagged for misuse in any window after the reference; their words are not used."""
+    """Whoever was flagged for misuse in any window after the reference."""
     num_own, size = config.drift.reference_requests, config.drift.window_requests
     points = points_of(windows_of(requests[:num_own], size) or [requests[:num_own]])
     windows = windows_of(requests[num_own:], size)

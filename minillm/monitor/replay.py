@@ -40,7 +40,7 @@ FIRST_REPLAY_STORY = 700_000
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecondConfig:
-    """How much of the old is replayed beside the new, how it is trained, and what is asked of it."""
+    """How much of the old is replayed beside the new, how it is trained, what is asked then."""
 
     replay_per_new: float = 2.0
     # of the replay so much is conversations, the rest documents of the run

@@ -60,7 +60,9 @@ class SliceChange:
     right: Estimate
 
 
-def slice_conversations(name: str, count: int, max_tokens: int, tokenizer: Tokenizer) -> list[Asked]:
+def slice_conversations(
+    name: str, count: int, max_tokens: int, tokenizer: Tokenizer
+) -> list[Asked]:
     """The same held-out stories in every slice, told in its words; one question each."""
     asked = []
     for at in range(count):

@@ -1,4 +1,4 @@
-"""What users judged becomes data: few voices each, a majority, masked, nothing that is tested with."""
+"""Judgements become data: few voices each, a majority, masked, nothing that is tested with."""
 
 import numpy as np
 import pytest
@@ -140,13 +140,16 @@ def test_every_rated_request_is_heard_or_counted_with_its_reason() -> None:
     found = gathered(rows, [], {"c0"}, [], FeedbackConfig(max_voices=4))
     assert len(found.voices) + sum(found.left_out.values()) == 60
     assert all(each.client != "c0" for each in found.voices)
+    voices = [voice for each in rows if (voice := voice_of(each)) and each.client != "c0"]
+    beyond = len(voices) - len(first_voices(voices, 4))
+    assert found.left_out["too many of one client"] == beyond > 0
 
 
 def test_texts_come_from_windows_with_an_alarm_alone() -> None:
     rows = [request(n) for n in range(6)]
     windows = [
         {"first": 1, "last": 2, "drift": {"signals": [{"decision": "warning"}]}},
-        {"first": 3, "last": 4, "drift": {"signals": [{"decision": "none"}, {"decision": "alarm"}]}},
+        {"first": 3, "last": 4, "drift": {"signals": [{"decision": "alarm"}]}},
         {"first": 5, "last": 6, "drift": {"signals": []}},
     ]
     assert [each.id for each in alarmed_requests(rows, windows)] == ["r2", "r3"]
