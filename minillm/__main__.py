@@ -11,7 +11,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from minillm.verbs import align, arguments, compress, evaluate, making, monitor, serve, using
+from minillm.verbs import (
+    align,
+    arguments,
+    compress,
+    evaluate,
+    lineage,
+    making,
+    monitor,
+    serve,
+    using,
+)
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -97,7 +107,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_options(verb("evaluate", evaluate.run_evaluate, words))
     serve.add_options(verb("serve", serve.run_serve, "answer requests over HTTP, and log them"))
     monitor.add_options(verb("monitor", monitor.run_monitor, "watch a request log for drift"))
-    verb("lineage", using.run_lineage, "the chain from model to documents, and what was altered")
+    words = "from the served model, or one reply, to the documents; and what was altered"
+    lineage.add_options(verb("lineage", lineage.run_lineage, words))
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
     verb("bench", using.run_bench, "the model against an n-gram model and a compressor")

@@ -23,7 +23,9 @@ from minillm.corpus.pipeline import CorpusConfig
 from minillm.evaluate.items import EvaluateConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
+from minillm.monitor.feedback import FeedbackConfig
 from minillm.monitor.population import LONGER_DAY, PopulationConfig
+from minillm.monitor.replay import SecondConfig
 from minillm.monitor.watch import LARGER_WINDOWS, MonitorConfig
 from minillm.tokenizer.bytepair import TokenizerConfig
 from minillm.train.schedule import TrainingConfig
@@ -49,6 +51,8 @@ class Recipe:
     evaluation: EvaluateConfig = field(default_factory=EvaluateConfig)
     population: PopulationConfig = field(default_factory=PopulationConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
+    second: SecondConfig = field(default_factory=SecondConfig)
     start_from: str | None = None
 
 
@@ -109,6 +113,14 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
     return dict(
         population=LONGER_DAY,
         monitor=LARGER_WINDOWS,
+        feedback=FeedbackConfig(slice_stories=150),
+        second=SecondConfig(
+            replay_per_new=3.0, batches=BatchesConfig(context_length=384, batch_size=4),
+            training=TrainingConfig(max_steps=80, learning_rate=3e-4),
+            evaluation=EvaluateConfig(
+                stories=25, levels=(1, 2, 3), sampled_stories=10, attacks=10
+            ),
+        ),
         sft=SftConfig(
             stories=(8000, 5000, 2500), max_documents=500,
             batches=BatchesConfig(context_length=384, batch_size=4),

@@ -14,6 +14,7 @@ from minillm.align.sft import fine_tune
 from minillm.batches.shards import make_shards, open_shards
 from minillm.compress.pipeline import compress
 from minillm.core.home import home_folder
+from minillm.core.promotion import MODEL_KINDS, served_model
 from minillm.core.records import Artifact, Run, canonical, make_artifact, sha256_of
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import CorpusConfig, make_documents
@@ -24,6 +25,8 @@ from minillm.evaluate.stories import probe
 from minillm.export.huggingface import load_folder
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import Transformer
+from minillm.monitor.feedback import feedback
+from minillm.monitor.second import second
 from minillm.monitor.traffic import traffic
 from minillm.monitor.watch import monitor
 from minillm.recipes import Recipe, open_run
@@ -34,7 +37,7 @@ from minillm.train.trainer import PretrainConfig, pretrain
 
 STAGES = (
     "documents", "tokenizer", "shards", "model", "assistant", "aligned", "scores", "quantized",
-    "traffic", "drift",
+    "traffic", "drift", "feedback", "second",
 )  # fmt: skip
 
 
@@ -53,6 +56,8 @@ def reach(run: Run, recipe: Recipe, kind: str, ranks: Ranks = ALONE) -> Artifact
         "quantized": lambda: compress(recipe.compress, run),
         "traffic": lambda: traffic(recipe.population, run),
         "drift": lambda: monitor(recipe.monitor, run),
+        "feedback": lambda: feedback(recipe.feedback, run),
+        "second": lambda: second(recipe.second, run),
     }
     if recipe.start_from:
         initial, tokenizer = load_folder(Path(recipe.start_from))
@@ -122,9 +127,16 @@ def make_assistant(recipe: Recipe, run: Run) -> Artifact:
 
 # package only
 def make_scores(recipe: Recipe, run: Run) -> Artifact:
-    """Score the run's models; the best by the gate answers its users from here on."""
-    scores = evaluate(recipe.evaluation, run)
-    promote_best(run, scores, recipe.evaluation.margin)
+    """Score the run's models; the best by the gate answers its users from here on.
+
+    The second round's model is made from what is chosen here, and has a verdict of its own: where
+    it was promoted, it stays."""
+    first_kinds = [each for each in MODEL_KINDS if each != "second"]
+    scores = evaluate(recipe.evaluation, run, first_kinds)
+    second = served_model(run)
+    chosen = run.artifact(str(scores.figures["best"]))
+    if second.kind != "second" or second.parents.get(chosen.kind) != chosen.sha256:
+        promote_best(run, scores, recipe.evaluation.margin)
     return scores
 
 

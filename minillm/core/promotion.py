@@ -32,3 +32,15 @@ def served_model(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> Artifact:
             return artifact
     made = [kind for kind in kinds if (run.path / kind / MANIFEST).is_file()]
     return run.artifact(made[-1] if made else kinds[0])
+
+
+# package only
+def served_before(run: Run, kind: str = "second") -> Artifact:
+    """The served model, or, if that one is of this kind, the model which it was made from.
+
+    A round's traffic was answered by the model before it: what a round makes is never its input."""
+    artifact = served_model(run, [each for each in MODEL_KINDS if each != kind])
+    while artifact.kind == kind:
+        (parent,) = (each for each in MODEL_KINDS if each in artifact.parents)
+        artifact = run.artifact(parent)
+    return artifact

@@ -96,6 +96,18 @@ def first_of_each_client(requests: Sequence[Request]) -> list[Request]:
 
 
 # package only
+def request_with_id(logs: Sequence[Path], identity: str) -> Request:
+    """The request of this id in the first of these logs that has it; ValueError if none has."""
+    there = [path for path in logs if path.is_file()]
+    for path in there or logs[:1]:
+        for request in read_requests(path):
+            if request.id == identity:
+                return request
+    names = " and ".join(str(path) for path in there)
+    raise ValueError(f"no request {identity!r} in {names}; ids are what a server's replies carry")
+
+
+# package only
 def closed_copy(source: Path, target: Path) -> None:
     """Copy a log, which may be in use, into one file that nobody writes to any more."""
     with closing(opened(source)) as live, closing(sqlite3.connect(target)) as copy:

@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from minillm.core.promotion import served_model
+from minillm.core.promotion import PROMOTED, promote, served_before
 from minillm.core.records import Artifact, JsonLines, Run, make_artifact
 from minillm.monitor.population import PLAN, PopulationConfig, Wish, is_right, population
 from minillm.monitor.requests import LOG, OK, TABLE, closed_copy
@@ -126,16 +126,18 @@ def name_clients(log: Path, sent: Sequence[Sent]) -> None:
 
 # package only
 @contextmanager
-def aside(run: Run) -> Iterator[Run]:
-    """The same run in a folder of its own, whose request log is empty: users by script and real
-    users do not meet in one log."""
+def aside(run: Run, model: Artifact) -> Iterator[Run]:
+    """The same run in a folder of its own, in which this model answers, and whose request log is
+    empty: users by script and real users do not meet in one log."""
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "runs" / run.name
         folder.mkdir(parents=True)
         for path in run.path.iterdir():
-            if not path.name.startswith(("requests.", ".")):
+            if not path.name.startswith(("requests.", ".", PROMOTED)):
                 (folder / path.name).symlink_to(path.resolve())
-        yield Run(name=run.name, path=folder)
+        scene = Run(name=run.name, path=folder)
+        promote(scene, model)
+        yield scene
 
 
 # package only
@@ -150,10 +152,10 @@ def planned(each: Sent) -> dict:
 
 
 # package only
-def write_traffic(config: PopulationConfig, run: Run, folder: Path) -> dict:
+def write_traffic(config: PopulationConfig, run: Run, answering: Artifact, folder: Path) -> dict:
     """Serve the model, send everything, rate, close the log; the figures."""
     own_address = has_many_addresses()
-    with aside(run) as scene:
+    with aside(run, answering) as scene:
         serving = ServeConfig(log_text=True, num_slots=config.peak_clients)
         with running_server(scene, serving) as base_url:
             model = model_name(base_url)
@@ -185,10 +187,10 @@ def write_traffic(config: PopulationConfig, run: Run, folder: Path) -> dict:
 
 def traffic(config: PopulationConfig, run: Run) -> Artifact:
     """The run's served model answers the scripted users; the server's log is the artifact."""
-    model = served_model(run)
+    model = served_before(run)
     return make_artifact(
         run, "traffic", config=config, parents=(model,), code=CODE,
-        write=lambda folder: write_traffic(config, run, folder),
+        write=lambda folder: write_traffic(config, run, model, folder),
         summary=lambda figures: (
             f"{figures['requests']} requests of {figures['clients']} users by script"
         ),

@@ -1,4 +1,4 @@
-"""Verbs that use a model that is there: export, chat, lineage, bench; and the exercises' check."""
+"""Verbs that use a model that is there: export, chat, bench; and the exercises' check."""
 
 import argparse
 import sys
@@ -79,22 +79,6 @@ def next_line() -> str:
     """What the user writes; nothing at the end of the input."""
     print("> ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().rstrip("\n")
-
-
-# package only
-def run_lineage(args: argparse.Namespace) -> int:
-    """Draw the chain from model to documents; 0 only if every link is intact."""
-    from minillm import stages
-    from minillm.core.lineage import lineage
-
-    run = existing_run(args)
-    links = lineage(run, stages.STAGES)
-    for depth, link in enumerate(links):
-        branch = "   " * depth + ("└─ " if depth else "")
-        line = f"{branch}{link['kind']}: {link['summary']} — {link['state']}"
-        print(line, file=notes(args))
-    figures_out(args, {"run": run.name, "links": links})
-    return 0 if all(link["state"] == "intact" for link in links) else FAILED
 
 
 # package only

@@ -127,7 +127,7 @@ def test_the_scene_beside_a_run_has_its_models_and_an_empty_log(
     served: tuple[Run, Artifact],
 ) -> None:
     run, _ = served
-    with aside(run) as scene:
+    with aside(run, run.artifact("model")) as scene:
         assert scene.name == run.name and scene.artifact("model").sha256
         assert not (scene.path / LOG).exists() and (scene.path / "recipe.json").exists()
         folder = scene.path
