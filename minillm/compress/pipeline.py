@@ -29,7 +29,7 @@ from minillm.compress.quantize import (
     scheme_of,
     state_bytes,
 )
-from minillm.core.promotion import served_model
+from minillm.core.promotion import served_before
 from minillm.core.records import Artifact, Run, atomic_write, make_artifact
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
@@ -190,7 +190,7 @@ def held_out_figures(
 
 def compress(config: CompressConfig, run: Run) -> Artifact:
     """The model that answers the run's users → the same in codes, with what it lost."""
-    served, shards = served_model(run), run.artifact("shards")
+    served, shards = served_before(run), run.artifact("shards")
 
     def write(folder: Path) -> dict[str, object]:
         model, tokenizer = load_model(served.path)
