@@ -118,7 +118,7 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             replay_per_new=3.0, batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(max_steps=80, learning_rate=3e-4),
             evaluation=EvaluateConfig(
-                stories=25, levels=(1, 2, 3), sampled_stories=10, attacks=10
+                stories=16, levels=(1, 2, 3), sampled_stories=6, attacks=6
             ),
         ),
         sft=SftConfig(
