@@ -144,21 +144,23 @@ def test_rollouts_hold_what_was_said_and_what_it_was_worth(tokenizer):
     torch.testing.assert_close(rollout.old_logprob_BT, rollout.reference_logprob_BT)
 
 
+def ended(index: int, reply: str, is_ended: bool) -> float:
+    """A reward for ending the turn at all."""
+    return float(is_ended)
+
+
 def test_a_stream_of_rollouts_resumes(tokenizer):
     policy = a_model(tokenizer, 0)
-    reward = lambda index, reply, is_ended: float(is_ended)  # noqa: E731
-    stream = stream_of(policy, policy, tokenizer, reward)
+    stream = stream_of(policy, policy, tokenizer, ended)
     batches = [next(stream) for _ in range(3)]
-    again = stream_of(policy, policy, tokenizer, reward, position=2)
+    again = stream_of(policy, policy, tokenizer, ended, position=2)
     assert torch.equal(next(again).batch.tokens_BT, batches[2].batch.tokens_BT)
 
 
 def test_the_policy_learns_what_is_rewarded(tokenizer):
     """A reward for ending the turn at once: the mean reward must rise."""
     policy, reference = a_model(tokenizer, 0), a_model(tokenizer, 0)
-    stream = stream_of(
-        policy, reference, tokenizer, lambda index, reply, is_ended: float(is_ended), group_size=16
-    )
+    stream = stream_of(policy, reference, tokenizer, ended, group_size=16)
     optimizer = torch.optim.Adam(policy.parameters(), 1e-2)
     rewards = []
     for _ in range(25):
