@@ -84,8 +84,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
         name="laptop",
         brief=brief,
         corpus=CorpusConfig(
-            stories=(36_000, 15_000, 3_300),
-            starts=(0.0, 0.4, 0.55),
+            stories=(21_000, 19_000, 7_000),
+            starts=(0.0, 0.3, 0.45),
             held_out_stories=200,
             sources=("encyclopaedia", "recipes", "plays", "bible", "python"),
             max_source_characters=350_000,
@@ -122,10 +122,11 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             ),
         ),
         sft=SftConfig(
-            stories=(8000, 5000, 2500), max_documents=500,
+            stories=(4500, 4000, 2500), starts=(0.0, 0.25, 0.5), ends=(0.5, 0.85, 1.0),
+            max_documents=300,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
-                max_minutes=brief.minutes / 2, optimizer="muon", learning_rate=3e-3,
+                max_minutes=0.55 * brief.minutes, optimizer="muon", learning_rate=3e-3,
                 warmup_fraction=0.03, decay="linear", decay_fraction=0.7, compile=True,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
             ),
@@ -133,11 +134,11 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
         preferences=PreferenceConfig(
             pair_stories=(600, 400, 300), mistake_stories=120, pair_batch_size=16,
             dpo=TrainingConfig(
-                max_steps=100, learning_rate=1e-4, weight_decay=0.0, precision="float32"
+                max_steps=60, learning_rate=5e-5, weight_decay=0.0, precision="float32"
             ),
             reward_stories=(0, 400, 400), group_size=8, prompts_per_batch=8, max_tokens=160,
             rl=TrainingConfig(
-                max_minutes=2.0, learning_rate=2e-4, weight_decay=0.0, precision="float32"
+                max_minutes=1.2, learning_rate=2e-4, weight_decay=0.0, precision="float32"
             ),
         ),
         evaluation=EvaluateConfig(stories=50, levels=(1, 2, 3), sampled_stories=25, attacks=25),

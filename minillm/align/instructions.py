@@ -78,11 +78,16 @@ def summary(story: Story) -> str:
 
 
 def questions_of(story: Story, count: int, rng: random.Random) -> list[Question]:
-    """Up to `count` different questions, asked again and again until there are enough."""
+    """Up to `count` different questions, asked again and again until there are enough.
+
+    Of each kind one at most is not told: there is no end to what a story does not say, and who is
+    asked mostly that learns to shrug.
+    """
     found: dict[str, Question] = {}
     for _ in range(3):
         asked = ask_questions(list(story.events), list(story.sentences), rng)
-        found |= {each.text: each for each in asked if each.text not in found}
+        for each in asked:
+            found.setdefault(each.text if each.answerable else each.kind, each)
     questions = list(found.values())
     rng.shuffle(questions)
     return questions[:count]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -33,7 +33,7 @@ class Estimate:
 
 def normal_quantile(confidence: float = CONFIDENCE) -> float:
     """How many standard deviations hold the middle `confidence` of a bell curve: 1.96 for 95 %."""
-    return float(stats.norm.ppf((1 + confidence) / 2))
+    return float(special.ndtri((1 + confidence) / 2))
 
 
 def refuse_impossible_counts(successes: float, n: int) -> None:
@@ -68,8 +68,8 @@ def tail_fraction(n: int, confidence: float = CONFIDENCE) -> float:
     """What to cut off at each end of a bootstrap: less than 2.5 % for few items.
 
     Resampled means spread √((n−1)/n) too little, and Student's t is wider than the bell curve."""
-    t = stats.t.ppf((1 + confidence) / 2, n - 1)
-    return float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * t))
+    t = special.stdtrit(n - 1, (1 + confidence) / 2)
+    return float(special.ndtr(-math.sqrt(n / (n - 1)) * t))
 
 
 def bootstrap_ratio(
@@ -131,4 +131,5 @@ def exact_coverage(interval: Callable[[int, int], Estimate], p: float, n: int) -
     counts = np.arange(n + 1)
     ends = [interval(int(count), n) for count in counts]
     holds = np.array([each.low <= p <= each.high for each in ends])
-    return float(stats.binom.pmf(counts, n, p)[holds].sum())
+    chances = special.binom(n, counts) * p**counts * (1 - p) ** (n - counts)
+    return float(chances[holds].sum())

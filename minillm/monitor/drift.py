@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats` is loaded where it is first used: that takes half a second
 
 from minillm.monitor.requests import Request, first_of_each_client
 
@@ -74,7 +74,7 @@ def fisher_test(reference: Numbers, live: Numbers) -> tuple[float, float]:
     ones = [int(sum(reference)), int(sum(live))]
     zeros = [len(reference) - ones[0], len(live) - ones[1]]
     difference = ones[1] / len(live) - ones[0] / len(reference)
-    return difference, float(stats.fisher_exact([ones, zeros]).pvalue)
+    return difference, float(scipy.stats.fisher_exact([ones, zeros]).pvalue)
 
 
 def compared(
@@ -82,9 +82,9 @@ def compared(
 ) -> tuple[float, float]:
     """Statistic and p-value of one test; each holds its false-alarm rate at any sample size."""
     if test == "Kolmogorov–Smirnov":  # any change of shape, for values without ties
-        found = stats.ks_2samp(reference, live)
+        found = scipy.stats.ks_2samp(reference, live)
     elif test == "Mann–Whitney":  # a shift up or down; the ties of whole numbers are accounted for
-        found = stats.mannwhitneyu(reference, live)
+        found = scipy.stats.mannwhitneyu(reference, live)
         common = found.statistic / (len(reference) * len(live))
         return float(common), float(found.pvalue)
     elif test == "permutation":  # any change of shape, also where most values are the same

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its `stats` is loaded where it is first used: that takes half a second
 
 from minillm.monitor.requests import Request
 
@@ -39,7 +39,7 @@ def quantile_estimate(
     if not 0 < fraction < 1:
         raise ValueError(f"fraction = {fraction}: must lie between 0 and 1; 0.5 is the median")
     ordered, tail = np.sort(values), (1 - confidence) / 2
-    below = stats.binom(len(ordered), fraction)
+    below = scipy.stats.binom(len(ordered), fraction)
     low_rank = int(below.ppf(tail))  # P(fewer than that many lie below) ≤ tail
     high_rank = int(below.isf(tail)) + 1
     return Estimate(
@@ -54,7 +54,7 @@ def share_estimate(num_hits: int, count: int, confidence: float = CONFIDENCE) ->
     """A share with Wilson's interval, which stays right near 0 and 1; None of nothing."""
     if count == 0:
         return None
-    interval = stats.binomtest(num_hits, count).proportion_ci(confidence, method="wilson")
+    interval = scipy.stats.binomtest(num_hits, count).proportion_ci(confidence, method="wilson")
     return Estimate(
         value=num_hits / count, low=float(interval.low), high=float(interval.high), count=count
     )

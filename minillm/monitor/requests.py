@@ -1,82 +1,20 @@
-"""The request log as typed rows: read while the server writes, never written to.
+"""The rows of the server's request log as the monitor takes them: in windows, one voice a client.
 
-In: the SQLite file that the server keeps (`requests.sqlite`). Out: `Request`s in the order in which
-they came, and windows of them. The one idea: windows hold equally many requests, not equally many
-seconds, so that a test on each window always has the same power, by day and by night.
-Left out: logs of several servers, which would first have to be merged by time.
+In: the log that the server keeps, read as `minillm.serve.request_log` reads it; a row is called a
+`Request` here. Out: windows of requests, one request of each client, a closed copy of a log in use.
+The one idea: windows hold equally many requests, not equally many seconds, so that a test on each
+window always has the same power, by day and by night.
 """
 
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
 from pathlib import Path
 
-LOG, TABLE = "requests.sqlite", "requests"
-BUSY_TIMEOUT_S = 5.0
-OK = 200
-
-
-# package only
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """One row of the log; None where the server did not get that far, or was not to write text."""
-
-    id: str
-    created_s: float
-    client: str
-    endpoint: str | None = None
-    model: str | None = None
-    model_sha256: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_bytes: int | None = None
-    prompt_bits_per_byte: float | None = None
-    queued_ms: float | None = None
-    first_token_ms: float | None = None
-    total_ms: float | None = None
-    status: int | None = None
-    finish_reason: str | None = None
-    error: str | None = None
-    prompt: str | None = None
-    reply: str | None = None
-    rating: int | None = None
-    correction: str | None = None
-
-    @property
-    def is_answered(self) -> bool:
-        """The server answered, and without an error."""
-        return self.status == OK
-
-
-COLUMNS = tuple(each.name for each in fields(Request))
-
-
-# package only
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write; FileNotFoundError with the remedy where there is no log."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no request log is here; a server writes one while it answers "
-            "(minillm serve), and `minillm monitor --simulate` sends it users by script"
-        )
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    return sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
-
-
-def read_requests(path: Path, since_s: float | None = None) -> list[Request]:
-    """The log's rows in order of arrival, as of this moment; a live writer is not disturbed."""
-    asked = f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE created_s >= ? ORDER BY created_s, id"
-    begin_s = float("-inf") if since_s is None else since_s
-    try:
-        with closing(opened(path)) as connection:
-            rows = connection.execute(asked, (begin_s,)).fetchall()
-    except sqlite3.DatabaseError as error:
-        raise ValueError(
-            f"{path}: not a request log of this course ({error}); give the requests.sqlite that "
-            "minillm serve keeps"
-        ) from None
-    return [Request(**dict(zip(COLUMNS, row, strict=True))) for row in rows]
+# some of these for the other modules of this room
+from minillm.serve.request_log import OK, TABLE, opened, read_requests
+from minillm.serve.request_log import REQUEST_LOG as LOG
+from minillm.serve.request_log import RequestRow as Request
 
 
 def windows_of(requests: Sequence[Request], size: int) -> list[list[Request]]:

@@ -89,9 +89,11 @@ def reasons_against(
     reasons = list(gate(candidate, parent, config.evaluation.margin).reasons)
     drifted, old = changes["drifted"].bits_per_byte, changes["old"].fraction
     if drifted.high >= 0:
-        reasons.append(f"drifted traffic: {drifted} bits a byte: not certainly fewer")
+        change = f"change in bits a byte: {drifted}"
+        reasons.append(f"drifted traffic, {change}: not certainly fewer")
     if old.value > config.max_old_loss:
-        reasons.append(f"old traffic: {old} of its bits: more than {config.max_old_loss:+.0%}")
+        limit = f"more than {config.max_old_loss:+.0%}"
+        reasons.append(f"old traffic, change in its bits: {old}: {limit}")
     return reasons
 
 

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.monitor.requests import COLUMNS, Request
+from minillm.monitor.requests import Request
+from minillm.serve.request_log import COLUMNS, SCHEMA
 
-SCHEMA = """CREATE TABLE requests(
-id TEXT PRIMARY KEY, created_s REAL, client TEXT, endpoint TEXT, model TEXT, model_sha256 TEXT,
-prompt_tokens INT, completion_tokens INT, prompt_bytes INT, prompt_bits_per_byte REAL,
-queued_ms REAL, first_token_ms REAL, total_ms REAL, status INT, finish_reason TEXT, error TEXT,
-prompt TEXT, reply TEXT, rating INT, correction TEXT)"""
+ASKED = {"endpoint": "/v1/chat/completions", "model": "m", "model_sha256": "a" * 64}
 
 
 def connected(path: Path) -> sqlite3.Connection:
@@ -57,7 +54,7 @@ def usual(
         rows.append(
             Request(
                 id=f"r{index:06d}", created_s=1000.0 + index, client=f"c{client:06d}",
-                endpoint="/v1/chat/completions", model="m", model_sha256="a" * 64, status=200,
+                status=200, **ASKED,
                 prompt_tokens=50 + 50 * is_question,
                 prompt_bytes=int(rng.normal(400 if is_question else 130, 25)),
                 prompt_bits_per_byte=float(rng.lognormal(0.2 * is_question + bits_shift, 0.3)),

@@ -19,7 +19,7 @@ from minillm.monitor.feedback import (
 )
 from minillm.monitor.requests import Request
 from minillm.monitor.watch import MonitorConfig
-from tests.monitor.logs import usual
+from tests.monitor.logs import ASKED, usual
 
 VOTES = st.lists(
     st.builds(
@@ -35,7 +35,7 @@ def request(number: int = 0, **fields: object) -> Request:
         "id": f"r{number}", "created_s": float(number), "client": f"c{number}", "status": 200,
         "prompt": "Who has it?", "reply": "Adam.",
     }  # fmt: skip
-    return Request(**given_fields | fields)
+    return Request(**ASKED | given_fields | fields)
 
 
 def test_each_kind_of_judgement_teaches_what_it_says_and_no_more() -> None:

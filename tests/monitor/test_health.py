@@ -8,7 +8,7 @@ from scipy import stats
 
 from minillm.monitor.health import health, quantile_estimate, share_estimate
 from minillm.monitor.requests import Request
-from tests.monitor.logs import usual
+from tests.monitor.logs import ASKED, usual
 
 
 def test_a_quantile_and_its_interval_by_hand() -> None:
@@ -46,12 +46,12 @@ def test_a_share_near_zero_keeps_a_sensible_interval() -> None:
 
 
 def test_a_windows_figures_by_hand() -> None:
-    shared = {"client": "a", "status": 200, "first_token_ms": 10.0, "queued_ms": 1.0}
+    shared = {"client": "a", "status": 200, "first_token_ms": 10.0, "queued_ms": 1.0} | ASKED
     rows = [
         Request(id="1", created_s=0.0, total_ms=100.0, completion_tokens=10, rating=1, **shared),
         Request(id="2", created_s=1.0, total_ms=300.0, completion_tokens=30, rating=-1, **shared),
-        Request(id="3", created_s=3.0, status=400, total_ms=1.0, client="b"),
-        Request(id="4", created_s=3.5, status=503, total_ms=500.0, client="c"),
+        Request(id="3", created_s=3.0, status=400, total_ms=1.0, client="b", **ASKED),
+        Request(id="4", created_s=3.5, status=503, total_ms=500.0, client="c", **ASKED),
     ]
     found = health(rows)
     assert (found.count, found.begin_s, found.end_s) == (4, 0.0, 4.0)
@@ -66,7 +66,7 @@ def test_order_does_not_matter_and_what_is_missing_is_none() -> None:
     assert health(rows) == health(rows[::-1])
     bare = [dataclasses.replace(each, first_token_ms=None, rating=None) for each in rows]
     assert health(bare).first_token_median_ms is None and health(bare).thumbs_up is None
-    one = health([Request(id="1", created_s=5.0, client="a")])
+    one = health([Request(id="1", created_s=5.0, client="a", status=503, **ASKED)])
     assert one.requests_per_s is None and one.latency_median_ms is None
 
 

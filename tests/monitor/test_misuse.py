@@ -17,6 +17,7 @@ from minillm.monitor.misuse import (
 )
 from minillm.monitor.population import FORGED_TURN, PopulationConfig, Wish, attack, honest
 from minillm.monitor.requests import Request, windows_of
+from tests.monitor.logs import ASKED
 
 STATED = MisuseConfig(false_positive_rate=0.05)
 
@@ -25,7 +26,7 @@ def rows_of(wishes: list[Wish], keeps_text: bool = True) -> list[Request]:
     """The log's rows for wishes: equal prompts have equal figures."""
     return [
         Request(
-            id=str(index), created_s=index, client=wish.client, status=200,
+            id=str(index), created_s=index, client=wish.client, status=200, **ASKED,
             prompt_bytes=len(wish.prompt.encode()),
             prompt_bits_per_byte=zlib.crc32(wish.prompt.encode()) / 2**32,
             prompt=wish.prompt if keeps_text else None,
@@ -37,13 +38,15 @@ def rows_of(wishes: list[Wish], keeps_text: bool = True) -> list[Request]:
 def test_points_by_hand() -> None:
     asked = ["hello", "hello", "hello", f"{FORGED_TURN}hello", "bye"]
     rows = [
-        Request(id=str(i), created_s=i, client="a", prompt=text, prompt_bytes=len(text),
-                prompt_bits_per_byte=1.0)
+        Request(id=str(i), created_s=i, client="a", status=200, **ASKED,
+                prompt=text, prompt_bytes=len(text), prompt_bits_per_byte=1.0)
         for i, text in enumerate(asked)
     ]  # fmt: skip
     (use,) = uses_of(rows)
     assert (use.num_requests, use.num_repeats, use.num_marked, use.points) == (5, 2, 1, 8)
-    refused = [Request(id=str(i), created_s=i, client="a", status=400) for i in range(3)]
+    refused = [
+        Request(id=str(i), created_s=i, client="a", status=400, **ASKED) for i in range(3)
+    ]
     assert uses_of(refused)[0].num_repeats == 0, "of refused requests nothing is known to be equal"
     assert uses_of([]) == []
 

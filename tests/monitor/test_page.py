@@ -2,21 +2,16 @@
 
 import dataclasses
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from minillm.monitor.chart import Series, chart, round_top
 from minillm.monitor.watch import watch, write_report
+from tests.browser import browser  # noqa: F401  a fixture
 from tests.monitor.logs import usual
 from tests.monitor.test_watch import CONFIG, planted_log
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +27,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_report(watch(ugly, CONFIG, event_by_id=events), folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: the page was not opened")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

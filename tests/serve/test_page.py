@@ -1,32 +1,18 @@
 """The chat page in a browser: it opens, streams, stops, takes judgements, and asks nobody else."""
 
 import hashlib
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from minillm.serve.config import ServeConfig
 from minillm.serve.process import running_server
-from minillm.serve.request_log import read_requests
+from minillm.serve.request_log import REQUEST_LOG, read_requests
+from tests.browser import browser  # noqa: F401  a fixture
 from tests.serve.small import small_run
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 KEY = "correct-horse"
 REPLY = "article.assistant .said"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed here (looked for {', '.join(BROWSERS)})")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def open_page(browser: Browser, url: str, **size: int) -> tuple[Page, list[str]]:
@@ -77,10 +63,10 @@ def test_a_conversation_on_the_page(browser: Browser, tmp_path: Path) -> None:
         page.click("button:text('Save')")
         page.wait_for_selector("text=Correction kept.")
         assert page.get_attribute("[aria-label='A bad reply']", "aria-pressed") == "true"
-        (row,) = read_requests(run.path)
-        assert (row["rating"], row["correction"]) == (-1, "Tom has the ball.")
-        assert row["prompt"] == "Who has the <b>ball</b>?"
-        assert page.locator(REPLY).inner_text() == row["reply"].strip()
+        (row,) = read_requests(run.path / REQUEST_LOG)
+        assert (row.rating, row.correction) == (-1, "Tom has the ball.")
+        assert row.prompt == "Who has the <b>ball</b>?"
+        assert page.locator(REPLY).text_content().strip() == row.reply.strip()
         assert complaints == []
 
 
@@ -98,8 +84,8 @@ def test_a_reply_grows_and_escape_stops_it(browser: Browser, tmp_path: Path) -> 
         page.wait_for_selector(".judge")
         assert page.is_visible("#send")
         page.wait_for_timeout(200)
-        (row,) = read_requests(run.path)
-        assert row["status"] == 499 and 0 < row["completion_tokens"] < 1900
+        (row,) = read_requests(run.path / REQUEST_LOG)
+        assert row.status == 499 and 0 < row.completion_tokens < 1900
         page.click("[aria-label='A bad reply']")
         page.wait_for_selector("text=Thank you.")
         # nothing is wider than a phone

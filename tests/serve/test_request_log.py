@@ -5,14 +5,24 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from minillm.serve.metrics import Metrics
-from minillm.serve.request_log import REQUEST_LOG, SALT, RequestLog, RequestRow, read_requests
+from minillm.serve.request_log import (
+    COLUMNS,
+    REQUEST_LOG,
+    SALT,
+    RequestLog,
+    RequestRow,
+    opened,
+    read_requests,
+)
 
-COLUMNS = (
+AGREED = (
     "id created_s client endpoint model model_sha256 prompt_tokens completion_tokens prompt_bytes "
     "prompt_bits_per_byte queued_ms first_token_ms total_ms status finish_reason error prompt "
     "reply rating correction"
@@ -29,12 +39,12 @@ def row(number: int = 0, **fields: object) -> RequestRow:
     return RequestRow(**{**given, **fields})
 
 
-def test_the_table_has_exactly_the_columns_that_the_monitor_reads(tmp_path: Path) -> None:
+def test_the_table_and_the_row_have_exactly_the_columns_agreed_on(tmp_path: Path) -> None:
     RequestLog(tmp_path).close()
     connection = sqlite3.connect(tmp_path / REQUEST_LOG)
     found = connection.execute("PRAGMA table_info(requests)").fetchall()
     connection.close()
-    assert [each[1] for each in found] == COLUMNS
+    assert [each[1] for each in found] == list(COLUMNS) == AGREED
     types = {each[1]: each[2] for each in found}
     assert types["id"] == "TEXT" and types["created_s"] == "REAL" and types["rating"] == "INT"
     assert [each[1] for each in found if each[5]] == ["id"], "the primary key"
@@ -46,9 +56,9 @@ def test_texts_are_kept_by_opt_in_alone(tmp_path: Path) -> None:
         log = RequestLog(folder, keeps_text=keeps_text)
         log.add(row())
         assert log.rate("cmpl-0", -1, "better")
-        (kept,) = read_requests(folder)
-        assert (kept["prompt"], kept["reply"], kept["correction"]) == expected
-        assert kept["rating"] == -1 and kept["total_ms"] == 100.0
+        (kept,) = read_requests(folder / REQUEST_LOG)
+        assert (kept.prompt, kept.reply, kept.correction) == expected
+        assert kept.rating == -1 and kept.total_ms == 100.0
         log.close()
         everything = b"".join(path.read_bytes() for path in folder.iterdir())
         assert (b"better" in everything) == keeps_text
@@ -68,19 +78,75 @@ def test_a_client_is_a_hash_that_needs_the_salt(tmp_path: Path) -> None:
     assert (tmp_path / "a" / SALT).stat().st_mode & 0o077 == 0
 
 
-def test_rows_are_read_while_they_are_written(tmp_path: Path) -> None:
-    log = RequestLog(tmp_path)
-    for number in (2, 0, 1):
-        log.add(row(number))
-        assert len(read_requests(tmp_path)) > 0
-    assert [each["id"] for each in read_requests(tmp_path)] == ["cmpl-0", "cmpl-1", "cmpl-2"]
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_what_was_written_is_read_in_the_order_of_arrival(tmp_path: Path, count: int) -> None:
+    log, rows = RequestLog(tmp_path, keeps_text=True), [row(number) for number in range(count)]
+    for each in rows[::-1]:
+        log.add(each)
+    assert read_requests(tmp_path / REQUEST_LOG) == rows
+    log.add(row(8))
     with pytest.raises(sqlite3.IntegrityError):
-        log.add(row(1))
+        log.add(row(8))
 
 
-def test_without_a_log_the_remedy_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="minillm serve"):
-        read_requests(tmp_path)
+def test_a_row_is_answered_if_the_server_replied_without_an_error() -> None:
+    assert row(status=200).is_answered
+    assert not any(row(status=status).is_answered for status in (400, 499, 503))
+
+
+def test_a_column_that_a_later_server_adds_is_no_obstacle(tmp_path: Path) -> None:
+    RequestLog(tmp_path).add(row())
+    with closing(sqlite3.connect(tmp_path / REQUEST_LOG)) as connection:
+        connection.execute("ALTER TABLE requests ADD COLUMN colour TEXT")
+    assert [each.id for each in read_requests(tmp_path / REQUEST_LOG)] == ["cmpl-0"]
+
+
+def test_reading_beside_a_live_writer_sees_whole_rows_and_all_that_came_before(
+    tmp_path: Path,
+) -> None:
+    log, rows = RequestLog(tmp_path, keeps_text=True), [row(number) for number in range(300)]
+    for each in rows[:100]:
+        log.add(each)
+    done, errors = threading.Event(), []
+
+    def keep_writing() -> None:
+        try:
+            for each in rows[100:]:
+                log.add(each)
+        except sqlite3.Error as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=keep_writing)
+    thread.start()
+    counts = []
+    while not done.is_set() or not counts:
+        found = read_requests(tmp_path / REQUEST_LOG)
+        assert found == rows[: len(found)]
+        counts.append(len(found))
+    thread.join()
+    log.close()
+    assert errors == [] and counts == sorted(counts) and min(counts) >= 100
+    assert read_requests(tmp_path / REQUEST_LOG) == rows
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    RequestLog(tmp_path).add(row())
+    with closing(opened(tmp_path / REQUEST_LOG)) as connection:
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("DELETE FROM requests")
+
+
+def test_a_missing_log_and_another_file_are_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no request log.*minillm serve"):
+        read_requests(tmp_path / "gone.sqlite")
+    (tmp_path / "text.sqlite").write_text("a text of more than a hundred bytes\n" * 40)
+    with pytest.raises(ValueError, match="not a request log.*requests.sqlite"):
+        read_requests(tmp_path / "text.sqlite")
+    sqlite3.connect(tmp_path / "other.sqlite").execute("CREATE TABLE t(x)").connection.close()
+    with pytest.raises(ValueError, match="no such table"):
+        read_requests(tmp_path / "other.sqlite")
 
 
 def test_a_killed_process_has_lost_no_row_that_it_added(tmp_path: Path) -> None:
@@ -102,7 +168,7 @@ def test_a_killed_process_has_lost_no_row_that_it_added(tmp_path: Path) -> None:
     said = [int(line), *map(int, process.stdout.read().split("\n")[:-1])]
     process.wait()
     process.stdout.close()
-    kept = {each["id"] for each in read_requests(tmp_path)}
+    kept = {each.id for each in read_requests(tmp_path / REQUEST_LOG)}
     assert {f"cmpl-{number}" for number in range(said[-1] + 1)} <= kept
     assert len(kept) <= said[-1] + 2
 

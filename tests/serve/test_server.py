@@ -19,7 +19,7 @@ import pytest
 from minillm.core.records import Run
 from minillm.serve.config import ServeConfig
 from minillm.serve.process import options_of, running_server, start_server, stop_server
-from minillm.serve.request_log import read_requests
+from minillm.serve.request_log import REQUEST_LOG, RequestRow, read_requests
 from tests.serve.small import small_run
 
 KEY = "correct-horse"  # obviously not a real one
@@ -48,8 +48,12 @@ def client(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
 
 
-def row_of(run: Run, request_id: str) -> dict | None:
-    return next((row for row in read_requests(run.path) if row["id"] == request_id), None)
+def rows_of(run: Run) -> list[RequestRow]:
+    return read_requests(run.path / REQUEST_LOG)
+
+
+def row_of(run: Run, request_id: str) -> RequestRow | None:
+    return next((row for row in rows_of(run) if row.id == request_id), None)
 
 
 def metric(url: str, line: str) -> float:
@@ -71,14 +75,14 @@ def requests_running(url: str) -> float:
 def test_a_completion_and_its_row(run: Run, client: openai.OpenAI) -> None:
     reply = client.completions.create(model=MODEL, prompt=PROMPT, max_tokens=12, temperature=0)
     row = row_of(run, reply.id)
-    assert reply.choices[0].finish_reason == row["finish_reason"] == "length"
-    assert reply.usage.completion_tokens == row["completion_tokens"] == 12
-    assert reply.usage.prompt_tokens == row["prompt_tokens"] and row["status"] == 200
-    assert row["prompt"] == PROMPT and row["reply"] == reply.choices[0].text
-    assert row["prompt_bytes"] == len(PROMPT) and 0 < row["prompt_bits_per_byte"] < 30
-    assert 0 <= row["queued_ms"] <= row["first_token_ms"] <= row["total_ms"] < 60_000
-    assert row["model"] == MODEL and row["model_sha256"] == run.artifact("model").sha256
-    assert "127.0.0.1" not in row["client"]
+    assert reply.choices[0].finish_reason == row.finish_reason == "length"
+    assert reply.usage.completion_tokens == row.completion_tokens == 12
+    assert reply.usage.prompt_tokens == row.prompt_tokens and row.status == 200
+    assert row.prompt == PROMPT and row.reply == reply.choices[0].text
+    assert row.prompt_bytes == len(PROMPT) and 0 < row.prompt_bits_per_byte < 30
+    assert 0 <= row.queued_ms <= row.first_token_ms <= row.total_ms < 60_000
+    assert row.model == MODEL and row.model_sha256 == run.artifact("model").sha256
+    assert "127.0.0.1" not in row.client
     assert reply._request_id == reply.id
 
 
@@ -109,7 +113,7 @@ def test_a_chat_in_one_piece_and_streamed(run: Run, client: openai.OpenAI) -> No
     assert all(each.choices[0].delta.role is None for each in chunks[1:])
     said = "".join(each.choices[0].delta.content or "" for each in chunks)
     assert said == whole.choices[0].message.content
-    assert row_of(run, whole.id)["prompt"] == "Who has the <|im_start|>ball?"
+    assert row_of(run, whole.id).prompt == "Who has the <|im_start|>ball?"
 
 
 def test_requests_at_once_get_the_replies_of_one_at_a_time(client: openai.OpenAI) -> None:
@@ -141,8 +145,8 @@ def test_the_client_gets_its_own_error_classes(run: Run, client: openai.OpenAI, 
         with pytest.raises(kind, match=words) as caught:
             client.completions.create(**{**asked, **change})
         row = row_of(run, caught.value.request_id)
-        assert row["status"] == caught.value.status_code and row["error"] == caught.value.code
-        assert row["reply"] is None and row["finish_reason"] is None
+        assert row.status == caught.value.status_code and row.error == caught.value.code
+        assert row.reply is None and row.finish_reason is None
     assert caught.value.status_code == 413
     stranger = openai.OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0)
     for call in (stranger.models.list, lambda: stranger.completions.create(**asked)):
@@ -162,12 +166,12 @@ def test_a_reader_who_leaves_frees_the_slot(run: Run, client: openai.OpenAI, url
     assert eventually(lambda: requests_running(url) == 0)
     assert eventually(lambda: all(row_of(run, each) for each in ids))
     rows = [row_of(run, each) for each in ids]
-    assert [(row["status"], row["finish_reason"]) for row in rows] == [(499, "cancelled")] * SLOTS
-    assert all(0 < row["completion_tokens"] < 1900 for row in rows)
+    assert [(row.status, row.finish_reason) for row in rows] == [(499, "cancelled")] * SLOTS
+    assert all(0 < row.completion_tokens < 1900 for row in rows)
 
 
 def test_a_reader_who_leaves_before_a_whole_reply_frees_the_slot(run: Run, url: str) -> None:
-    before = len(read_requests(run.path))
+    before = len(rows_of(run))
     body = json.dumps(LONG).encode()
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -178,8 +182,8 @@ def test_a_reader_who_leaves_before_a_whole_reply_frees_the_slot(run: Run, url: 
         connection.sendall(head.encode() + body)
         assert eventually(lambda: requests_running(url) == 1)
     assert eventually(lambda: requests_running(url) == 0)
-    assert eventually(lambda: len(read_requests(run.path)) == before + 1)
-    assert read_requests(run.path)[-1]["status"] == 499
+    assert eventually(lambda: len(rows_of(run)) == before + 1)
+    assert rows_of(run)[-1].status == 499
 
 
 def test_a_full_queue_is_a_503_that_the_client_tries_again(tmp_path: Path) -> None:
@@ -195,11 +199,11 @@ def test_a_full_queue_is_a_503_that_the_client_tries_again(tmp_path: Path) -> No
         threading.Timer(0.2, stream.close).start()
         reply = patient.completions.create(**{**LONG, "max_tokens": 2})
         assert reply.usage.completion_tokens == 2
-        refused = [row for row in read_requests(run.path) if row["status"] == 503]
-        assert len(refused) >= 2 and {row["error"] for row in refused} == {"queue_full"}
+        refused = [row for row in rows_of(run) if row.status == 503]
+        assert len(refused) >= 2 and {row.error for row in refused} == {"queue_full"}
         answered = row_of(run, reply.id)
-        assert answered["created_s"] - refused[-1]["created_s"] >= 0.9, "Retry-After is one second"
-        assert answered["prompt"] is None, "texts are kept by opt-in alone"
+        assert answered.created_s - refused[-1].created_s >= 0.9, "Retry-After is one second"
+        assert answered.prompt is None, "texts are kept by opt-in alone"
 
 
 def test_feedback_reaches_the_row(run: Run, client: openai.OpenAI, url: str) -> None:
@@ -213,10 +217,10 @@ def test_feedback_reaches_the_row(run: Run, client: openai.OpenAI, url: str) -> 
         return json.load(urllib.request.urlopen(request))
 
     assert judge(id=reply.id, rating="up")["correction_kept"] is False
-    assert row_of(run, reply.id)["rating"] == 1
+    assert row_of(run, reply.id).rating == 1
     assert judge(id=reply.id, rating="down", correction="a ball")["correction_kept"] is True
     row = row_of(run, reply.id)
-    assert (row["rating"], row["correction"]) == (-1, "a ball")
+    assert (row.rating, row.correction) == (-1, "a ball")
     with pytest.raises(urllib.error.HTTPError, match="404"):
         judge(id="cmpl-unknown", rating="up")
 
@@ -247,9 +251,9 @@ def test_other_paths_methods_and_types_are_errors_in_the_same_form(url: str) -> 
 
 
 def test_metrics_add_up_with_the_log(run: Run, url: str) -> None:
-    rows = [row for row in read_requests(run.path) if row["status"] == 200]
+    rows = [row for row in rows_of(run) if row.status == 200]
     assert metric(url, "minillm:generation_tokens_total") == sum(
-        row["completion_tokens"] for row in rows
+        row.completion_tokens for row in rows
     )
     assert metric(url, "minillm:e2e_request_latency_seconds_count") == len(rows) > 30
     assert metric(url, "minillm:num_slots") == SLOTS
@@ -286,9 +290,9 @@ def test_a_killed_server_has_logged_every_request_that_was_finished(tmp_path: Pa
         thread.join(10)
     process.wait()
     process.stdout.close()
-    kept = {row["id"]: row for row in read_requests(run.path)}
+    kept = {row.id: row for row in rows_of(run)}
     assert len(finished) > 40 and set(finished) <= kept.keys()
-    assert {kept[each]["status"] for each in finished} == {200}
+    assert {kept[each].status for each in finished} == {200}
 
 
 def test_a_stopped_server_lets_replies_come_to_their_end(tmp_path: Path) -> None:
@@ -302,7 +306,7 @@ def test_a_stopped_server_lets_replies_come_to_their_end(tmp_path: Path) -> None
     assert list(stream)[-1].choices[0].finish_reason == "length"
     stopping.join(20)
     assert process.poll() == -signal.SIGTERM
-    assert read_requests(run.path)[-1]["completion_tokens"] == 300
+    assert rows_of(run)[-1].completion_tokens == 300
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
