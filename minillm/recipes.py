@@ -84,8 +84,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
         name="laptop",
         brief=brief,
         corpus=CorpusConfig(
-            stories=(21_000, 19_000, 7_000),
-            starts=(0.0, 0.3, 0.45),
+            stories=(36_000, 15_000, 3_300),
+            starts=(0.0, 0.4, 0.55),
             held_out_stories=200,
             sources=("encyclopaedia", "recipes", "plays", "bible", "python"),
             max_source_characters=350_000,
@@ -136,7 +136,7 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             dpo=TrainingConfig(
                 max_steps=60, learning_rate=5e-5, weight_decay=0.0, precision="float32"
             ),
-            reward_stories=(0, 400, 400), group_size=8, prompts_per_batch=8, max_tokens=160,
+            reward_stories=(400, 200, 0), group_size=8, prompts_per_batch=8, max_tokens=120,
             rl=TrainingConfig(
                 max_minutes=1.2, learning_rate=2e-4, weight_decay=0.0, precision="float32"
             ),

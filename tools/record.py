@@ -1,25 +1,35 @@
-"""Keep a finished laptop run in the checkout: its model in bfloat16, a data card, and its figures.
+"""Keep a finished laptop run in the checkout: its models, a data card, and its figures.
 
-`python tools/record.py --run laptop` writes `data/models/laptop/` and `data/results/laptop.json`,
-which the notebooks show, and puts its figures into README.md. Stories are sampled, checked and
-compared with the training stories here.
+`python tools/record.py --run laptop` writes `data/models/laptop/` (the base model in bfloat16),
+`laptop-aligned/` (the aligned one, too) and `laptop-int8/` (that one in int8), and
+`data/results/laptop.json`, and puts its figures into README.md. Stories are sampled and checked,
+and questions asked, here.
 """
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
 import platform
 import shutil
+from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import torch
 
 from minillm import recipes, stages
+from minillm.align.chat import chat_replies
+from minillm.align.instructions import continue_prompt
 from minillm.bench.text import compare
+from minillm.compress.pipeline import CompressConfig, compressed_state, save_quantized
 from minillm.core.records import Run, atomic_write, read_json_lines, seal
 from minillm.corpus.pipeline import read_documents
-from minillm.corpus.storyworld import check_story
+from minillm.corpus.storyworld import Story, check_story
+from minillm.evaluate.answering import distance_name, guess_is_right
+from minillm.evaluate.intervals import wilson
+from minillm.evaluate.questions import Answer, ask
 from minillm.evaluate.stories import (
     SamplingConfig,
     continue_openings,
@@ -29,12 +39,13 @@ from minillm.evaluate.stories import (
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
+from tools.readme import STORIES_PER_LEVEL, with_figures
 
 ROOT = Path(__file__).resolve().parent.parent
-STORIES_PER_LEVEL, SHOWN_SAMPLES, CURVE_POINTS = 200, 3, 200
+MODELS = ROOT / "data" / "models"
+SHOWN_SAMPLES, CURVE_POINTS = 3, 200
 # a processor's flags as Linux lists them, and what they mean for the speed of a run
 UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
-PICTURE, SECTION = ("```\nsources ─▶", "```\n"), ("## The recorded laptop run\n", "## ")
 
 
 def machine() -> str:
@@ -92,29 +103,95 @@ def data_card(run: Run, recipe: recipes.Recipe) -> str:
     )
 
 
-def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
-    """Write model, card and figures; returns the figures."""
-    artifact = run.artifact("model")
+def keep(run: Run, kind: str, name: str, card: str) -> Transformer:
+    """Write a model of the run in bfloat16, sealed as it was; returns it as it is read back."""
+    artifact, folder = run.artifact(kind), MODELS / name
     model, tokenizer = load_model(artifact.path)
-    folder = ROOT / "data" / "models" / "laptop"
     shutil.rmtree(folder, ignore_errors=True)
     save_model(model, tokenizer, folder, dtype=torch.bfloat16)
-    atomic_write(folder / "README.md", data_card(run, recipe))
+    atomic_write(folder / "README.md", card)
     seal(
-        folder,
-        "model",
-        artifact.key,
-        artifact.config,
-        artifact.parents,
-        artifact.figures,
+        folder, kind, artifact.key, artifact.config, artifact.parents, artifact.figures,
         artifact.summary,
-    )
-    kept, _ = load_model(folder)
+    )  # fmt: skip
+    return load_model(folder)[0]
+
+
+def keep_int8(run: Run, model: Transformer, tokenizer: Tokenizer) -> None:
+    """Write the model's codes and scales."""
+    config = CompressConfig()
+    folder = MODELS / "laptop-int8"
+    shutil.rmtree(folder, ignore_errors=True)
+    schemes = {"layers": config.scheme, "tables": config.table_scheme}
+    state = compressed_state(config, model, run)
+    save_quantized(state, model.config, tokenizer, folder, schemes)
+
+
+def question_figures(model: Transformer, tokenizer: Tokenizer, stories: list[Story]) -> dict:
+    """The questions of held-out stories: right by level and distance, abstention by kind."""
+    answers = ask(model.eval(), tokenizer, stories)
+    told = [each for each in answers if each.question.answerable]
+    untold = [each for each in answers if not each.question.answerable]
+
+    def share(chosen: list[Answer], holds: Callable[[Answer], bool]) -> dict[str, float]:
+        return dataclasses.asdict(wilson(sum(map(holds, chosen)), len(chosen)))
+
+    def by(chosen: list[Answer], key: Callable[[Answer], str], name: str) -> dict[str, dict]:
+        parts = sorted({key(each) for each in chosen})
+        return {
+            part: share([each for each in chosen if key(each) == part], attrgetter(name))
+            for part in parts
+        }
+
+    return {
+        "exact": share(told, attrgetter("is_exact")),
+        "last_mention": share(told, guess_is_right),
+        "false_abstention": share(told, attrgetter("is_abstention")),
+        "exact_by_level": by(told, lambda each: str(each.story.level), "is_exact"),
+        "exact_by_distance": by(
+            told, lambda each: distance_name(each.question.distance), "is_exact"
+        ),
+        "exact_by_kind": by(told, lambda each: each.question.kind, "is_exact"),
+        "abstention_by_kind": by(untold, lambda each: each.question.kind, "is_abstention"),
+    }
+
+
+def continued_figures(model: Transformer, tokenizer: Tokenizer, stories: list[Story]) -> dict:
+    """Stories continued in a chat: the share free of contradictions, by level."""
+    replies = chat_replies(
+        model, tokenizer, [[continue_prompt(each.opening)] for each in stories], max_tokens=200,
+        temperature=0.8, top_p=0.95, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    figures = {}
+    for level in sorted({each.level for each in stories}):
+        fine = [
+            check_story(f"{story.opening} {reply}").is_consistent
+            for story, reply in zip(stories, replies, strict=True) if story.level == level
+        ]  # fmt: skip
+        figures[f"level{level}"] = dataclasses.asdict(wilson(sum(fine), len(fine)))
+    return figures
+
+
+def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
+    """Write models, card and figures; returns the figures."""
+    card = data_card(run, recipe)
+    kept = keep(run, "model", "laptop", card)
+    tokenizer = load_model(run.artifact("model").path)[1]
     scores, samples = story_figures(kept, tokenizer, run, recipe)
+    aligned = keep(run, "aligned", "laptop-aligned", card)
+    keep_int8(run, aligned, tokenizer)
+    held_out = stages.held_out_stories(recipe.corpus)
+    held_out = [
+        story for level in (1, 2, 3)
+        for story in [each for each in held_out if each.level == level][:STORIES_PER_LEVEL]
+    ]  # fmt: skip
+    assistant, _ = load_model(run.artifact("assistant").path)
+    talkers = {"assistant": assistant, "aligned": aligned}
     lines = list(read_json_lines(run.path / "logs" / "pretrain.jsonl"))
     steps = [line for line in lines if line["event"] == "step"]
     names = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "elapsed_s")
     course = run.path / "figures.json"
+    changes = run.artifact("second").path / "changes.json"
     figures = {
         "command": command,
         "remark": remark,
@@ -123,6 +200,13 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
         "date": datetime.date.today().isoformat(),
         **{kind: run.artifact(kind).figures for kind in stages.STAGES},
         "stories": scores,
+        "questions": {
+            name: question_figures(model, tokenizer, held_out) for name, model in talkers.items()
+        },
+        "continued": {
+            name: continued_figures(model, tokenizer, held_out) for name, model in talkers.items()
+        },
+        "changes": json.loads(changes.read_text(encoding="utf-8"))["changes"],
         "over_training": [line for line in lines if line["event"] == "evaluation"],
         "peers": compare(run),
         "curve": [
@@ -138,84 +222,6 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
     readme = ROOT / "README.md"
     atomic_write(readme, with_figures(readme.read_text(encoding="utf-8"), figures))
     return figures
-
-
-def pipeline_picture(figures: dict) -> str:
-    """The README's first picture, with the sizes of the run."""
-    documents, model = figures["documents"], figures["model"]
-    sizes = [
-        f"{documents['num_documents']:,}", f"{figures['tokenizer']['vocab_size']:,}",
-        f"{figures['shards']['train_tokens'] / 1e6:.1f} M", f"{model['parameters'] / 1e6:.1f} M",
-    ]  # fmt: skip
-    units = [f"{documents['num_bytes'] / 1e6:.1f} MB", "tokens", "tokens", "parameters"]
-    rows = ["".join(f"{cell:<13}" for cell in cells).rstrip() for cells in (sizes, units)]
-    return (
-        "```\n"
-        "sources ─▶ documents ─▶ tokenizer ─▶ shards ───▶ model ────▶ text\n"
-        + "".join(f"{'':11}{row}\n" for row in rows)
-        + "           └ corpus ┘   └tokenizer┘   └batches┘   └ model · train ┘\n"
-        "```\n"
-    )
-
-
-def story_table(stories: dict) -> str:
-    """What the checker says of the run's stories, a line a level."""
-    lines = [
-        "| level | readable sentences | stories free of contradictions | bad sentences a story"
-        " | near-duplicates of training stories |",
-        "|---|---|---|---|---|",
-    ]
-    for level, scores in stories.items():
-        shares = ("readable_fraction", "consistent_fraction")
-        readable, consistent = (f"{scores[name]:.1%}" for name in shares)
-        bad, near = scores["bad_sentences_per_story"], scores["near_duplicate_fraction"]
-        lines.append(f"| {level[-1]} | {readable} | **{consistent}** | {bad:.2f} | {near:.1%} |")
-    return "\n".join(lines)
-
-
-def faults(text: str) -> str:
-    """What contradicts itself in a story, in the checker's words."""
-    found = check_story(text).contradictions
-    return f" *(The checker: {'; '.join(found)}.)*" if found else ""
-
-
-def readme_section(figures: dict) -> str:
-    """The README's account of the run: every figure is one of `data/results/laptop.json`."""
-    model, peers, course = figures["model"], figures["peers"], figures["course"]
-    remark = f" ({figures['remark']})" if figures["remark"] else ""
-    samples = "\n\n".join(
-        f"> {each[0]['text']}{faults(each[0]['text'])}" for each in figures["samples"].values()
-    )
-    return (
-        f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']},"
-        f" {figures['date']}; recorded by `python tools/record.py`{remark}. The whole course"
-        f" took {course['total_seconds'] / 60:.1f} minutes, {model['seconds'] / 60:.1f} of them"
-        " training:"
-        f" {model['parameters']:,} parameters, {model['steps']:,} steps over {model['tokens']:,}"
-        " tokens.\n\n"
-        "Held-out text, bits per byte (`minillm bench`): the model"
-        f" **{peers['model_bits_per_byte']:.3f}**, an interpolated Kneser–Ney 5-gram over the same"
-        f" tokens and training text {peers['kneser_ney_5_gram_bits_per_byte']:.3f}, `xz -9`"
-        f" {peers['xz_bits_per_byte']:.3f}.\n\n"
-        f"{STORIES_PER_LEVEL} held-out openings a level, temperature .8, top-p .95, read by the"
-        f" story world's checker:\n\n{story_table(figures['stories'])}\n\n"
-        "The training ends with the minutes, so a slower machine reads less and scores lower, and"
-        " a faster one the other way round. The first sample of each level, faults and all:\n\n"
-        f"{samples}\n\n"
-    )
-
-
-def with_figures(readme: str, figures: dict) -> str:
-    """The README with its picture and its account of the run made afresh from the figures."""
-    for (begin, end), text in (
-        (PICTURE, pipeline_picture(figures)),
-        (SECTION, readme_section(figures)),
-    ):
-        start = readme.index(begin)
-        stop = readme.index(end, start + len(begin))
-        stop += len(end) if end == PICTURE[1] else 0
-        readme = readme[:start] + text + readme[stop:]
-    return readme
 
 
 def main() -> None:

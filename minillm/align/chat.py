@@ -28,7 +28,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who says what; white space around the content is dropped."""
+    """Who says what; `chat_tokens` drops the white space around it."""
 
     role: str
     content: str

@@ -7,7 +7,7 @@ what was chosen more than the reference does. The one idea (Rafailov et al., arX
 Left out: other losses on the same four numbers (hinge, IPO), which notebook 10 names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,9 @@ class PairStream:
         return PairBatch(chosen, rejected, *opinions)
 
 
-def preference_loss(beta: float):
+def preference_loss(
+    beta: float,
+) -> Callable[[nn.Module, PairBatch], tuple[torch.Tensor, StepFigures]]:
     """The loss on a batch of pairs, and what is worth watching while it falls."""
 
     def loss_fn(model: nn.Module, pairs: PairBatch) -> tuple[torch.Tensor, StepFigures]:

@@ -3,8 +3,9 @@
 In: requests, a policy, a reward. Out: the policy, moved toward what earned more. The one idea
 (GRPO, Shao et al., arXiv:2402.03300): answer one request several times, and let the group's own
 mean be what is expected: no second network has to guess it. The loss is the clipped one of PPO
-(arXiv:1707.06347), with the k3 estimate of the divergence from the reference as a leash. The reward
-is the story world's checker. Left out: several updates on the same replies, replies from elsewhere.
+(arXiv:1707.06347), with the k3 estimate of the divergence from the reference as a leash. Every said
+token counts alike (GRPO averages within each reply first). The reward is the story world's checker.
+Left out: several updates on the same replies, replies from elsewhere.
 """
 
 from collections.abc import Callable, Sequence
@@ -126,7 +127,7 @@ class RolloutStream:
         return self
 
     def __next__(self) -> RolloutBatch:
-        epoch, number = divmod(self.position, max(1, len(self.prompts) // self.prompts_per_batch))
+        epoch, number = divmod(self.position, len(self.prompts) // self.prompts_per_batch)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.prompts))
         chosen = order[number * self.prompts_per_batch : (number + 1) * self.prompts_per_batch]
         requests = [(i, self.prompts[i]) for i in np.repeat(chosen, self.group_size).tolist()]
@@ -148,7 +149,9 @@ class RolloutStream:
         return RolloutBatch(batch, advantage_B, *opinions, float(np.mean(rewards)))
 
 
-def reward_loss(clip: float, kl_weight: float):
+def reward_loss(
+    clip: float, kl_weight: float
+) -> Callable[[nn.Module, RolloutBatch], tuple[torch.Tensor, StepFigures]]:
     """The loss on a batch of rewarded replies, and what is worth watching."""
 
     def loss_fn(model: nn.Module, rollout: RolloutBatch) -> tuple[torch.Tensor, StepFigures]:

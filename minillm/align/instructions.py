@@ -78,7 +78,7 @@ def summary(story: Story) -> str:
 
 
 def questions_of(story: Story, count: int, rng: random.Random) -> list[Question]:
-    """Up to `count` different questions, asked again and again until there are enough.
+    """Up to `count` different questions: each kind is asked three times, what comes twice goes.
 
     Of each kind one at most is not told: there is no end to what a story does not say, and who is
     asked mostly that learns to shrug.
@@ -97,9 +97,9 @@ def question_turns(story: Story, questions: Sequence[Question]) -> tuple[Message
     """The story with the first question, its answer, and the others one after the other."""
     turns: list[Message] = []
     for question in questions:
-        is_first = not turns
-        asks = question_prompt(story.text, question.text) if is_first else None
-        turns += [asks or Message("user", question.text), Message("assistant", question.answer)]
+        first = question_prompt(story.text, question.text)
+        asks = Message("user", question.text) if turns else first
+        turns += [asks, Message("assistant", question.answer)]
     return tuple(turns)
 
 

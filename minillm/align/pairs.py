@@ -56,7 +56,7 @@ def corrupted_answer(story: Story, question: Question, rng: random.Random) -> Pa
 
 
 def swapped_names(text: str, rng: random.Random) -> str | None:
-    """One sentence with its first two people exchanged; None where no sentence has two."""
+    """The text, the first two people of one sentence exchanged; None where no sentence has two."""
     sentences = re.split(r"(?<=[.!?\"]) ", text)
     able = [
         index for index, sentence in enumerate(sentences)

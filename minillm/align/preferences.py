@@ -2,8 +2,8 @@
 
 In: the run's assistant. Out: the artifact `aligned`. First DPO on pairs (corrupted answers, and the
 assistant's own mistakes), then GRPO with the story world's checker as the reward. Both are the one
-loop of chapter 07 with other batches and another loss, and both go on after a kill. Each step's
-reference is the model it started from.
+loop of chapter 07 with other batches and another loss, and both go on after a kill. Each of the
+two has as its reference the model it started from.
 """
 
 import copy
@@ -79,6 +79,11 @@ class PreferenceConfig:
         if self.group_size < 2:
             raise ValueError(
                 f"group_size = {self.group_size}: must be at least 2, replies are compared"
+            )
+        if sum(self.reward_stories) < self.prompts_per_batch:
+            raise ValueError(
+                f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "
+                f"{self.reward_stories} are fewer; lower it, or give more"
             )
         for name in ("story_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:

@@ -13,6 +13,7 @@ from minillm.align.grpo import (
     reward_loss,
     story_reward,
 )
+from minillm.align.preferences import PreferenceConfig
 from minillm.batches.stream import IGNORE
 from minillm.corpus.storyworld import tell_story
 from minillm.model.transformer import Transformer
@@ -142,6 +143,11 @@ def test_rollouts_hold_what_was_said_and_what_it_was_worth(tokenizer):
         assert tokenizer.decode([t for t in said if t != end]).strip() == reply
     assert abs(rollout.advantage_B.view(2, 4).sum(1)).max() < 1e-4
     torch.testing.assert_close(rollout.old_logprob_BT, rollout.reference_logprob_BT)
+
+
+def test_too_few_stories_for_a_batch_are_named():
+    with pytest.raises(ValueError, match=r"prompts_per_batch = 3: reward_stories = \(1, 1\)"):
+        PreferenceConfig(reward_stories=(1, 1))
 
 
 def ended(index: int, reply: str, is_ended: bool) -> float:
