@@ -58,7 +58,7 @@ def test_the_laptop_recipe_is_that_of_the_recorded_model() -> None:
 
 def test_the_recorded_course_kept_its_bounds() -> None:
     assert FIGURES["model"]["seconds"] <= 600
-    assert FIGURES["course"]["total_seconds"] <= 30 * 60
+    assert FIGURES["course"]["total_seconds"] <= 20 * 60
 
 
 @pytest.mark.parametrize("part", [pipeline_picture, readme_section])
