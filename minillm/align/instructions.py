@@ -17,9 +17,10 @@ from minillm.corpus.storyworld import Story
 from minillm.corpus.storyworld.questions import Question, ask_questions, holders, people_of
 from minillm.corpus.storyworld.words import PLACES, SEX
 
-STORY_KINDS = ("questions", "words", "continue", "summary")
-# of a hundred stories so many serve each kind: questions teach the most per token
-KIND_WEIGHTS = (85, 5, 5, 5)
+STORY_KINDS = ("questions", "continue", "words", "summary")
+# of a hundred stories so many serve each kind: a story that the assistant tells teaches at each of
+# its tokens, one that it is told only at the answers
+KIND_WEIGHTS = (60, 30, 5, 5)
 MAX_QUESTIONS = 6
 CONTINUE = "Continue this story:"
 SUMMARY = "Sum up this story:"
@@ -42,8 +43,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def question_prompt(story_text: str, question_text: str) -> Message:
-    """A story and a question about it, in one message."""
-    return Message("user", f"{story_text} {question_text}")
+    """A story and a question about it, in one message; without a story the question alone."""
+    return Message("user", f"{story_text} {question_text}".strip())
 
 
 def words_prompt(words: Sequence[str]) -> Message:
@@ -93,29 +94,28 @@ def questions_of(story: Story, count: int, rng: random.Random) -> list[Question]
     return questions[:count]
 
 
-def question_turns(story: Story, questions: Sequence[Question]) -> tuple[Message, ...]:
-    """The story with the first question, its answer, and the others one after the other."""
-    turns: list[Message] = []
+def question_turns(questions: Sequence[Question], story_text: str = "") -> Iterator[Message]:
+    """Each question and its answer; a story not told yet stands before the first question."""
     for question in questions:
-        first = question_prompt(story.text, question.text)
-        asks = Message("user", question.text) if turns else first
-        turns += [asks, Message("assistant", question.answer)]
-    return tuple(turns)
+        yield question_prompt(story_text, question.text)
+        yield Message("assistant", question.answer)
+        story_text = ""
 
 
 def story_conversation(story: Story, kind: str, rng: random.Random) -> Conversation:
-    """One story as a conversation of this kind."""
+    """One story as a conversation of this kind; who is told one or tells one is asked about it."""
+    questions = questions_of(story, rng.randint(1, MAX_QUESTIONS), rng)
     if kind == "questions":
-        questions = questions_of(story, rng.randint(1, MAX_QUESTIONS), rng)
-        turns = question_turns(story, questions)
-    elif kind == "words":
-        turns = (words_prompt(words_of(story)), Message("assistant", story.text))
+        turns = [*question_turns(questions, story.text)]
     elif kind == "continue":
-        rest = story.text.removeprefix(story.opening)
-        turns = (continue_prompt(story.opening), Message("assistant", rest))
+        rest = Message("assistant", story.text.removeprefix(story.opening))
+        turns = [continue_prompt(story.opening), rest, *question_turns(questions)]
+    elif kind == "words":
+        told = Message("assistant", story.text)
+        turns = [words_prompt(words_of(story)), told, *question_turns(questions)]
     else:
-        turns = (summary_prompt(story.text), Message("assistant", summary(story)))
-    return Conversation(kind, f"stories/{story.level}/{story.seed}", turns)
+        turns = [summary_prompt(story.text), Message("assistant", summary(story))]
+    return Conversation(kind, f"stories/{story.level}/{story.seed}", tuple(turns))
 
 
 def story_conversations(stories: Sequence[Story], seed: int) -> Iterator[Conversation]:

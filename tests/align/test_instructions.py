@@ -37,7 +37,7 @@ def test_a_story_is_asked_different_questions_and_never_too_many():
 def test_every_answer_of_a_conversation_is_the_worlds():
     for story in STORIES:
         questions = questions_of(story, 6, random.Random(1))
-        turns = question_turns(story, questions)
+        turns = list(question_turns(questions, story.text))
         assert [turn.role for turn in turns] == ["user", "assistant"] * len(questions)
         assert turns[0].content == f"{story.text} {questions[0].text}"
         assert [turn.content for turn in turns[1::2]] == [each.answer for each in questions]
@@ -63,6 +63,21 @@ def test_a_story_continued_is_the_story():
         turns = story_conversation(story, "continue", random.Random(0)).messages
         opening = turns[0].content.removeprefix("Continue this story: ")
         assert check_story(f"{opening} {turns[1].content.strip()}").is_consistent
+
+
+def test_who_tells_a_story_is_asked_about_it_and_not_told_it_again():
+    for kind in ("continue", "words"):
+        for story in STORIES[::7]:
+            turns = story_conversation(story, kind, random.Random(0)).messages
+            assert [turn.role for turn in turns] == ["user", "assistant"] * (len(turns) // 2)
+            known = {each.text: each.answer for each in asked_of(story)}
+            later = list(zip(turns[2::2], turns[3::2], strict=True))
+            assert later and all(known[asks.content] == says.content for asks, says in later)
+
+
+def asked_of(story):
+    """Every question that a conversation about this story may hold, by many draws."""
+    return [each for seed in range(60) for each in questions_of(story, 99, random.Random(seed))]
 
 
 def test_conversations_follow_from_the_seed_and_are_of_all_kinds():
