@@ -98,11 +98,14 @@ def faults(text: str) -> str:
 
 def assistant_section(figures: dict) -> str:
     """What the run made of its base model: an assistant, an aligned one, a small one, a second."""
-    change = figures["quantized"]["perplexity_change_fraction"]
+    int8, int4 = (figures["smaller"][name] for name in ("int8", "int4"))
     return (
         f"The assistant, asked the questions of {STORIES_PER_LEVEL} stories a level, greedily,"
         f" with 95 % intervals:\n\n{assistant_table(figures)}\n\n"
-        f"In int8 its perplexity changes by {change:+.2%}. {loop_sentence(figures)}\n\n"
+        f"Aligned and then in int8, {int8['full_bytes'] / int8['bytes']:.1f} times smaller, its"
+        f" perplexity changes by {int8['perplexity_change_fraction']:+.2%}; in int4 with a scale"
+        f" for 32 weights and GPTQ, {int4['full_bytes'] / int4['bytes']:.1f} times smaller, by"
+        f" {int4['perplexity_change_fraction']:+.2%}. {loop_sentence(figures)}\n\n"
     )
 
 

@@ -7,6 +7,7 @@ and questions asked, here.
 """
 
 import argparse
+import copy
 import dataclasses
 import datetime
 import json
@@ -23,8 +24,24 @@ from minillm import recipes, stages
 from minillm.align.chat import chat_replies
 from minillm.align.instructions import continue_prompt
 from minillm.bench.text import compare
-from minillm.compress.pipeline import CompressConfig, compressed_state, save_quantized
-from minillm.core.records import Run, atomic_write, read_json_lines, seal
+from minillm.compress.layers import with_quantized_modules
+from minillm.compress.pipeline import (
+    CompressConfig,
+    compress_summary,
+    compressed_state,
+    held_out_figures,
+    save_quantized,
+)
+from minillm.compress.quantize import state_bytes
+from minillm.core.records import (
+    Artifact,
+    Run,
+    atomic_write,
+    canonical,
+    read_json_lines,
+    seal,
+    sha256_of,
+)
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import Story, check_story
 from minillm.evaluate.answering import distance_name, guess_is_right
@@ -38,12 +55,14 @@ from minillm.evaluate.stories import (
 )
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
-from minillm.train.checkpoint import load_model, save_model
+from minillm.train.checkpoint import load_model, model_tensors, save_model
 from tools.readme import STORIES_PER_LEVEL, with_figures
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "data" / "models"
 SHOWN_SAMPLES, CURVE_POINTS = 3, 200
+# in how few bits the aligned model is measured; the codes of int8 are kept
+SMALLER = {"int8": CompressConfig(), "int4": CompressConfig(scheme="int4", method="gptq")}
 # a processor's flags as Linux lists them, and what they mean for the speed of a run
 UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
 
@@ -117,14 +136,28 @@ def keep(run: Run, kind: str, name: str, card: str) -> Transformer:
     return load_model(folder)[0]
 
 
-def keep_int8(run: Run, model: Transformer, tokenizer: Tokenizer) -> None:
-    """Write the model's codes and scales."""
-    config = CompressConfig()
-    folder = MODELS / "laptop-int8"
+def keep_smaller(run: Run, model: Transformer, tokenizer: Tokenizer) -> dict[str, dict]:
+    """Write the aligned model in int8, sealed; returns what each of SMALLER costs."""
+    aligned, folder = Artifact.load(MODELS / "laptop-aligned"), MODELS / "laptop-int8"
     shutil.rmtree(folder, ignore_errors=True)
-    schemes = {"layers": config.scheme, "tables": config.table_scheme}
-    state = compressed_state(config, model, run)
-    save_quantized(state, model.config, tokenizer, folder, schemes)
+    costs = {}
+    for name, config in SMALLER.items():
+        state = compressed_state(config, model, run)
+        smaller = with_quantized_modules(copy.deepcopy(model), state)
+        costs[name] = {
+            "scheme": config.scheme, "method": config.method, "bytes": state_bytes(state),
+            "full_bytes": state_bytes(dict(model_tensors(model))),
+            **held_out_figures(config, model, smaller, tokenizer, run),
+        }  # fmt: skip
+        if name == "int8":
+            schemes = {"layers": config.scheme, "tables": config.table_scheme}
+            save_quantized(state, model.config, tokenizer, folder, schemes)
+            fields, parents = dataclasses.asdict(config), {aligned.kind: aligned.sha256}
+            seal(
+                folder, "quantized", sha256_of(canonical([fields, parents])), fields, parents,
+                costs[name], compress_summary(costs[name]),
+            )  # fmt: skip
+    return costs
 
 
 def question_figures(model: Transformer, tokenizer: Tokenizer, stories: list[Story]) -> dict:
@@ -179,7 +212,7 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
     tokenizer = load_model(run.artifact("model").path)[1]
     scores, samples = story_figures(kept, tokenizer, run, recipe)
     aligned = keep(run, "aligned", "laptop-aligned", card)
-    keep_int8(run, aligned, tokenizer)
+    smaller = keep_smaller(run, aligned, tokenizer)
     held_out = stages.held_out_stories(recipe.corpus)
     held_out = [
         story for level in (1, 2, 3)
@@ -206,6 +239,7 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
         "continued": {
             name: continued_figures(model, tokenizer, held_out) for name, model in talkers.items()
         },
+        "smaller": smaller,
         "changes": json.loads(changes.read_text(encoding="utf-8"))["changes"],
         "over_training": [line for line in lines if line["event"] == "evaluation"],
         "peers": compare(run),
