@@ -118,14 +118,17 @@ def gguf_name(name: str) -> str:
 def gguf_tensors(
     model: Transformer, kind: TensorType
 ) -> Iterator[tuple[str, TensorType, torch.Tensor]]:
-    """Every tensor under the format's name; vectors always in float32."""
+    """Every tensor under the format's name; vectors in float32, what fits no blocks in float16."""
     for name, parameter in model.named_parameters():
         tensor = parameter.detach().cpu()
         if name.endswith("q_proj.weight"):
             tensor = half_turned(tensor, model.config.num_heads)
         if name.endswith("k_proj.weight"):
             tensor = half_turned(tensor, model.config.num_kv_heads)
-        yield gguf_name(name), kind if tensor.ndim == 2 else "f32", tensor
+        own_kind = kind if tensor.ndim == 2 else "f32"
+        if own_kind == "q8_0" and tensor.shape[1] % BLOCK:
+            own_kind = "f16"  # a row must be whole blocks
+        yield gguf_name(name), own_kind, tensor
 
 
 # package only
@@ -211,17 +214,10 @@ def gguf_content(model: Transformer, tokenizer: Tokenizer, kind: TensorType) -> 
 
 
 # package only
-def refuse_impossible_export(model: Transformer, path: Path, kind: str) -> None:
+def refuse_impossible_export(path: Path, kind: str) -> None:
     """ValueError naming what cannot be written so, and what can."""
     if kind not in TENSOR_TYPE:
         raise ValueError(f"type = {kind!r}: choose one of {', '.join(TENSOR_TYPE)}")
-    widths = {"width": model.config.width, "ffn_width": model.config.ffn_width}
-    for name, value in widths.items():
-        if kind == "q8_0" and value % BLOCK:
-            raise ValueError(
-                f"{name} = {value}: q8_0 stores blocks of {BLOCK} weights, so it must be a "
-                f"multiple of {BLOCK}; export as f16, or train a model with another {name}"
-            )
     if path.is_dir():
         raise ValueError(f"{path}: is a folder; name a file, for example {path / 'model.gguf'}")
     if path.is_file() and path.read_bytes()[:4] not in (b"", MAGIC):
@@ -234,6 +230,6 @@ def save_gguf(
 ) -> Path:
     """Write the file whole or not at all; ValueError where it cannot be written so."""
     path = Path(path)
-    refuse_impossible_export(model, path, kind)
+    refuse_impossible_export(path, kind)
     atomic_write(path, gguf_content(model, tokenizer, kind))
     return path
