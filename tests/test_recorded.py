@@ -31,13 +31,14 @@ def test_the_recorded_int8_model_is_the_aligned_one_in_fewer_bits() -> None:
     sealed = Artifact.load(MODELS / "laptop-int8").verify()
     assert sealed.figures == FIGURES["smaller"]["int8"]
     assert sealed.parents == {"aligned": Artifact.load(MODELS / "laptop-aligned").sha256}
-    (full, tokenizer), (small, _) = (load_served(MODELS / f"laptop-{n}") for n in ("aligned", "int8"))
+    full, tokenizer = load_served(MODELS / "laptop-aligned")
+    small, _ = load_served(MODELS / "laptop-int8")
     texts = [tell_story(story_seed(index, "validation"), 2).text for index in range(4)]
     tokens = [torch.tensor([[tokenizer.end_of_text, *tokenizer.encode(text)]]) for text in texts]
     with torch.no_grad():
         pairs = [(full(each).log_softmax(-1), small(each).log_softmax(-1)) for each in tokens]
     kl = [(ours.exp() * (ours - theirs)).sum(-1).mean().item() for ours, theirs in pairs]
-    assert 0 < max(kl) < 0.01
+    assert 0 < max(kl) < 1e-3
 
 
 def test_fewer_bits_cost_little() -> None:
@@ -119,7 +120,7 @@ def test_the_readme_says_what_the_assistant_can_and_what_it_costs() -> None:
         },
         "changes": {"old": change},
     })  # fmt: skip
-    assert "| answers right where the story says it | 50% [25%, 75%] | **75% [25%, 75%]** |" in text
+    assert "| answers right where the story says it | 50% [25%, 75%] | 75% [25%, 75%] |" in text
     assert "says so where it does not, *why*" in text and "without a contradiction" in text
     assert "+0.10%" in text and "+2.00%" in text and "3.5 times smaller" in text
     assert "old -10.0% [-20.0%, +0.0%]" in text

@@ -75,7 +75,7 @@ def assistant_table(figures: dict) -> str:
         )
     ]  # fmt: skip
     lines = ["| held-out stories | fine-tuned | aligned |", "|---|---|---|"]
-    lines += [f"| {name} | {interval(one)} | **{interval(two)}** |" for name, one, two in rows]
+    lines += [f"| {name} | {interval(one)} | {interval(two)} |" for name, one, two in rows]
     return "\n".join(lines)
 
 

@@ -205,6 +205,12 @@ def continued_figures(model: Transformer, tokenizer: Tokenizer, stories: list[St
     return figures
 
 
+def some_of_each_level(stories: list[Story]) -> list[Story]:
+    """The first STORIES_PER_LEVEL of each level."""
+    by_level = {level: [each for each in stories if each.level == level] for level in (1, 2, 3)}
+    return [story for some in by_level.values() for story in some[:STORIES_PER_LEVEL]]
+
+
 def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
     """Write models, card and figures; returns the figures."""
     card = data_card(run, recipe)
@@ -213,11 +219,7 @@ def record(run: Run, recipe: recipes.Recipe, command: str, remark: str) -> dict:
     scores, samples = story_figures(kept, tokenizer, run, recipe)
     aligned = keep(run, "aligned", "laptop-aligned", card)
     smaller = keep_smaller(run, aligned, tokenizer)
-    held_out = stages.held_out_stories(recipe.corpus)
-    held_out = [
-        story for level in (1, 2, 3)
-        for story in [each for each in held_out if each.level == level][:STORIES_PER_LEVEL]
-    ]  # fmt: skip
+    held_out = some_of_each_level(stages.held_out_stories(recipe.corpus))
     assistant, _ = load_model(run.artifact("assistant").path)
     talkers = {"assistant": assistant, "aligned": aligned}
     lines = list(read_json_lines(run.path / "logs" / "pretrain.jsonl"))

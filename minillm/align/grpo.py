@@ -95,7 +95,7 @@ def rewarded(
     end, room = turn_marks(tokenizer)[1], policy.config.context_length
     replies = generate_batch(
         policy, prompts, max_tokens=max_tokens, temperature=temperature,
-        stop_ids=[end], generator=generator,
+        stop_ids=[end], generator=generator,  # a document's end is not the turn's
     )  # fmt: skip
     examples, rewards = [], []
     for (index, _), prompt, reply in zip(requests, prompts, replies, strict=True):

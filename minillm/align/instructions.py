@@ -103,18 +103,19 @@ def question_turns(questions: Sequence[Question], story_text: str = "") -> Itera
 
 
 def story_conversation(story: Story, kind: str, rng: random.Random) -> Conversation:
-    """One story as a conversation of this kind; who is told one or tells one is asked about it."""
+    """One story as a conversation of this kind; but for a summary, questions about it follow."""
+    if kind == "summary":
+        turns = (summary_prompt(story.text), Message("assistant", summary(story)))
+        return Conversation(kind, f"stories/{story.level}/{story.seed}", turns)
     questions = questions_of(story, rng.randint(1, MAX_QUESTIONS), rng)
     if kind == "questions":
         turns = [*question_turns(questions, story.text)]
     elif kind == "continue":
         rest = Message("assistant", story.text.removeprefix(story.opening))
         turns = [continue_prompt(story.opening), rest, *question_turns(questions)]
-    elif kind == "words":
+    else:
         told = Message("assistant", story.text)
         turns = [words_prompt(words_of(story)), told, *question_turns(questions)]
-    else:
-        turns = [summary_prompt(story.text), Message("assistant", summary(story))]
     return Conversation(kind, f"stories/{story.level}/{story.seed}", tuple(turns))
 
 
