@@ -120,7 +120,7 @@ def readme_section(figures: dict) -> str:
         f"{SECTION[0]}\nMade with `{figures['command']}` on {figures['machine']},"
         f" {figures['date']}; recorded by `python tools/record.py`{remark}. The whole course"
         f" took {course['total_seconds'] / 60:.1f} minutes, {model['seconds'] / 60:.1f} of them"
-        " training:"
+        " pretraining:"
         f" {model['parameters']:,} parameters, {model['steps']:,} steps over {model['tokens']:,}"
         " tokens.\n\n"
         "Held-out text, bits per byte (`minillm bench`): the model"
