@@ -73,14 +73,9 @@ def test_export_writes_a_gguf_file(home: Path, capsys, tmp_path: Path) -> None:
     assert code == 0 and GGUFReader(path).fields["general.file_type"].contents() == 0
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("--to", "gguf", "--type", "q8_0"), "width = 16: q8_0 stores blocks of 32"),
-        (("--to", "hf", "--type", "f16"), "--type: a choice of GGUF files"),
-    ],
-)
-def test_what_cannot_be_exported_is_one_line(home, capsys, tmp_path, words, message) -> None:
-    code, out, err = called(home, capsys, "export", *words, "--out", tmp_path / "out")
-    assert code == 1 and out == "" and message in err and err.count("\n") == 1
+def test_what_cannot_be_exported_is_one_line(home, capsys, tmp_path) -> None:
+    words = ("--to", "hf", "--type", "f16", "--out", tmp_path / "out")
+    code, out, err = called(home, capsys, "export", *words)
+    assert code == 1 and out == "" and err.count("\n") == 1
+    assert "--type: a choice of GGUF files" in err
     assert list(tmp_path.iterdir()) == []
