@@ -14,13 +14,14 @@ from types import ModuleType
 import pytest
 import torch
 
+from minillm.model.attention import ATTENTION, reference_attention
+
 triton = pytest.importorskip("triton", reason="triton has wheels for Linux alone")
 
 import triton.language as tl  # noqa: E402  needs triton
 
 from minillm.model import flash_attention as launches  # noqa: E402  needs triton
 from minillm.model import flash_kernels  # noqa: E402  needs triton
-from minillm.model.attention import ATTENTION, reference_attention  # noqa: E402  needs triton
 from minillm.model.flash_attention import flash_attention  # noqa: E402  needs triton
 
 Attend = Callable[..., torch.Tensor]
