@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from minillm.align.conversations import ConversationStream, encoded
 from minillm.align.instructions import Conversation, document_conversation, story_conversations
@@ -33,6 +32,7 @@ from minillm.core.runtime import detect
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
+from minillm.model.loss import cross_entropy
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
@@ -46,7 +46,7 @@ from minillm.train.loop import Evaluation, Figures, StepFigures
 from minillm.train.precision import compiled
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
-from minillm.train.trainer import COMPILED, next_token_loss
+from minillm.train.trainer import COMPILED
 
 CODE = (
     "minillm.align.chat", "minillm.align.conversations", "minillm.align.instructions",
@@ -114,14 +114,25 @@ def taught_conversations(config: SftConfig, run: Run) -> list[Conversation]:
     return [each for _, each in sorted(placed, key=lambda pair: pair[0])]
 
 
-def completion_loss(
-    device: str, loss: Callable[[nn.Module, Batch], torch.Tensor] = next_token_loss
-) -> Callable[[nn.Module, Batch], tuple[torch.Tensor, StepFigures]]:
-    """The loss of pretraining, over what the assistant says: the batch holds no other targets."""
+def hidden_states(model: Transformer, batch: Batch) -> torch.Tensor:
+    """What the layers make of a batch, before the head: x_BTD."""
+    return model.model(batch.tokens_BT, None, batch.documents_BT)
 
-    def loss_fn(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, StepFigures]:
-        num_targets = int((batch.targets_BT != IGNORE).sum())
-        return loss(model, batch.to(device)), {"num_targets": num_targets}
+
+def completion_loss(
+    device: str, layers: Callable[[Transformer, Batch], torch.Tensor] = hidden_states
+) -> Callable[[Transformer, Batch], tuple[torch.Tensor, StepFigures]]:
+    """The loss of pretraining, over what the assistant says: the batch holds no other targets.
+
+    Logits are made where there is a target and nowhere else: most places have none here.
+    """
+
+    def loss_fn(model: Transformer, batch: Batch) -> tuple[torch.Tensor, StepFigures]:
+        batch = batch.to(device)
+        is_said_BT = batch.targets_BT != IGNORE
+        logits_NV = model.lm_head(layers(model, batch)[is_said_BT])
+        loss = cross_entropy(logits_NV, batch.targets_BT[is_said_BT])
+        return loss, {"num_targets": int(is_said_BT.sum())}
 
     return loss_fn
 
@@ -155,15 +166,15 @@ def fine_tuned(
         load_model_tensors(model, model_tensors(base))
     taught = taught_conversations(config, run)
     examples = encoded(taught, tokenizer, config.batches.context_length)
-    loss = next_token_loss
+    layers = hidden_states
     if config.training.compile:
-        loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
+        layers = compiled(layers, device=device, cache_folder=run.path.parent / COMPILED)
 
     def open_stream(position: int) -> ConversationStream:
         return ConversationStream(examples, config.batches, tokenizer.end_of_text, position)
 
     state = resumable(
-        model, config.training, open_stream, completion_loss(device, loss),
+        model, config.training, open_stream, completion_loss(device, layers),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state

@@ -113,22 +113,31 @@ def writing_figures(
     model: Transformer, tokenizer: Tokenizer, stories: Sequence[Story], config: EvaluateConfig
 ) -> Figures:
     """Stories that the model writes: free of contradictions? With people or things of its own?"""
+    chosen = [
+        each
+        for level in config.levels
+        for each in [story for story in stories if story.level == level][: config.sampled_stories]
+        if fits(model, tokenizer, each.opening)
+    ]
+    if not chosen:
+        return {}
+    sampling = SamplingConfig(count=len(chosen), seed=config.seed)
+    texts = continue_openings(model, tokenizer, [each.opening for each in chosen], sampling)
     figures: Figures = {}
     for level in config.levels:
-        chosen = [each for each in stories if each.level == level][: config.sampled_stories]
-        chosen = [each for each in chosen if fits(model, tokenizer, each.opening)]
-        if not chosen:
+        told = {
+            f"{level}/{story.seed}": (story, text)
+            for story, text in zip(chosen, texts, strict=True) if story.level == level
+        }  # fmt: skip
+        if not told:
             continue
-        sampling = SamplingConfig(count=len(chosen), batch_size=50, seed=config.seed)
-        texts = continue_openings(model, tokenizer, [each.opening for each in chosen], sampling)
-        named = {f"{level}/{s.seed}": text for s, text in zip(chosen, texts, strict=True)}
-        sound = {name: check_story(text).is_consistent for name, text in named.items()}
+        sound = {name: check_story(text).is_consistent for name, (_, text) in told.items()}
         words = f"own stories of level {level} free of contradictions"
         figures[f"stories/level{level}"] = proportion(sound, words, guard="same form")
         if level == 1:  # nobody and nothing enters after the opening of such a story
             made_up = {
-                f"{level}/{s.seed}": bool(invented(text, s.opening, ("person", "thing")))
-                for s, text in zip(chosen, texts, strict=True)
+                name: bool(invented(text, story.opening, ("person", "thing")))
+                for name, (story, text) in told.items()
             }
             figures["stories/made_up"] = proportion(
                 made_up, "own stories with people or things from nowhere", better="lower"

@@ -76,6 +76,21 @@ def test_where_nothing_is_said_the_gradient_is_exactly_zero(model, examples, tok
     assert (logits_BTV.grad[is_target].abs().sum(-1) > 0).all()
 
 
+def test_logits_at_the_targets_alone_give_the_loss_and_gradients_of_all_logits(
+    model, examples, tokenizer
+):
+    batch = batch_of_examples([examples, examples[:1]], 3 * LENGTH, tokenizer.end_of_text)
+    next_token_loss(model, batch).backward()
+    everywhere = {name: each.grad.clone() for name, each in model.named_parameters()}
+    model.zero_grad()
+    loss, figures = completion_loss("cpu")(model, batch)
+    loss.backward()
+    assert figures["num_targets"] == int((batch.targets_BT != IGNORE).sum())
+    assert abs(loss.item() - next_token_loss(model, batch).item()) <= 1e-6
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, everywhere[name], atol=1e-7, rtol=1e-4)
+
+
 def test_a_question_that_changes_changes_no_target_of_a_neighbour(model, examples, tokenizer):
     row = batch_of_examples([examples], 3 * LENGTH, tokenizer.end_of_text)
     begin = len(examples[0].tokens) - 1
