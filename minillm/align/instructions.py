@@ -22,6 +22,8 @@ STORY_KINDS = ("questions", "continue", "words", "summary")
 # its tokens, one that it is told only at the answers
 KIND_WEIGHTS = (60, 30, 5, 5)
 MAX_QUESTIONS = 6
+# room for the answer to a question: every one of them is shorter
+ANSWER_TOKENS = 24
 CONTINUE = "Continue this story:"
 SUMMARY = "Sum up this story:"
 WHAT_IS = "What is {title}?"

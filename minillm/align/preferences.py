@@ -8,6 +8,7 @@ two has as its reference the model it started from.
 
 import copy
 import dataclasses
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 from minillm.align.chat import chat_replies, prompt_tokens
 from minillm.align.dpo import PairStream, pair_rows, preference_loss
 from minillm.align.grpo import RolloutStream, reward_loss, story_reward
-from minillm.align.instructions import continue_prompt, question_prompt
+from minillm.align.instructions import ANSWER_TOKENS, continue_prompt, question_prompt
 from minillm.align.pairs import Pair, corrupted_pairs, mistaken_pairs
 from minillm.align.sft import checkpoints, sft_log
 from minillm.core.records import (
@@ -31,6 +32,7 @@ from minillm.core.records import (
 )
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import Story, tell_story
+from minillm.corpus.storyworld.questions import UNKNOWN
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
@@ -41,7 +43,6 @@ from minillm.train.schedule import TrainingConfig, TrainState
 CODE = ("minillm.align", "minillm.corpus.storyworld", "minillm.model", "minillm.train")
 # the stories of this stage come after those of fine-tuning: nothing is asked that was taught
 FIRST_STORY = 500_000
-ANSWER_TOKENS = 24
 
 
 # package only
@@ -52,6 +53,9 @@ class PreferenceConfig:
     pair_stories: tuple[int, ...] = (60, 20, 10)
     # stories of each level whose questions the assistant is asked, to take its own mistakes
     mistake_stories: int = 6
+    # of its mistakes where the story does not say so many are kept: with more of them it leaves
+    # more open, rightly and wrongly
+    open_fraction: float = 1.0
     story_fraction: float = 0.2
     beta: float = 0.2
     pair_batch_size: int = 8
@@ -85,7 +89,7 @@ class PreferenceConfig:
                 f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "
                 f"{self.reward_stories} are fewer; lower it, or give more"
             )
-        for name in ("story_fraction", "clip"):
+        for name in ("story_fraction", "open_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must lie between 0 and 1")
         for name in ("pair_batch_size", "prompts_per_batch", "max_tokens", "min_sentences"):
@@ -106,7 +110,10 @@ def stories_for(counts: Sequence[int], first: int) -> list[Story]:
 def own_mistakes(
     assistant: Transformer, tokenizer: Tokenizer, config: PreferenceConfig
 ) -> list[Pair]:
-    """What the assistant gets wrong when it is asked about stories it has not seen."""
+    """What the assistant gets wrong when it is asked about stories it has not seen.
+
+    Of the answers to what a story does not say a share is kept: `open_fraction`.
+    """
     counts = [config.mistake_stories if count else 0 for count in config.pair_stories]
     stories = stories_for(counts, FIRST_STORY + max(config.pair_stories))
     limit = assistant.config.context_length - ANSWER_TOKENS
@@ -120,7 +127,9 @@ def own_mistakes(
         assistant, tokenizer, prompts, max_tokens=ANSWER_TOKENS, temperature=0.0
     )
     answered = zip(asked, replies, strict=True)
-    return mistaken_pairs([(story, question, reply) for (story, question, _), reply in answered])
+    pairs = mistaken_pairs([(story, question, reply) for (story, question, _), reply in answered])
+    rng = random.Random(config.dpo.seed)
+    return [each for each in pairs if each.chosen != UNKNOWN or rng.random() < config.open_fraction]
 
 
 def prefer(

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from minillm.align.chat import chat_replies, prompt_tokens
-from minillm.align.instructions import question_prompt
+from minillm.align.instructions import ANSWER_TOKENS, question_prompt
 from minillm.corpus.storyworld import Story
-from minillm.evaluate import questions
 from minillm.evaluate.bias import answer_differences, twin
 from minillm.evaluate.card import Figure, mean, proportion
 from minillm.evaluate.hallucination import answers_anyway, invents
@@ -108,7 +107,7 @@ def answer_figures(answers: Sequence[Answer]) -> Figures:
 def fits_chat(model: Transformer, tokenizer: Tokenizer, story: Story) -> bool:
     """Does the story with its question leave room for a reply in the context?"""
     prompt = prompt_tokens([question_prompt(story.text, story.questions[0].text)], tokenizer)
-    return len(prompt) + questions.MAX_REPLY_TOKENS <= model.config.context_length
+    return len(prompt) + ANSWER_TOKENS <= model.config.context_length
 
 
 # package only

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minillm.align.chat import chat_replies, prompt_tokens
-from minillm.align.instructions import question_prompt
+from minillm.align.instructions import ANSWER_TOKENS, question_prompt
 from minillm.corpus.storyworld import Story
 from minillm.corpus.storyworld.questions import UNKNOWN, Question
 from minillm.corpus.storyworld.words import SEX
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
-
-MAX_REPLY_TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,13 @@ def ask(
     """
     asked = [(story, question) for story in stories for question in story.questions]
     prompts = [[question_prompt(story.text, question.text)] for story, question in asked]
-    limit = model.config.context_length - MAX_REPLY_TOKENS
+    limit = model.config.context_length - ANSWER_TOKENS
     fits = [len(prompt_tokens(prompt, tokenizer)) <= limit for prompt in prompts]
     fitting = [prompt for prompt, is_short in zip(prompts, fits, strict=True) if is_short]
     replies = iter(
         chat_replies(
             model, tokenizer, fitting,
-            max_tokens=MAX_REPLY_TOKENS, batch_size=batch_size, temperature=0.0,
+            max_tokens=ANSWER_TOKENS, batch_size=batch_size, temperature=0.0,
         )
     )  # fmt: skip
     return [

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from minillm.align.chat import Message, chat_replies, chat_tokens
-from minillm.align.instructions import question_prompt
+from minillm.align.instructions import ANSWER_TOKENS, question_prompt
 from minillm.corpus.storyworld import tell_story
 from minillm.evaluate.intervals import Estimate, bootstrap_ratio, paired_difference
 from minillm.evaluate.items import one_question
 from minillm.evaluate.likelihood import bits, document_nats
-from minillm.evaluate.questions import MAX_REPLY_TOKENS, normal_form
+from minillm.evaluate.questions import normal_form
 from minillm.model.transformer import Transformer
 from minillm.monitor.feedback import FIRST_SLICE_SEED
 from minillm.monitor.population import OFFICE, in_other_words
@@ -95,7 +95,7 @@ def slice_scores(
     texts = [each.prompt.content + each.answer for each in conversations]
     replies = chat_replies(
         model, tokenizer, [[each.prompt] for each in conversations],
-        max_tokens=MAX_REPLY_TOKENS, temperature=0.0,
+        max_tokens=ANSWER_TOKENS, temperature=0.0,
     )  # fmt: skip
     return SliceScores(
         bits=tuple(bits(each) for each in nats),

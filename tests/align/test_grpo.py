@@ -11,6 +11,7 @@ from minillm.align.grpo import (
     group_advantages,
     grpo_loss,
     reward_loss,
+    rewarded,
     story_reward,
 )
 from minillm.align.preferences import PreferenceConfig
@@ -143,6 +144,38 @@ def test_rollouts_hold_what_was_said_and_what_it_was_worth(tokenizer):
         assert tokenizer.decode([t for t in said if t != end]).strip() == reply
     assert abs(rollout.advantage_B.view(2, 4).sum(1)).max() < 1e-4
     torch.testing.assert_close(rollout.old_logprob_BT, rollout.reference_logprob_BT)
+
+
+class Scripted(torch.nn.Module):
+    """Says the tokens of a script, whatever it is asked."""
+
+    def __init__(self, script: list[int], policy: Transformer) -> None:
+        super().__init__()
+        self.script, self.config = iter(script), policy.config
+        self.place = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, tokens_BT: torch.Tensor, cache: object = None) -> torch.Tensor:
+        logits_BTV = torch.zeros(*tokens_BT.shape, self.config.vocab_size)
+        logits_BTV[..., next(self.script)] = 99.0
+        return logits_BTV
+
+
+def test_the_end_of_a_document_does_not_end_a_turn(tokenizer):
+    end, word = turn_marks(tokenizer)[1], tokenizer.encode(" ball")[0]
+    script = [word, tokenizer.end_of_text, word, end]
+    seen = []
+
+    def reward(index: int, reply: str, is_ended: bool) -> float:
+        seen.append(is_ended)
+        return 0.0
+
+    examples, _ = rewarded(
+        Scripted(script, a_model(tokenizer, 0)), tokenizer, [(0, Message("user", "Ann?"))], reward,
+        max_tokens=9, temperature=0.0, generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert seen == [True]
+    said = [t for t, own in zip(examples[0].tokens, examples[0].is_said, strict=True) if own]
+    assert said == script
 
 
 def test_too_few_stories_for_a_batch_are_named():

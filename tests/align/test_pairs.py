@@ -1,7 +1,9 @@
 """A rejected reply is wrong in the way that its label says, and a chosen one is true."""
 
 import random
+from collections import Counter
 
+from minillm.align import preferences
 from minillm.align.instructions import question_prompt
 from minillm.align.pairs import (
     corrupted_answer,
@@ -10,8 +12,12 @@ from minillm.align.pairs import (
     mistaken_pairs,
     swapped_names,
 )
+from minillm.align.preferences import PreferenceConfig, own_mistakes
 from minillm.corpus.storyworld import check_story, tell_story
 from minillm.corpus.storyworld.questions import UNKNOWN
+from minillm.model.transformer import Transformer
+from minillm.tokenizer.bytepair import Tokenizer
+from tests.train.tiny import tiny_model, tiny_run
 
 STORIES = [tell_story(seed, level) for level in (1, 2, 3) for seed in range(40)]
 ASKED = [(story, question) for story in STORIES for question in story.questions]
@@ -66,3 +72,20 @@ def test_only_a_wrong_reply_is_a_mistake():
     replies = (question.answer, f" {question.answer}", "", "?")
     asked = [(story, question, reply) for reply in replies]
     assert [pair.rejected for pair in mistaken_pairs(asked)] == ["?"]
+
+
+def test_of_the_mistakes_where_a_story_does_not_say_a_share_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        preferences, "chat_replies", lambda *given, **_: ["Nobody."] * len(given[2])
+    )
+    run = tiny_run(tmp_path)
+    tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
+    assistant = Transformer(tiny_model(vocab_size=tokenizer.vocab_size, context_length=900))
+    found = {}
+    for share in (0.0, 0.5, 1.0):
+        config = PreferenceConfig(mistake_stories=30, open_fraction=share)
+        pairs = own_mistakes(assistant, tokenizer, config)
+        found[share] = Counter(each.chosen == UNKNOWN for each in pairs)
+    assert found[0.0][True] == 0 and found[1.0][True] > 50
+    assert 0.3 < found[0.5][True] / found[1.0][True] < 0.7
+    assert found[0.0][False] == found[0.5][False] == found[1.0][False] > 100
