@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from minillm.model.transformer import ModelConfig
 
 # Training arithmetic that arrives in the model, a second, on two cores without bfloat16 units, as
-# in the recorded run (README): 6 · parameters · tokens / seconds, rounded down from 5.0e10.
-TRAINING_FLOP_PER_S = 4.5e10
-# What the recorded run read for each parameter, rounded down from 3.6; a large run takes 20 and
+# in the recorded run (README): 6 · parameters · tokens / seconds, rounded down from 4.3e10.
+TRAINING_FLOP_PER_S = 4.0e10
+# What the recorded run read for each parameter, rounded down from 2.7; a large run takes 20 and
 # more (Hoffmann et al., arXiv:2203.15556).
-TOKENS_PER_PARAMETER = 3.0
+TOKENS_PER_PARAMETER = 2.5
 # Standard deviation of the first weights, times √width: the usual .02 is for wide models; a narrow
 # one begins to copy names sooner with more (LOG.md).
 FIRST_WEIGHTS = 0.62

@@ -50,7 +50,9 @@ def test_the_recorded_assistant_reads_and_its_stories_gain_by_the_reward() -> No
     asked = FIGURES["questions"]["aligned"]
     assert asked["exact"]["low"] > asked["last_mention"]["high"] + 0.15
     before, after = (FIGURES["continued"][name] for name in ("assistant", "aligned"))
-    assert all(after[level]["low"] > before[level]["high"] for level in ("level1", "level2"))
+    # at levels 2 and 3 the gain lies within the intervals (README)
+    assert after["level1"]["low"] > before["level1"]["high"]
+    assert all(after[level]["value"] > before[level]["value"] for level in after)
 
 
 def test_the_recorded_round_lowers_drifted_bits_and_leaves_old_ones() -> None:
