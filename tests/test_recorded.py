@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from minillm.align.instructions import ANSWER_TOKENS
 from minillm.compress.pipeline import load_served
 from minillm.core.records import Artifact
 from minillm.corpus.mix import story_seed
@@ -46,13 +47,13 @@ def test_fewer_bits_cost_little() -> None:
     assert costs[0] <= 0.002 and costs[1] <= 0.03
 
 
-def test_the_recorded_assistant_reads_and_its_stories_gain_by_the_reward() -> None:
+def test_the_recorded_assistant_reads_and_its_simplest_stories_gain_by_the_reward() -> None:
     asked = FIGURES["questions"]["aligned"]
     assert asked["exact"]["low"] > asked["last_mention"]["high"] + 0.15
     before, after = (FIGURES["continued"][name] for name in ("assistant", "aligned"))
-    # at levels 2 and 3 the gain lies within the intervals (README)
     assert after["level1"]["low"] > before["level1"]["high"]
-    assert all(after[level]["value"] > before[level]["value"] for level in after)
+    # at levels 2 and 3 no gain is shown (README), and no loss beyond chance
+    assert all(after[level]["high"] > before[level]["low"] for level in after)
 
 
 def test_the_recorded_round_lowers_drifted_bits_and_leaves_old_ones() -> None:
@@ -87,6 +88,21 @@ def test_most_recorded_stories_of_level_1_are_free_of_contradictions() -> None:
     assert FIGURES["stories"]["level1"]["consistent_fraction"] >= 0.6
 
 
+def test_the_notebook_tells_the_recorded_round() -> None:
+    text = (ROOT / "notebooks" / "15_loop.ipynb").read_text(encoding="utf-8")
+    names = ("drifted", "old")
+    drifted, old = (-100 * FIGURES["changes"][name]["fraction"]["value"] for name in names)
+    told = f"took {drifted:.0f} % of the bits off drifted traffic and {old:.0f} % off the old"
+    assert told in text
+
+
+def test_no_answer_needs_more_room_than_there_is() -> None:
+    _, tokenizer = load_model(MODEL)
+    stories = [tell_story(seed, level) for level in (1, 2, 3) for seed in range(300)]
+    answers = {question.answer for story in stories for question in story.questions}
+    assert max(len(tokenizer.encode(f" {answer}")) for answer in answers) + 1 < ANSWER_TOKENS
+
+
 def test_the_laptop_recipe_is_that_of_the_recorded_model() -> None:
     """Its size follows from rounded constants: a change there must not pick another shape."""
     model, _ = load_model(MODEL)
@@ -95,7 +111,7 @@ def test_the_laptop_recipe_is_that_of_the_recorded_model() -> None:
 
 def test_the_recorded_course_kept_its_bounds() -> None:
     assert FIGURES["model"]["seconds"] <= 600
-    # the chapters up to the base model; the whole missed its half hour (README)
+    # the chapters up to the base model; the whole took 34.4 minutes (README)
     seconds = FIGURES["course"]["seconds"]
     assert sum(each for name, each in seconds.items() if name < "08") <= 20 * 60
 

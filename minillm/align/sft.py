@@ -168,6 +168,7 @@ def fine_tuned(
     examples = encoded(taught, tokenizer, config.batches.context_length)
     layers = hidden_states
     if config.training.compile:
+        # the head stays outside: how many rows it gets differs from batch to batch
         layers = compiled(layers, device=device, cache_folder=run.path.parent / COMPILED)
 
     def open_stream(position: int) -> ConversationStream:

@@ -13,14 +13,15 @@ from minillm.align import sft
 from minillm.align.chat import Message, chat_tokens
 from minillm.align.conversations import ConversationStream, Example, batch_of_examples, encoded
 from minillm.align.instructions import Conversation
-from minillm.align.sft import SftConfig, completion_loss, fine_tune
+from minillm.align.sft import SftConfig, completion_loss, fine_tune, hidden_states
 from minillm.batches.shards import BatchesConfig
-from minillm.batches.stream import IGNORE
+from minillm.batches.stream import IGNORE, Batch
 from minillm.core.records import make_artifact, read_json_lines
 from minillm.export.huggingface import save_folder
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
+from minillm.train.precision import compiled, missing_for_compile
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import next_token_loss
 from tests.train.tiny import tiny_model, tiny_run
@@ -80,15 +81,32 @@ def test_logits_at_the_targets_alone_give_the_loss_and_gradients_of_all_logits(
     model, examples, tokenizer
 ):
     batch = batch_of_examples([examples, examples[:1]], 3 * LENGTH, tokenizer.end_of_text)
-    next_token_loss(model, batch).backward()
-    everywhere = {name: each.grad.clone() for name, each in model.named_parameters()}
+    everywhere = next_token_loss(model, batch)
+    everywhere.backward()
+    gradients = {name: each.grad.clone() for name, each in model.named_parameters()}
     model.zero_grad()
     loss, figures = completion_loss("cpu")(model, batch)
     loss.backward()
     assert figures["num_targets"] == int((batch.targets_BT != IGNORE).sum())
-    assert abs(loss.item() - next_token_loss(model, batch).item()) <= 1e-6
+    torch.testing.assert_close(loss, everywhere)
     for name, parameter in model.named_parameters():
-        torch.testing.assert_close(parameter.grad, everywhere[name], atol=1e-7, rtol=1e-4)
+        torch.testing.assert_close(parameter.grad, gradients[name])
+
+    def one_place_late(model: Transformer, batch: Batch) -> torch.Tensor:
+        return hidden_states(model, batch).roll(1, dims=1)
+
+    wrong, _ = completion_loss("cpu", one_place_late)(model, batch)
+    assert abs(wrong.item() - everywhere.item()) > 1e-3
+
+
+def test_compiled_layers_give_the_eager_loss(model, examples, tokenizer, tmp_path):
+    if reason := missing_for_compile("cpu"):
+        pytest.skip(f"torch.compile cannot work here: {reason}")
+    layers = compiled(hidden_states, device="cpu", cache_folder=tmp_path)
+    for rows in ([examples, examples[:1]], [examples, examples]):
+        batch = batch_of_examples(rows, 3 * LENGTH, tokenizer.end_of_text)
+        eager, _ = completion_loss("cpu")(model, batch)
+        torch.testing.assert_close(completion_loss("cpu", layers)(model, batch)[0], eager)
 
 
 def test_a_question_that_changes_changes_no_target_of_a_neighbour(model, examples, tokenizer):
