@@ -50,6 +50,9 @@ def test_fewer_bits_cost_little() -> None:
 def test_the_recorded_assistant_reads_and_its_simplest_stories_gain_by_the_reward() -> None:
     asked = FIGURES["questions"]["aligned"]
     assert asked["exact"]["low"] > asked["last_mention"]["high"] + 0.15
+    open_by_kind = [each["value"] for each in asked["abstention_by_kind"].values()]
+    assert sum(open_by_kind) / len(open_by_kind) >= 0.6
+    assert asked["false_abstention"]["value"] <= 0.1
     before, after = (FIGURES["continued"][name] for name in ("assistant", "aligned"))
     assert after["level1"]["low"] > before["level1"]["high"]
     # at levels 2 and 3 no gain is shown (README), and no loss beyond chance
