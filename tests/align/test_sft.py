@@ -99,9 +99,13 @@ def test_logits_at_the_targets_alone_give_the_loss_and_gradients_of_all_logits(
     assert abs(wrong.item() - everywhere.item()) > 1e-3
 
 
-def test_compiled_layers_give_the_eager_loss(model, examples, tokenizer, tmp_path):
+def test_compiled_layers_give_the_eager_loss(
+    model, examples, tokenizer, tmp_path, monkeypatch
+):
     if reason := missing_for_compile("cpu"):
         pytest.skip(f"torch.compile cannot work here: {reason}")
+    # `compiled` sets it for the whole process if nobody has
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     layers = compiled(hidden_states, device="cpu", cache_folder=tmp_path)
     for rows in ([examples, examples[:1]], [examples, examples]):
         batch = batch_of_examples(rows, 3 * LENGTH, tokenizer.end_of_text)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import minillm  # noqa: F401  first of all: it chooses Triton's interpreter where there is no GPU
-
 import torch
 
 from minillm.core.records import Run, make_artifact

@@ -10,8 +10,6 @@ import signal
 import sys
 from pathlib import Path
 
-import minillm  # noqa: F401  first of all: it chooses Triton's interpreter where there is no GPU
-
 import torch
 
 from minillm.batches.shards import DESCRIPTION, BatchesConfig, token_sequence, write_split
