@@ -77,7 +77,7 @@ def smoke(brief: Brief | None = None) -> Recipe:
 
 
 def laptop(brief: Brief | None = None) -> Recipe:
-    """Real text and the story world: seven minutes of pretraining, seven of fine-tuning."""
+    """Real text and the story world: seven minutes of pretraining, 5.6 of fine-tuning."""
     brief = brief or Brief(minutes=7.0, memory_gib=4.0)
     return dataclasses.replace(
         smoke(brief),
@@ -100,8 +100,8 @@ def laptop(brief: Brief | None = None) -> Recipe:
         model=model_for(brief, 2048, 256),
         training=TrainingConfig(
             max_minutes=brief.minutes, optimizer="muon", learning_rate=3e-3, warmup_fraction=0.03,
-            decay="linear", decay_fraction=0.5, compile=True, checkpoint_every_steps=300,
-            evaluate_every_fraction=0.2,
+            decay="linear", decay_fraction=0.5, checkpoint_every_steps=300,
+            evaluate_every_fraction=0.25,
         ),
         sampling=SamplingConfig(count=60),
         **laptop_after_the_model(brief),
@@ -123,12 +123,12 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             ),
         ),
         sft=SftConfig(
-            stories=(9000, 8000, 5000), starts=(0.0, 0.25, 0.5), ends=(0.5, 0.85, 1.0),
+            stories=(5000, 4500, 2800), starts=(0.0, 0.25, 0.5), ends=(0.5, 0.85, 1.0),
             max_documents=300,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
-                max_minutes=brief.minutes, optimizer="muon", learning_rate=1e-3,
-                warmup_fraction=0.03, decay="linear", decay_fraction=0.7, compile=True,
+                max_minutes=0.8 * brief.minutes, optimizer="muon", learning_rate=1e-3,
+                warmup_fraction=0.03, decay="linear", decay_fraction=0.7,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
             ),
         ),

@@ -42,7 +42,6 @@ TINY = (
     "batches.batch_size=4",
     "training.max_minutes=null",
     "training.max_steps=24",
-    "training.compile=false",
     "training.checkpoint_every_steps=4",
     "model.attention=torch",
 )

@@ -13,26 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from minillm.align.chat import Message, chat_tokens
 from minillm.align.conversations import Example, batch_of_examples
 from minillm.align.pairs import Pair
 from minillm.batches.stream import IGNORE, Batch
+from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.loop import StepFigures
 
 
-def token_logprobs(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-    """log p of each target, in nats; 0 where there is none."""
-    logprob_BTV = logits_BTV.float().log_softmax(dim=-1)
-    picked_BT = logprob_BTV.gather(-1, targets_BT.clamp_min(0)[..., None])[..., 0]
-    return torch.where(targets_BT == IGNORE, 0.0, picked_BT)
+def token_logprobs(model: Transformer, batch: Batch) -> torch.Tensor:
+    """log p of each target, in nats, `[B, T]`; 0 where there is none: no logits are made there."""
+    is_said_BT = batch.targets_BT != IGNORE
+    logits_NV = model.lm_head(model.model(batch.tokens_BT, None, None)[is_said_BT])
+    nats_N = F.cross_entropy(logits_NV.float(), batch.targets_BT[is_said_BT], reduction="none")
+    return torch.zeros_like(batch.targets_BT, dtype=nats_N.dtype).masked_scatter(
+        is_said_BT, -nats_N
+    )
 
 
-def reply_logprobs(model: nn.Module, batch: Batch) -> torch.Tensor:
+def reply_logprobs(model: Transformer, batch: Batch) -> torch.Tensor:
     """log p of each row's reply: the sum over its tokens, not their mean."""
-    return token_logprobs(model(batch.tokens_BT), batch.targets_BT).sum(dim=-1)
+    return token_logprobs(model, batch).sum(dim=-1)
 
 
 def dpo_loss(
@@ -85,7 +88,7 @@ class PairStream:
     def __init__(
         self,
         rows: Sequence[tuple[Example, Example]],
-        reference: nn.Module,
+        reference: Transformer,
         batch_size: int,
         filler: int,
         seed: int,
@@ -118,10 +121,10 @@ class PairStream:
 
 def preference_loss(
     beta: float,
-) -> Callable[[nn.Module, PairBatch], tuple[torch.Tensor, StepFigures]]:
+) -> Callable[[Transformer, PairBatch], tuple[torch.Tensor, StepFigures]]:
     """The loss on a batch of pairs, and what is worth watching while it falls."""
 
-    def loss_fn(model: nn.Module, pairs: PairBatch) -> tuple[torch.Tensor, StepFigures]:
+    def loss_fn(model: Transformer, pairs: PairBatch) -> tuple[torch.Tensor, StepFigures]:
         chosen_B, rejected_B = (
             reply_logprobs(model, batch) for batch in (pairs.chosen, pairs.rejected)
         )

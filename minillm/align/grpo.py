@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from minillm.align.chat import Message, prompt_tokens, turn_marks
 from minillm.align.conversations import Example
@@ -140,8 +139,7 @@ class RolloutStream:
             )  # fmt: skip
             batch = padded(examples, self.tokenizer.end_of_text)
             opinions = [
-                token_logprobs(model(batch.tokens_BT), batch.targets_BT)
-                for model in (self.policy, self.reference)
+                token_logprobs(model, batch) for model in (self.policy, self.reference)
             ]
         self.policy.train()
         self.position += 1
@@ -151,14 +149,13 @@ class RolloutStream:
 
 def reward_loss(
     clip: float, kl_weight: float
-) -> Callable[[nn.Module, RolloutBatch], tuple[torch.Tensor, StepFigures]]:
+) -> Callable[[Transformer, RolloutBatch], tuple[torch.Tensor, StepFigures]]:
     """The loss on a batch of rewarded replies, and what is worth watching."""
 
-    def loss_fn(model: nn.Module, rollout: RolloutBatch) -> tuple[torch.Tensor, StepFigures]:
-        targets_BT = rollout.batch.targets_BT
-        is_said_BT = targets_BT != IGNORE
+    def loss_fn(model: Transformer, rollout: RolloutBatch) -> tuple[torch.Tensor, StepFigures]:
+        is_said_BT = rollout.batch.targets_BT != IGNORE
         loss, kl = grpo_loss(
-            token_logprobs(model(rollout.batch.tokens_BT), targets_BT),
+            token_logprobs(model, rollout.batch),
             rollout.old_logprob_BT, rollout.reference_logprob_BT, rollout.advantage_B,
             is_said_BT, clip=clip, kl_weight=kl_weight,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from minillm.core.progress import track
-from minillm.core.records import Artifact, Run, atomic_write, make_artifact
+from minillm.core.records import Artifact, Run, atomic_write, counted, make_artifact
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.sources import Document
 from minillm.tokenizer.bytepair import Tokenizer
@@ -242,7 +242,8 @@ def make_shards(config: BatchesConfig, run: Run) -> Artifact:
 def shards_summary(figures: dict[str, int]) -> str:
     """One line for a person: what there is to train on, and what is held out."""
     train, validation = (
-        f"{figures[f'{split}_tokens']:,} tokens in {figures[f'{split}_documents']:,} documents"
+        f"{figures[f'{split}_tokens']:,} tokens in "
+        + counted(figures[f"{split}_documents"], "document")
         for split in SPLITS
     )
     return f"{train}; held out: {validation}"

@@ -218,6 +218,12 @@ def make_artifact(
     return artifact
 
 
+# package only
+def counted(number: int, noun: str) -> str:
+    """1 document, 2,000 documents."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def usable(folder: Path, key: str) -> Artifact | None:
     """The artifact in `folder` if it has this key; an altered one is an error, never remade."""
     if not (folder / MANIFEST).is_file():

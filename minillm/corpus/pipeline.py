@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from minillm.core.progress import track
-from minillm.core.records import Artifact, Run, make_artifact, read_json_lines, sha256_of
+from minillm.core.records import (
+    Artifact,
+    Run,
+    counted,
+    make_artifact,
+    read_json_lines,
+    sha256_of,
+)
 from minillm.corpus import mix, quality
 from minillm.corpus.clean import drop_boilerplate, mask_personal_data, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated
@@ -212,7 +219,8 @@ def write_documents(
 # package only
 def documents_summary(figures: dict) -> str:
     """One line for a person: how much there is, and what is missing."""
-    words = f"{figures['num_documents']:,} documents, {figures['num_bytes'] / 1e6:.2f} MB"
+    documents = counted(figures["num_documents"], "document")
+    words = f"{documents}, {figures['num_bytes'] / 1e6:.2f} MB"
     missing = ", ".join(figures["missing_sources"])
     return f"{words} (without {missing})" if missing else words
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from minillm.align.chat import prompt_tokens
 from minillm.core.progress import track
 from minillm.core.promotion import MODEL_KINDS, promote
-from minillm.core.records import MANIFEST, Artifact, Run, make_artifact
+from minillm.core.records import MANIFEST, Artifact, Run, counted, make_artifact
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.sources import Document
 from minillm.evaluate.answering import MAX_REPLY_TOKENS, answering_figures, chatting
@@ -166,7 +166,7 @@ def evaluate(
     return make_artifact(
         run, "scores", config=config, parents=(documents, *models), code=CODE,
         write=write, summary=lambda figures: f"{figures['figures']} scores of "
-        f"{figures['models']} model{'s' * (figures['models'] != 1)}",
+        + counted(figures["models"], "model"),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import replace_folder
@@ -47,7 +47,8 @@ def save_folder(model: Transformer, tokenizer: Tokenizer, folder: Path | str) ->
         }
         if model.config.tie_embeddings:
             del weights[HEAD]
-        save_file(weights, partial / WEIGHTS, metadata={"format": "pt"})
+        # `save_file` would leave a file that nobody else may read
+        (partial / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
         dtype = next(model.parameters()).dtype
         write_json(partial / CONFIG, exported_config(model.config, tokenizer, dtype))
         write_json(partial / GENERATION, marks(tokenizer) | stops(tokenizer))

@@ -20,22 +20,31 @@ NOT_GIVEN = -1
 
 
 class KeyValueCache:
-    """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`."""
+    """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`.
+
+    They lie in a room that is doubled when it is full: no token makes all the others move.
+    """
 
     def __init__(self) -> None:
         self.num_tokens = 0
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.rooms: dict[int, torch.Tensor] = {}
 
     def extend(
         self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append the next tokens' keys and values; all of the layer's, old ones first."""
-        if layer in self.layers:
-            k_before, v_before = self.layers[layer]
-            k_BGTK = torch.cat((k_before, k_BGTK), dim=2)
-            v_BGTK = torch.cat((v_before, v_BGTK), dim=2)
-        self.layers[layer] = k_BGTK, v_BGTK
-        return k_BGTK, v_BGTK
+        known = self.layers.get(layer, (k_BGTK[:, :, :0], v_BGTK[:, :, :0]))
+        start = known[0].shape[2]
+        stop = start + k_BGTK.shape[2]
+        if layer not in self.rooms or self.rooms[layer].shape[3] < stop:
+            B, G, _, K = k_BGTK.shape
+            self.rooms[layer] = k_BGTK.new_empty(2, B, G, max(stop, 2 * start), K)
+            self.rooms[layer][:, :, :, :start] = torch.stack(known)
+        room = self.rooms[layer]
+        room[:, :, :, start:stop] = torch.stack((k_BGTK, v_BGTK))
+        self.layers[layer] = room[0, :, :, :stop], room[1, :, :, :stop]
+        return self.layers[layer]
 
 
 # package only
@@ -114,7 +123,7 @@ def last_logits(
     """The logits `[B, V]` after the last token; with a cache only what it lacks is computed."""
     if cache is None:
         return model(tokens_BT)[:, -1]
-    logits_BTV = model(tokens_BT[:, cache.num_tokens :], cache)
+    logits_BTV = model(tokens_BT[:, cache.num_tokens :], cache, logits_to_keep=1)
     cache.num_tokens = tokens_BT.shape[1]
     return logits_BTV[:, -1]
 

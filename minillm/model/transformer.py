@@ -221,9 +221,16 @@ class Transformer(nn.Module):
         tokens_BT: torch.Tensor,
         cache: Cache | None = None,
         documents_BT: torch.Tensor | None = None,
+        logits_to_keep: int | None = None,
     ) -> torch.Tensor:
-        """The next token's logits at every place; `documents_BT` keeps packed documents apart."""
-        return self.lm_head(self.model(tokens_BT, cache, documents_BT))
+        """The next token's logits at every place, or at the last `logits_to_keep` alone.
+
+        `documents_BT` keeps packed documents apart.
+        """
+        x_BTD = self.model(tokens_BT, cache, documents_BT)
+        if logits_to_keep is not None:
+            x_BTD = x_BTD[:, -logits_to_keep:]
+        return self.lm_head(x_BTD)
 
     @property
     def num_parameters(self) -> int:

@@ -154,7 +154,9 @@ class Scripted(torch.nn.Module):
         self.script, self.config = iter(script), policy.config
         self.place = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, tokens_BT: torch.Tensor, cache: object = None) -> torch.Tensor:
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: object = None, logits_to_keep: int = 1
+    ) -> torch.Tensor:
         logits_BTV = torch.zeros(*tokens_BT.shape, self.config.vocab_size)
         logits_BTV[..., next(self.script)] = 99.0
         return logits_BTV

@@ -199,7 +199,7 @@ def test_the_stage_leaves_an_artifact_and_finds_it_again(tmp_path, capsys):
     again = make_shards(BatchesConfig(tokens_per_shard=20), run)
     assert first == capsys.readouterr().out
     assert first == (
-        "shards: 45 tokens in 4 documents; held out: 12 tokens in 1 documents → runs/tried/shards\n"
+        "shards: 45 tokens in 4 documents; held out: 12 tokens in 1 document → runs/tried/shards\n"
     )
     assert again.sha256 == artifact.sha256
     assert set(artifact.parents) == {"documents", "tokenizer"}

@@ -10,7 +10,7 @@ import pytest
 
 from minillm.core import records
 from minillm.core.lineage import lineage
-from minillm.core.records import Artifact, Run, make_artifact
+from minillm.core.records import Artifact, Run, counted, make_artifact
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,11 @@ def test_a_finished_artifact_is_used_and_prints_the_same_line(
     assert written == ["documents"]
     assert lines[0] == lines[1] == "documents: 1 words → runs/test/documents"
     assert first.sha256 == second.sha256
+
+
+def test_one_is_not_plural() -> None:
+    told = [counted(number, "document") for number in (0, 1, 2, 2000)]
+    assert told == ["0 documents", "1 document", "2 documents", "2,000 documents"]
 
 
 def test_another_configuration_or_parent_makes_the_artifact_again(run: Run) -> None:

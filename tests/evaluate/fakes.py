@@ -35,7 +35,9 @@ class Uniform(nn.Module):
             logits_V[token] = value
         self.logits_V = nn.Parameter(logits_V)
 
-    def forward(self, tokens_BT: torch.Tensor, cache: object = None) -> torch.Tensor:
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: object = None, logits_to_keep: int | None = None
+    ) -> torch.Tensor:
         return self.logits_V.expand(*tokens_BT.shape, -1)
 
 

@@ -133,6 +133,14 @@ def test_bfloat16_weights_are_read_as_float32(tmp_path: Path, tokenizer: Tokeniz
         assert ours.dtype == torch.float32 and torch.equal(ours, theirs.float())
 
 
+def test_whoever_may_read_the_folder_may_read_its_files(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    folder = save_folder(random_model(), tokenizer, tmp_path / "out")
+    modes = {each.name: oct(each.stat().st_mode & 0o777) for each in folder.iterdir()}
+    assert len(set(modes.values())) == 1, modes
+
+
 def test_a_tied_head_is_stored_once(tmp_path: Path, tokenizer: Tokenizer) -> None:
     folder = save_folder(random_model(), tokenizer, tmp_path / "out")
     stored = load_file(folder / "model.safetensors")

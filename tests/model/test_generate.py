@@ -50,7 +50,9 @@ class Counting(nn.Module):
         self.scale = nn.Parameter(torch.tensor(100.0))
         self.widths: list[int] = []
 
-    def forward(self, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None) -> torch.Tensor:
+    def forward(
+        self, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None, logits_to_keep: int = 1
+    ) -> torch.Tensor:
         self.widths.append(tokens_BT.shape[1])
         return nn.functional.one_hot((tokens_BT + 1) % 61, 61) * self.scale
 
