@@ -77,7 +77,7 @@ def smoke(brief: Brief | None = None) -> Recipe:
 
 
 def laptop(brief: Brief | None = None) -> Recipe:
-    """Real text and the story world: seven minutes of pretraining, 5.6 of fine-tuning."""
+    """Real text and the story world: 7 minutes of pretraining, 5.6 of fine-tuning."""
     brief = brief or Brief(minutes=7.0, memory_gib=4.0)
     return dataclasses.replace(
         smoke(brief),
@@ -96,7 +96,7 @@ def laptop(brief: Brief | None = None) -> Recipe:
         # whole stories only: a piece without its beginning teaches names out of nowhere; four rows
         # a step: more steps in the same minutes
         batches=BatchesConfig(context_length=256, batch_size=4, max_waste_fraction=1.0),
-        # PyTorch's attention: written out, a step of fine-tuning takes 11 % longer (LOG.md)
+        # PyTorch's attention: written out, a step of fine-tuning, compiled, takes 11 % longer
         model=model_for(brief, 2048, 256),
         training=TrainingConfig(
             max_minutes=brief.minutes, optimizer="muon", learning_rate=3e-3, warmup_fraction=0.03,
@@ -122,12 +122,14 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
                 stories=16, levels=(1, 2, 3), sampled_stories=6, attacks=6
             ),
         ),
+        # more steps than these minutes buy answered no more questions; two cores without bfloat16
+        # units read so many stories once in them, the last level's at the end (LOG.md)
         sft=SftConfig(
             stories=(5000, 4500, 2800), starts=(0.0, 0.25, 0.5), ends=(0.5, 0.85, 1.0),
             max_documents=300,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
-                max_minutes=0.8 * brief.minutes, optimizer="muon", learning_rate=1e-3,
+                max_minutes=round(0.8 * brief.minutes, 6), optimizer="muon", learning_rate=1e-3,
                 warmup_fraction=0.03, decay="linear", decay_fraction=0.7,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
             ),

@@ -105,7 +105,7 @@ def check_disk() -> None:
 
 
 def warn_of_compiler() -> None:
-    """torch.compile needs a C++ compiler and Python's headers; without them training is slower."""
+    """torch.compile, which long runs on a user's text use, needs a C++ compiler and headers."""
     if not any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl")):
         print(f"! no C++ compiler, so torch.compile is out; mend it with: {remedy('compiler')}")
     elif not (Path(sysconfig.get_path("include")) / "Python.h").is_file():

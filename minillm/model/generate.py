@@ -22,7 +22,8 @@ NOT_GIVEN = -1
 class KeyValueCache:
     """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`.
 
-    They lie in a room that is doubled when it is full: no token makes all the others move.
+    They are views of a room that is doubled when it is full: few tokens make the others move.
+    For reading only: gradients do not pass.
     """
 
     def __init__(self) -> None:
@@ -34,16 +35,17 @@ class KeyValueCache:
         self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append the next tokens' keys and values; all of the layer's, old ones first."""
-        known = self.layers.get(layer, (k_BGTK[:, :, :0], v_BGTK[:, :, :0]))
-        start = known[0].shape[2]
-        stop = start + k_BGTK.shape[2]
-        if layer not in self.rooms or self.rooms[layer].shape[3] < stop:
-            B, G, _, K = k_BGTK.shape
-            self.rooms[layer] = k_BGTK.new_empty(2, B, G, max(stop, 2 * start), K)
-            self.rooms[layer][:, :, :, :start] = torch.stack(known)
-        room = self.rooms[layer]
-        room[:, :, :, start:stop] = torch.stack((k_BGTK, v_BGTK))
-        self.layers[layer] = room[0, :, :, :stop], room[1, :, :, :stop]
+        B, G, T, K = k_BGTK.shape
+        start = self.layers[layer][0].shape[2] if layer in self.layers else 0
+        room = self.rooms.get(layer, k_BGTK.new_empty(2, B, G, 0, K))
+        assert room.shape[1:3] == (B, G), f"the cache has {room.shape[1]} rows, not {B}"
+        if start + T > room.shape[3]:
+            roomier = k_BGTK.new_empty(2, B, G, max(start + T, 2 * start), K)
+            roomier[:, :, :, :start] = room[:, :, :, :start]
+            self.rooms[layer] = room = roomier
+        room[0, :, :, start : start + T] = k_BGTK
+        room[1, :, :, start : start + T] = v_BGTK
+        self.layers[layer] = room[0, :, :, : start + T], room[1, :, :, : start + T]
         return self.layers[layer]
 
 

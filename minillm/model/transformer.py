@@ -223,9 +223,9 @@ class Transformer(nn.Module):
         documents_BT: torch.Tensor | None = None,
         logits_to_keep: int | None = None,
     ) -> torch.Tensor:
-        """The next token's logits at every place, or at the last `logits_to_keep` alone.
+        """The next token's logits at every place; `documents_BT` keeps packed documents apart.
 
-        `documents_BT` keeps packed documents apart.
+        With `logits_to_keep` (1 or more) at so many last places alone.
         """
         x_BTD = self.model(tokens_BT, cache, documents_BT)
         if logits_to_keep is not None:

@@ -98,6 +98,14 @@ def test_a_reply_counts_by_the_sum_of_its_tokens(tokenizer, rows):
     assert not token_logprobs(model, nowhere).any()
 
 
+def test_logits_are_made_where_something_is_said_and_nowhere_else(tokenizer, rows):
+    model, batch, seen = a_model(tokenizer, 0), padded([chosen for chosen, _ in rows], 0), []
+    model.lm_head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape))
+    reply_logprobs(model, batch)
+    num_said = int((batch.targets_BT != IGNORE).sum())
+    assert seen == [(num_said, model.config.width)] and num_said < batch.targets_BT.numel()
+
+
 def their_trainer(policy, reference, tokenizer, folder: Path) -> DPOTrainer:
     """TRL's own trainer over both models; its collator is given our ids."""
     models = []

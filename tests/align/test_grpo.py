@@ -155,7 +155,7 @@ class Scripted(torch.nn.Module):
         self.place = torch.nn.Parameter(torch.zeros(1))
 
     def forward(
-        self, tokens_BT: torch.Tensor, cache: object = None, logits_to_keep: int = 1
+        self, tokens_BT: torch.Tensor, cache: object = None, logits_to_keep: int | None = None
     ) -> torch.Tensor:
         logits_BTV = torch.zeros(*tokens_BT.shape, self.config.vocab_size)
         logits_BTV[..., next(self.script)] = 99.0

@@ -1,6 +1,7 @@
 """Folders mean the same to transformers and to us; what we cannot compute is refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -136,9 +137,13 @@ def test_bfloat16_weights_are_read_as_float32(tmp_path: Path, tokenizer: Tokeniz
 def test_whoever_may_read_the_folder_may_read_its_files(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    folder = save_folder(random_model(), tokenizer, tmp_path / "out")
+    before = os.umask(0o022)
+    try:
+        folder = save_folder(random_model(), tokenizer, tmp_path / "out")
+    finally:
+        os.umask(before)
     modes = {each.name: oct(each.stat().st_mode & 0o777) for each in folder.iterdir()}
-    assert len(set(modes.values())) == 1, modes
+    assert set(modes.values()) == {"0o644"}, modes
 
 
 def test_a_tied_head_is_stored_once(tmp_path: Path, tokenizer: Tokenizer) -> None:

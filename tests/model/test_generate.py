@@ -29,6 +29,7 @@ SMALL = ModelConfig(
     context_length=29,
     initial_std=0.2,
 )
+EXTEND = KeyValueCache.extend
 PROMPTS = ([3, 1, 4], [1, 5, 9, 2, 6, 5, 3, 5, 8], [9], [7, 9, 3, 2])
 
 
@@ -51,7 +52,8 @@ class Counting(nn.Module):
         self.widths: list[int] = []
 
     def forward(
-        self, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None, logits_to_keep: int = 1
+        self, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None,
+        logits_to_keep: int | None = None,
     ) -> torch.Tensor:
         self.widths.append(tokens_BT.shape[1])
         return nn.functional.one_hot((tokens_BT + 1) % 61, 61) * self.scale
@@ -108,6 +110,35 @@ def test_the_cache_holds_every_layers_keys_in_order() -> None:
         torch.testing.assert_close(cache.layers[layer][1], v_BGSK)
 
 
+def test_few_tokens_make_the_cache_move() -> None:
+    model, cache, rooms = small_model(), KeyValueCache(), []
+    tokens_BT = torch.randint(61, (2, 29), generator=seeded(1))
+    with torch.no_grad():
+        for stop in range(1, 30):
+            last_logits(model, tokens_BT[:, :stop], cache)
+            # the rooms are kept alive here: no address is given out twice
+            rooms += [cache.rooms[0]] * (not rooms or rooms[-1] is not cache.rooms[0])
+    assert [room.shape[3] for room in rooms] == [1, 2, 4, 8, 16, 32]
+
+
+def test_a_cache_of_two_rows_takes_no_single_row() -> None:
+    model, cache = small_model(), KeyValueCache()
+    last_logits(model, torch.tensor([[1, 2], [3, 4]]), cache)
+    with pytest.raises(AssertionError, match="the cache has 2 rows, not 1"):
+        last_logits(model, torch.tensor([[1, 2, 3]]), cache)
+
+
+def forgetful_extend(
+    self: KeyValueCache, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Planted: a room that is made anew does not get what the old one held."""
+    before = self.rooms.get(layer)
+    known = EXTEND(self, layer, k_BGTK, v_BGTK)
+    if before is not None and self.rooms[layer] is not before:
+        known[0][:, :, : -k_BGTK.shape[2]] = known[1][:, :, : -k_BGTK.shape[2]] = 0
+    return known
+
+
 def stale_extend(
     self: KeyValueCache, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,7 +161,7 @@ def swapping_extend(
     return k_BGTK, v_BGTK
 
 
-@pytest.mark.parametrize("extend", [stale_extend, swapping_extend])
+@pytest.mark.parametrize("extend", [forgetful_extend, stale_extend, swapping_extend])
 def test_a_broken_cache_is_seen(extend: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KeyValueCache, "extend", extend)
     assert largest_cache_error(small_model(), (7, 8, 20)) > 0.01

@@ -104,6 +104,15 @@ def future_leaks(model: Transformer) -> bool:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("num_kept", [1, 3, 17])
+def test_logits_are_kept_at_the_last_places_alone(num_kept: int) -> None:
+    model, tokens_BT = small_model(), random_tokens(2, 17)
+    kept_BTV = model(tokens_BT, logits_to_keep=num_kept)
+    assert kept_BTV.shape == (2, num_kept, 61)
+    torch.testing.assert_close(kept_BTV, model(tokens_BT)[:, -num_kept:])
+
+
+@torch.no_grad()
 def document_leaks(model: Transformer) -> bool:
     tokens_BT = random_tokens(1, 17)
     documents_BT = (torch.arange(17) >= 6).int()[None]
