@@ -135,7 +135,7 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             ),
         ),
         preferences=PreferenceConfig(
-            pair_stories=(200, 140, 100), mistake_stories=120, open_fraction=0.7,
+            pair_stories=(200, 140, 100), mistake_stories=120, balance_kinds=True,
             pair_batch_size=16,
             dpo=TrainingConfig(
                 max_steps=60, learning_rate=5e-5, weight_decay=0.0, precision="float32"

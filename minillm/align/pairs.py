@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from minillm.align.chat import Message
 from minillm.align.instructions import continue_prompt, question_prompt, questions_of
 from minillm.corpus.storyworld import Story, check_story
-from minillm.corpus.storyworld.questions import UNKNOWN, Question, people_of
+from minillm.corpus.storyworld.questions import KINDS, UNKNOWN, Question, people_of
 from minillm.corpus.storyworld.words import PLACES, SEX
 
 
@@ -103,3 +103,23 @@ def mistaken_pairs(asked: Sequence[tuple[Story, Question, str]]) -> list[Pair]:
         for story, question, reply in asked
         if reply.strip() and reply.strip() != question.answer
     ]
+
+
+def balanced(
+    asked: Sequence[tuple[Story, Question, str]], seed: int
+) -> list[tuple[Story, Question, str]]:
+    """Of each kind of question as many answers to what is not told as shrugs at what is.
+
+    Whichever are more are drawn from; every other reply is kept.
+    """
+    rng, kept = random.Random(seed), []
+    for kind in KINDS:
+        sides = {True: [], False: []}
+        for each in asked:
+            is_shrug = each[2].strip() == UNKNOWN
+            if each[1].kind == kind:
+                is_misjudged = is_shrug == each[1].answerable
+                (sides[is_shrug] if is_misjudged else kept).append(each)
+        num_kept = min(len(side) for side in sides.values())
+        kept += [each for side in sides.values() for each in rng.sample(side, num_kept)]
+    return kept

@@ -8,7 +8,6 @@ two has as its reference the model it started from.
 
 import copy
 import dataclasses
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from minillm.align.chat import chat_replies, prompt_tokens
 from minillm.align.dpo import PairStream, pair_rows, preference_loss
 from minillm.align.grpo import RolloutStream, reward_loss, story_reward
 from minillm.align.instructions import ANSWER_TOKENS, continue_prompt, question_prompt
-from minillm.align.pairs import Pair, corrupted_pairs, mistaken_pairs
+from minillm.align.pairs import Pair, balanced, corrupted_pairs, mistaken_pairs
 from minillm.align.sft import checkpoints, sft_log
 from minillm.core.records import (
     Artifact,
@@ -32,7 +31,6 @@ from minillm.core.records import (
 )
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import Story, tell_story
-from minillm.corpus.storyworld.questions import UNKNOWN
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
@@ -53,9 +51,9 @@ class PreferenceConfig:
     pair_stories: tuple[int, ...] = (60, 20, 10)
     # stories of each level whose questions the assistant is asked, to take its own mistakes
     mistake_stories: int = 6
-    # of its mistakes where the story does not say so many are kept: with more of them it leaves
-    # more open, rightly and wrongly
-    open_fraction: float = 1.0
+    # of each kind as many answers to what is not told as shrugs at what is: whichever are more
+    # would move how readily the assistant leaves that kind open (LOG.md)
+    balance_kinds: bool = False
     story_fraction: float = 0.2
     beta: float = 0.2
     pair_batch_size: int = 8
@@ -89,7 +87,7 @@ class PreferenceConfig:
                 f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "
                 f"{self.reward_stories} are fewer; lower it, or give more"
             )
-        for name in ("story_fraction", "open_fraction", "clip"):
+        for name in ("story_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must lie between 0 and 1")
         for name in ("pair_batch_size", "prompts_per_batch", "max_tokens", "min_sentences"):
@@ -110,10 +108,7 @@ def stories_for(counts: Sequence[int], first: int) -> list[Story]:
 def own_mistakes(
     assistant: Transformer, tokenizer: Tokenizer, config: PreferenceConfig
 ) -> list[Pair]:
-    """What the assistant gets wrong when it is asked about stories it has not seen.
-
-    Of the answers to what a story does not say a share is kept: `open_fraction`.
-    """
+    """What the assistant gets wrong when it is asked about stories it has not seen."""
     counts = [config.mistake_stories if count else 0 for count in config.pair_stories]
     stories = stories_for(counts, FIRST_STORY + max(config.pair_stories))
     limit = assistant.config.context_length - ANSWER_TOKENS
@@ -126,10 +121,11 @@ def own_mistakes(
     replies = chat_replies(
         assistant, tokenizer, prompts, max_tokens=ANSWER_TOKENS, temperature=0.0
     )
-    answered = zip(asked, replies, strict=True)
-    pairs = mistaken_pairs([(story, question, reply) for (story, question, _), reply in answered])
-    rng = random.Random(config.dpo.seed)
-    return [each for each in pairs if each.chosen != UNKNOWN or rng.random() < config.open_fraction]
+    answered = [
+        (story, question, reply)
+        for (story, question, _), reply in zip(asked, replies, strict=True)
+    ]
+    return mistaken_pairs(balanced(answered, config.dpo.seed) if config.balance_kinds else answered)
 
 
 def prefer(

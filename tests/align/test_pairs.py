@@ -3,9 +3,12 @@
 import random
 from collections import Counter
 
+import pytest
+
 from minillm.align import preferences
 from minillm.align.instructions import question_prompt
 from minillm.align.pairs import (
+    balanced,
     corrupted_answer,
     corrupted_pairs,
     corrupted_story,
@@ -14,7 +17,7 @@ from minillm.align.pairs import (
 )
 from minillm.align.preferences import PreferenceConfig, own_mistakes
 from minillm.corpus.storyworld import check_story, tell_story
-from minillm.corpus.storyworld.questions import UNKNOWN
+from minillm.corpus.storyworld.questions import KINDS, UNKNOWN
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from tests.train.tiny import tiny_model, tiny_run
@@ -74,7 +77,32 @@ def test_only_a_wrong_reply_is_a_mistake():
     assert [pair.rejected for pair in mistaken_pairs(asked)] == ["?"]
 
 
-def test_of_the_mistakes_where_a_story_does_not_say_a_share_is_kept(monkeypatch, tmp_path):
+@pytest.mark.parametrize("reply", [UNKNOWN, "Nobody."], ids=["shrugs alone", "answers alone"])
+def test_where_all_mistakes_pull_one_way_none_of_them_is_kept(reply):
+    asked = [(story, question, reply) for story, question in ASKED]
+    is_kept = [question.answerable != (reply == UNKNOWN) for _, question in ASKED]
+    assert 0 < sum(is_kept) < len(asked)
+    kept = [each for each, is_in in zip(asked, is_kept, strict=True) if is_in]
+    assert sorted(map(repr, balanced(asked, 0))) == sorted(map(repr, kept))
+
+
+def test_of_each_kind_as_many_answers_to_what_is_not_told_as_shrugs_at_what_is():
+    chance = random.Random(0)
+    replies = [chance.choice((UNKNOWN, "Nobody.")) for _ in ASKED]
+    asked = [(*each, reply) for each, reply in zip(ASKED, replies, strict=True)]
+    found = {name: Counter() for name in ("all", "balanced")}
+    for name, part in (("all", asked), ("balanced", balanced(asked, 0))):
+        for _, question, reply in part:
+            found[name][question.kind, question.answerable, reply == UNKNOWN] += 1
+    for kind in KINDS:
+        shrugs, answers = (found["all"][kind, told, told] for told in (True, False))
+        assert shrugs != answers, "the test needs kinds that are out of balance"
+        for told in (True, False):
+            assert found["balanced"][kind, told, told] == min(shrugs, answers) > 0
+            assert found["balanced"][kind, told, not told] == found["all"][kind, told, not told]
+
+
+def test_own_mistakes_are_balanced_if_the_recipe_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(
         preferences, "chat_replies", lambda *given, **_: ["Nobody."] * len(given[2])
     )
@@ -82,10 +110,9 @@ def test_of_the_mistakes_where_a_story_does_not_say_a_share_is_kept(monkeypatch,
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
     assistant = Transformer(tiny_model(vocab_size=tokenizer.vocab_size, context_length=900))
     found = {}
-    for share in (0.0, 0.5, 1.0):
-        config = PreferenceConfig(mistake_stories=30, open_fraction=share)
+    for is_balanced in (False, True):
+        config = PreferenceConfig(mistake_stories=30, balance_kinds=is_balanced)
         pairs = own_mistakes(assistant, tokenizer, config)
-        found[share] = Counter(each.chosen == UNKNOWN for each in pairs)
-    assert found[0.0][True] == 0 and found[1.0][True] > 50
-    assert 0.3 < found[0.5][True] / found[1.0][True] < 0.7
-    assert found[0.0][False] == found[0.5][False] == found[1.0][False] > 100
+        found[is_balanced] = Counter(each.chosen == UNKNOWN for each in pairs)
+    assert found[False][True] > 50 and found[True][True] == 0, "there is no shrug to balance them"
+    assert found[False][False] == found[True][False] > 100
