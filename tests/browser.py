@@ -14,7 +14,7 @@ def browser() -> Iterator[Browser]:
     """The first browser that this machine has, open for the tests of one module."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        pytest.skip(f"no browser is installed here (looked for {', '.join(BROWSERS)})")
+        pytest.skip(f"no browser on the PATH (looked for {', '.join(BROWSERS)})")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield opened

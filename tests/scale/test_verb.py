@@ -17,7 +17,7 @@ FIELDS = (
     "tokenizer.vocab_size=300", "model.width=32", "model.num_layers=2", "model.num_heads=2",
     "model.num_kv_heads=1", "model.ffn_width=48", "model.context_length=64",
     "batches.context_length=64", "batches.batch_size=4", "training.max_minutes=null",
-    "training.max_steps=12", "training.compile=false", "training.precision=float32",
+    "training.max_steps=12", "training.precision=float32",
     "model.attention=torch",
 )  # fmt: skip
 SETTINGS = [word for field in FIELDS for word in ("--set", field)]
