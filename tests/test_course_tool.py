@@ -1,7 +1,9 @@
 """A course runs in order, goes on where it failed, and ends in a report that needs nothing else."""
 
 import json
+import os
 import re
+import threading
 from pathlib import Path
 
 import nbformat
@@ -9,8 +11,10 @@ import pytest
 import torch
 
 from minillm.core.records import JsonLines, make_artifact
+from minillm.core.settings import with_fields
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.recipes import laptop, open_run, smoke
+from minillm.stages import STAGES
 from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 from minillm.train.checkpoint import save_model
 from tools import course, report
@@ -48,6 +52,7 @@ def executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return "cell [2] (1 / 0): ZeroDivisionError: division by zero" if "1 / 0" in text else None
 
     monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.setattr(course, "write_page", lambda run, name: None)
     monkeypatch.setattr(course, "code_sha256", lambda modules: f"code of {modules}")
     return names
 
@@ -63,6 +68,107 @@ def test_notebooks_run_in_order_once(root, executed, capsys):
     assert run_again(root, executed) == ["01_one", "02_two", "04b_side"]
     assert run_again(root, executed) == []
     assert "✓ [1/3] 01_one: unchanged" in capsys.readouterr().out
+
+
+def test_readers_go_beside_makers_but_what_trains_by_the_clock_runs_alone(monkeypatch):
+    monkeypatch.setattr(course.os, "cpu_count", lambda: 2)
+    names = "00_a 01_b 01b_c 08_d 09_e 10_f 11_g 15_h".split()
+    paths = {name: Path(f"{name}.ipynb") for name in names}
+
+    def stems(recipe):
+        alone, lanes = course.arranged(list(paths.values()), recipe)
+        return [" ".join(each.stem for each in part) for part in (alone, *lanes)]
+
+    readers = "01_b 01b_c 08_d"
+    assert stems(smoke()) == ["00_a", "09_e 10_f 11_g 15_h", readers]
+    assert stems(laptop()) == ["00_a 09_e 10_f", "11_g 15_h", readers]
+    expected = {
+        "training": ["00_a", "09_e 10_f 11_g 15_h", readers],
+        "sft.training": ["00_a 09_e", "10_f 11_g 15_h", readers],
+        "preferences.dpo": ["00_a 09_e 10_f", "11_g 15_h", readers],
+        "preferences.rl": ["00_a 09_e 10_f", "11_g 15_h", readers],
+        "second.training": [" ".join(names)],
+    }
+    for part, arrangement in expected.items():
+        timed = with_fields(smoke(), [f"{part}.max_minutes=1", f"{part}.max_steps=null"])
+        assert stems(timed) == arrangement, part
+    del paths["15_h"], paths["11_g"]
+    assert stems(laptop()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
+    monkeypatch.setattr(course.os, "cpu_count", lambda: 1)
+    assert stems(smoke()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
+
+
+def test_a_reader_makes_no_stage_after_the_model():
+    after = "|".join(STAGES[STAGES.index("model") + 1 :])
+    makes = re.compile(rf"reach\([^)]*\"({after})\"")
+    makers = set()
+    for path in (course.ROOT / "notebooks").glob("*.ipynb"):
+        code = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+        makers |= {path.name[:2]} if makes.search(code) else set()
+    assert makers and not makers & set(course.READERS)
+
+
+def test_two_lanes_run_at_once_with_half_of_the_cores_each(root, monkeypatch):
+    """Each lane's first waits for the other's: one after the other, they would wait for ever."""
+    write_notebook(root, "00_map.ipynb", "print('first')")
+    write_notebook(root, "09_sft.ipynb", "print('maker')")
+    both, threads = threading.Barrier(2, timeout=20), {}
+
+    def execute(notebook, run):
+        threads[notebook.stem] = os.environ.get("OMP_NUM_THREADS")
+        if notebook.stem in ("01_one", "09_sft"):
+            both.wait()
+
+    pages = []
+    monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.setattr(course, "write_page", lambda run, name: pages.append(name))
+    monkeypatch.setattr(course, "write_report", lambda run, *figures: (run.path, "done"))
+    monkeypatch.setattr(course.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert course.run_course(run_name="smoke", home=root, root=root) == 0
+    assert threads == {"00_map": None, "01_one": "4", "02_two": "4", "04b_side": "4", "09_sft": "4"}
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert sorted(pages) == sorted(f"{name}.ipynb" for name in threads)
+
+
+def test_a_lane_stops_when_another_fails(root, executed, capsys):
+    write_notebook(root, "00_map.ipynb", "print('first')")
+    write_notebook(root, "01_one.ipynb", "1 / 0")
+    write_notebook(root, "09_sft.ipynb", "print('maker')")
+    run, recipe = open_run("smoke", recipe=smoke(), home=root)
+    notebooks = sorted((root / "notebooks").glob("0*.ipynb"))
+    alone, lanes = course.arranged(notebooks, recipe)
+    assert [len(lane) for lane in (alone, *lanes)] == [1, 1, 3]
+    assert course.run_notebooks(notebooks, run, lanes) is None
+    assert "02_two" not in executed and capsys.readouterr().err.startswith("✗ 01_one.ipynb, cell")
+    assert "01_one.ipynb" not in course.finished_before(run)
+
+
+def test_side_by_side_one_waits_for_the_longer_lane(root, executed, monkeypatch):
+    write_notebook(root, "00_map.ipynb", "print('first')")
+    write_notebook(root, "09_sft.ipynb", "print('maker')")
+    took = {"00_map": 10.0, "01_one": 20.0, "02_two": 30.0, "04b_side": 5.0, "09_sft": 40.0}
+    said = {}
+
+    def write_report(run, seconds, total, peak):
+        said.update(total=total, peak=peak)
+        return run.path, "done"
+
+    monkeypatch.setattr(course, "write_report", write_report)
+    monkeypatch.setattr(course, "peak_memory_gib", lambda: 1.5)
+    run, _ = open_run("smoke", recipe=smoke(), home=root)
+    (run.path / "notebooks").mkdir()
+    package, recipe = course.code_sha256(["minillm"]), (run.path / course.RECIPE_FILE).read_text()
+    finished = {
+        f"{name}.ipynb": course.Finished(
+            key=course.notebook_key(root / "notebooks" / f"{name}.ipynb", recipe, package),
+            seconds=seconds, artifacts=[], peak_memory_gib=1.5,
+        )
+        for name, seconds in took.items()
+    }  # fmt: skip
+    course.keep(run, finished)
+    assert course.run_course(run_name="smoke", home=root, root=root) == 0
+    assert executed == [] and said == {"total": 10.0 + 55.0, "peak": 1.5}
 
 
 def test_changed_code_runs_again_and_changed_prose_does_not(root, executed):
@@ -169,7 +275,7 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     for step in range(3):
         log.write(event="step", step=step, loss=5.0 - step)
     write_notebook(run.path, "07_train.ipynb", "print('trained')")
-    page, headline = report.write_report(run, {"07_train.ipynb": 65.0})
+    page, headline = report.write_report(run, {"07_train.ipynb": 65.0}, 65.0)
     text = page.read_text()
     assert "a &lt;small&gt; model" in text and "1 min 05 s" in text and "12,345" in text
     assert text.count("<blockquote>Once upon a time") == 1 and "data:image/png;base64," in text
@@ -181,3 +287,6 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     assert figures["artifacts"]["model"]["loss"] == 5.5
     assert figures["seconds"] == {"07_train.ipynb": 65.0}
     assert report.samples(run.path / "model") == report.samples(run.path / "model")
+    assert "side by side" not in text
+    page, headline = report.write_report(run, {"07_train.ipynb": 65.0}, 50.0)
+    assert "all, some side by side" in page.read_text() and headline.endswith("time 50 s")
