@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument("--text", **text, help="your own text files (UTF-8)")
         return made
 
-    verb("course", making.run_course, "run every notebook in order, without a screen")
+    verb("course", making.run_course, "run every notebook, without a screen")
     verb("corpus", making.run_corpus, "text → documents")
     add = verb("tokenizer", making.run_tokenizer, "documents → tokenizer.json").add_argument
     add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")

@@ -122,15 +122,15 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
                 stories=16, levels=(1, 2, 3), sampled_stories=6, attacks=6
             ),
         ),
-        # a quarter fewer steps can leave a kind of question unlearnt, more answered no more; two
-        # cores without bfloat16 units read so many stories once in these minutes, the last level's
-        # at the end (LOG.md)
+        # three quarters of the minutes once left a kind of question unlearnt, more minutes answered
+        # no more; two cores without bfloat16 units read so many stories once, the last level's at
+        # the end (LOG.md)
         sft=SftConfig(
             stories=(5000, 4500, 2800), starts=(0.0, 0.25, 0.5), ends=(0.5, 0.85, 1.0),
             max_documents=300,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
-                max_minutes=brief.minutes * 2 / 3, optimizer="muon", learning_rate=1e-3,
+                max_minutes=round(brief.minutes * 2 / 3, 2), optimizer="muon", learning_rate=1e-3,
                 warmup_fraction=0.03, decay="linear", decay_fraction=0.7,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
             ),

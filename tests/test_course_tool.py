@@ -1,9 +1,12 @@
 """A course runs in order, goes on where it failed, and ends in a report that needs nothing else."""
 
+import dataclasses
 import json
 import os
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -51,9 +54,18 @@ def executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (run.path / "notebooks" / notebook.name).write_text(text)
         return "cell [2] (1 / 0): ZeroDivisionError: division by zero" if "1 / 0" in text else None
 
+    def write_page(run, name):
+        page = report.page_path(run, name)
+        page.parent.mkdir(exist_ok=True)
+        page.write_text("a page")
+
     monkeypatch.setattr(course, "execute", execute)
-    monkeypatch.setattr(course, "write_page", lambda run, name: None)
+    monkeypatch.setattr(course, "write_page", write_page)
     monkeypatch.setattr(course, "code_sha256", lambda modules: f"code of {modules}")
+    # lanes of threads: what a test puts in the place of `execute` is not known to other processes
+    monkeypatch.setattr(course, "ProcessPoolExecutor", lambda n, _: ThreadPoolExecutor(n))
+    monkeypatch.setattr(course, "num_cores", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")  # and back again after the test
     return names
 
 
@@ -71,7 +83,7 @@ def test_notebooks_run_in_order_once(root, executed, capsys):
 
 
 def test_readers_go_beside_makers_but_what_trains_by_the_clock_runs_alone(monkeypatch):
-    monkeypatch.setattr(course.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(course, "num_cores", lambda: 2)
     names = "00_a 01_b 01b_c 08_d 09_e 10_f 11_g 15_h".split()
     paths = {name: Path(f"{name}.ipynb") for name in names}
 
@@ -94,81 +106,129 @@ def test_readers_go_beside_makers_but_what_trains_by_the_clock_runs_alone(monkey
         assert stems(timed) == arrangement, part
     del paths["15_h"], paths["11_g"]
     assert stems(laptop()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
-    monkeypatch.setattr(course.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(course, "num_cores", lambda: 1)
     assert stems(smoke()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
 
 
-def test_a_reader_makes_no_stage_after_the_model():
+def test_readers_make_no_stage_after_the_model_and_makers_do():
     after = "|".join(STAGES[STAGES.index("model") + 1 :])
-    makes = re.compile(rf"reach\([^)]*\"({after})\"")
+    rooms = "compress|traffic|monitor|feedback|second|fine_tune|make_assistant|align|make_scores"
+    makes = re.compile(
+        rf"reach\(.*\"({after})\"|\b({rooms}|\w*evaluate|promote_best)\(recipe[.\w]*, run"
+    )
     makers = set()
     for path in (course.ROOT / "notebooks").glob("*.ipynb"):
         code = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
         makers |= {path.name[:2]} if makes.search(code) else set()
-    assert makers and not makers & set(course.READERS)
+    assert makers >= {"09", "10", "11", "12", "14", "15"}, "the pattern has to know these"
+    assert not makers & set(course.READERS)
 
 
-def test_two_lanes_run_at_once_with_half_of_the_cores_each(root, monkeypatch):
+@pytest.fixture
+def wider(root: Path, executed: list[str]) -> list[str]:
+    """The same checkout with a first notebook and two makers: two lanes."""
+    for name in ("00_map", "09_sft", "10_more"):
+        write_notebook(root, f"{name}.ipynb", f"print('{name}')")
+    return executed
+
+
+def test_two_lanes_run_at_once_with_half_of_the_cores_each(root, wider, monkeypatch, capsys):
     """Each lane's first waits for the other's: one after the other, they would wait for ever."""
-    write_notebook(root, "00_map.ipynb", "print('first')")
-    write_notebook(root, "09_sft.ipynb", "print('maker')")
-    both, threads = threading.Barrier(2, timeout=20), {}
+    both, others_end, threads = threading.Barrier(2, timeout=20), threading.Event(), {}
+    plain = course.execute
 
     def execute(notebook, run):
-        threads[notebook.stem] = os.environ.get("OMP_NUM_THREADS")
+        threads[notebook.stem] = os.environ["OMP_NUM_THREADS"]
         if notebook.stem in ("01_one", "09_sft"):
             both.wait()
+        if notebook.stem == "09_sft":
+            assert others_end.wait(20)
+        return plain(notebook, run)
 
-    pages = []
+    def said(text, **options):
+        if text.startswith("✓ [4/6] 04b_side"):
+            others_end.set()
+
     monkeypatch.setattr(course, "execute", execute)
-    monkeypatch.setattr(course, "write_page", lambda run, name: pages.append(name))
-    monkeypatch.setattr(course, "write_report", lambda run, *figures: (run.path, "done"))
-    monkeypatch.setattr(course.os, "cpu_count", lambda: 8)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(course, "print", said, raising=False)
     assert course.run_course(run_name="smoke", home=root, root=root) == 0
-    assert threads == {"00_map": None, "01_one": "4", "02_two": "4", "04b_side": "4", "09_sft": "4"}
-    assert "OMP_NUM_THREADS" not in os.environ
-    assert sorted(pages) == sorted(f"{name}.ipynb" for name in threads)
+    halves = {"01_one": "4", "02_two": "4", "04b_side": "4", "09_sft": "4"}
+    assert threads == {"00_map": "64", **halves, "10_more": "8"}
+    pages = {path.stem for path in (root / "runs" / "smoke" / "report").glob("*.html")}
+    assert pages == {*threads, "index"}
 
 
-def test_a_lane_stops_when_another_fails(root, executed, capsys):
-    write_notebook(root, "00_map.ipynb", "print('first')")
+def test_a_lane_with_nothing_to_run_leaves_its_cores(root, wider, monkeypatch):
+    run_again(root, wider)
+    for name in ("09_sft", "10_more"):
+        write_notebook(root, f"{name}.ipynb", f"print('{name}, changed')")
+    threads = []
+    plain = course.execute
+    monkeypatch.setattr(
+        course, "execute",
+        lambda *given: threads.append(os.environ["OMP_NUM_THREADS"]) or plain(*given),
+    )  # fmt: skip
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert run_again(root, wider) == ["09_sft", "10_more"] and threads == ["8", "8"]
+
+
+@pytest.mark.parametrize("given, expected", [("2", "2"), ("64", "4"), ("", "4"), ("all", "4")])
+def test_a_kernel_gets_no_more_threads_than_were_given(root, wider, monkeypatch, given, expected):
+    threads, plain = {}, course.execute
+
+    def execute(notebook, run):
+        threads[notebook.stem] = os.environ["OMP_NUM_THREADS"]
+        return plain(notebook, run)
+
+    monkeypatch.setattr(course, "execute", execute)
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    run_again(root, wider)
+    assert threads["00_map"] == given and threads["01_one"] == expected
+
+
+@pytest.mark.parametrize("error", [None, OSError("no space left")])
+def test_a_lane_stops_when_the_other_fails(root, wider, monkeypatch, capsys, error):
+    """The maker goes on until the reader has failed; then its lane begins no other."""
+    has_failed = threading.Event()
+    plain = course.execute
+
+    def execute(notebook, run):
+        if notebook.stem == "09_sft":
+            assert has_failed.wait(20)
+            time.sleep(0.2)
+        if notebook.stem == "01_one":
+            has_failed.set()
+            if error is not None:
+                raise error
+        return plain(notebook, run)
+
+    monkeypatch.setattr(course, "execute", execute)
     write_notebook(root, "01_one.ipynb", "1 / 0")
-    write_notebook(root, "09_sft.ipynb", "print('maker')")
-    run, recipe = open_run("smoke", recipe=smoke(), home=root)
-    notebooks = sorted((root / "notebooks").glob("0*.ipynb"))
-    alone, lanes = course.arranged(notebooks, recipe)
-    assert [len(lane) for lane in (alone, *lanes)] == [1, 1, 3]
-    assert course.run_notebooks(notebooks, run, lanes) is None
-    assert "02_two" not in executed and capsys.readouterr().err.startswith("✗ 01_one.ipynb, cell")
-    assert "01_one.ipynb" not in course.finished_before(run)
+    if error is None:
+        assert course.run_course(run_name="smoke", home=root, root=root) == 1
+        assert capsys.readouterr().err.startswith("✗ 01_one.ipynb, cell")
+    else:
+        with pytest.raises(OSError, match="no space left"):
+            course.run_course(run_name="smoke", home=root, root=root)
+    assert "09_sft" in wider and not {"10_more", "02_two"} & set(wider)
+    finished = course.finished_before(open_run("smoke", home=root)[0])
+    assert "00_map.ipynb" in finished and "01_one.ipynb" not in finished
 
 
-def test_side_by_side_one_waits_for_the_longer_lane(root, executed, monkeypatch):
-    write_notebook(root, "00_map.ipynb", "print('first')")
-    write_notebook(root, "09_sft.ipynb", "print('maker')")
+def test_side_by_side_one_waits_for_the_longer_lane(root, wider, monkeypatch):
+    run_again(root, wider)
+    run, _ = open_run("smoke", home=root)
     took = {"00_map": 10.0, "01_one": 20.0, "02_two": 30.0, "04b_side": 5.0, "09_sft": 40.0}
-    said = {}
-
-    def write_report(run, seconds, total, peak):
-        said.update(total=total, peak=peak)
-        return run.path, "done"
-
-    monkeypatch.setattr(course, "write_report", write_report)
-    monkeypatch.setattr(course, "peak_memory_gib", lambda: 1.5)
-    run, _ = open_run("smoke", recipe=smoke(), home=root)
-    (run.path / "notebooks").mkdir()
-    package, recipe = course.code_sha256(["minillm"]), (run.path / course.RECIPE_FILE).read_text()
     finished = {
-        f"{name}.ipynb": course.Finished(
-            key=course.notebook_key(root / "notebooks" / f"{name}.ipynb", recipe, package),
-            seconds=seconds, artifacts=[], peak_memory_gib=1.5,
-        )
-        for name, seconds in took.items()
-    }  # fmt: skip
+        name: dataclasses.replace(one, seconds=took.get(Path(name).stem, 2.0))
+        for name, one in course.finished_before(run).items()
+    }
     course.keep(run, finished)
-    assert course.run_course(run_name="smoke", home=root, root=root) == 0
-    assert executed == [] and said == {"total": 10.0 + 55.0, "peak": 1.5}
+    assert run_again(root, wider) == []
+    figures = json.loads((run.path / "figures.json").read_text(encoding="utf-8"))
+    assert figures["total_seconds"] == 10.0 + 55.0
+    page = (run.path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "all, some side by side" in page
 
 
 def test_changed_code_runs_again_and_changed_prose_does_not(root, executed):
@@ -197,12 +257,12 @@ def test_an_artifact_that_is_gone_is_made_again(root, executed):
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
     (run, _), notebooks = open_run("smoke", home=root), [root / "notebooks" / "01_one.ipynb"]
-    finished = course.run_notebooks(notebooks, run)
+    finished = course.run_notebooks(notebooks, [], run)
     assert finished["01_one.ipynb"].artifacts == ["documents"]
-    course.run_notebooks(notebooks, run)
+    course.run_notebooks(notebooks, [], run)
     assert executed == ["01_one"]
     manifest.unlink()
-    course.run_notebooks(notebooks, run)
+    course.run_notebooks(notebooks, [], run)
     assert executed == ["01_one", "01_one"]
 
 
@@ -212,17 +272,26 @@ def test_a_failed_course_goes_on_where_it_failed(root, executed, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "✗ 02_two.ipynb, cell [2] (1 / 0): ZeroDivisionError: division by zero"
     assert lines[1].endswith("go on with: minillm course --run smoke")
-    assert not (root / "runs" / "smoke" / "report").exists()
+    assert not (root / "runs" / "smoke" / "report" / "index.html").exists()
     assert run_again(root, executed) == ["02_two"]
     write_notebook(root, "02_two.ipynb", "print('mended')")
     assert run_again(root, executed) == ["02_two", "04b_side"]
+
+
+def test_a_failed_course_leaves_no_report_of_the_one_before(root, executed):
+    run_again(root, executed)
+    run = open_run("smoke", home=root)[0]
+    whole = [run.path / "report" / "index.html", run.path / "figures.json"]
+    assert all(path.is_file() for path in whole)
+    write_notebook(root, "02_two.ipynb", "1 / 0")
+    assert run_again(root, executed) == ["02_two"] and not any(path.exists() for path in whole)
 
 
 def test_the_peak_of_a_course_that_went_on_is_that_of_all_its_notebooks(
     root, executed, monkeypatch
 ):
     """What ran before the failure counts too: in the second process it is no child any more."""
-    peaks = iter([3.0, 0.5, 0.6])
+    peaks = iter([3.0, 3.5, 0.5, 0.6])  # the second: of what failed
     monkeypatch.setattr(course, "peak_memory_gib", lambda: next(peaks))
     write_notebook(root, "02_two.ipynb", "1 / 0")
     assert run_again(root, executed) == ["01_one", "02_two"]
@@ -290,3 +359,8 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     assert "side by side" not in text
     page, headline = report.write_report(run, {"07_train.ipynb": 65.0}, 50.0)
     assert "all, some side by side" in page.read_text() and headline.endswith("time 50 s")
+    old = page.with_name("07_train.html")
+    old.write_text("of an earlier course")
+    os.utime(old, (0, 0))
+    report.write_report(run, {"07_train.ipynb": 65.0}, 65.0)
+    assert "trained" in old.read_text()

@@ -1,7 +1,7 @@
-"""The whole course without a browser: each notebook in order, by papermill, into one run.
+"""The whole course without a browser: every notebook, by papermill, into one run.
 
-The chapters that only read the run go beside those that make it, two at a time; what trains by the
-clock runs alone, or a neighbour would cost what it learns. Executed notebooks go to
+Chapters that only read the run go beside those that make it, two at a time; what trains by the
+clock runs alone, since beside another it would learn less in its minutes. Executed notebooks go to
 `runs/<run>/notebooks/`. A notebook whose code, package and recipe are those of last time is passed
 over, so a course that failed goes on where it failed. At the end stand a report,
 `runs/<run>/report/index.html`, and `figures.json` with the figures that it shows.
@@ -12,12 +12,10 @@ import json
 import os
 import re
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
@@ -28,11 +26,13 @@ from papermill.exceptions import PapermillExecutionError
 from minillm.core.progress import duration
 from minillm.core.records import MANIFEST, Run, atomic_write, code_sha256, sha256_of
 from minillm.recipes import RECIPE_FILE, Recipe, open_run
-from tools.report import peak_memory_gib, write_page, write_report
+from minillm.stages import STAGES
+from tools.report import forget_report, peak_memory_gib, write_page, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
 COURSE_FILE = "course.json"
+THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of threads
 # They read what chapter 00 leaves in the run, its base model and what that is made of, and leave
 # nothing there: any of them may run beside a later chapter.
 READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
@@ -53,7 +53,7 @@ class Finished:
 
 def finished_kinds(run: Run) -> list[str]:
     """The kinds of the artifacts that a run holds."""
-    return sorted(path.parent.name for path in run.path.glob(f"*/{MANIFEST}"))
+    return [kind for kind in STAGES if (run.path / kind / MANIFEST).is_file()]
 
 
 def notebook_key(notebook: Path, recipe: str, package: str) -> str:
@@ -101,6 +101,29 @@ def execute(notebook: Path, run: Run) -> str | None:
     return None
 
 
+def num_cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def executed(
+    notebook: Path, run: Run, threads: int | None = None
+) -> tuple[str | None, float, float | None]:
+    """Run one notebook and write its page: what failed, its seconds, the peak memory in GiB.
+
+    `threads`: how many its kernel may compute with; more than cores would wait for each other.
+    """
+    if threads is not None:
+        os.environ[THREADS] = str(threads)
+    started_s = time.monotonic()
+    failure = execute(notebook, run)
+    if failure is None:
+        write_page(run, notebook.name)
+    return failure, round(time.monotonic() - started_s, 1), peak_memory_gib()
+
+
 def chapters_by_the_clock(recipe: Recipe) -> tuple[str, ...]:
     """The chapters with training that ends with its minutes."""
     trainings = {
@@ -117,94 +140,116 @@ def arranged(notebooks: list[Path], recipe: Recipe) -> tuple[list[Path], list[li
     timed = chapters_by_the_clock(recipe)
     last_timed = max((n for n, each in enumerate(makers) if each.name.startswith(timed)), default=0)
     alone, others = makers[: last_timed + 1], makers[last_timed + 1 :]
-    if not readers or not others or (os.cpu_count() or 1) < 2:
+    if not readers or not others or num_cores() < 2:
         return notebooks, []
     return alone, [others, readers]
 
 
-@contextmanager
-def shared_cores(num_lanes: int) -> Iterator[None]:
-    """Kernels started in here get their share of the cores: more threads would only wait."""
-    name = "OMP_NUM_THREADS"
-    before = os.environ.get(name)
-    if num_lanes > 1 and before is None:
-        os.environ[name] = str(max(1, (os.cpu_count() or 1) // num_lanes))
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(name, None)
-
-
 @dataclass(kw_only=True)
 class Course:
-    """Notebooks on their way through a run: what is finished, and whether one has failed."""
+    """Notebooks on their way through a run, and those that are finished."""
 
     notebooks: list[Path]
     run: Run
     package: str
     recipe: str
     finished: dict[str, Finished]
-    has_failed: bool = False
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run_one(self, notebook: Path) -> None:
-        """Run a notebook unless it is finished; a failure is said, and noted for all lanes."""
+    def place(self, notebook: Path) -> str:
+        """How the log calls a notebook."""
         number = self.notebooks.index(notebook) + 1
-        place = f"[{number}/{len(self.notebooks)}] {notebook.stem}"
-        key = notebook_key(notebook, self.recipe, self.package)
-        before = self.finished.get(notebook.name)
-        if before and before.key == key and set(before.artifacts) <= set(finished_kinds(self.run)):
-            print(f"✓ {place}: unchanged, {duration(before.seconds)} last time", flush=True)
-            return
-        print(f"  {place} …", flush=True)
-        started_s = time.monotonic()
-        failure = execute(notebook, self.run)
-        if not failure:
-            write_page(self.run, notebook.name)
-        seconds = round(time.monotonic() - started_s, 1)
-        with self.lock:
-            if failure:
-                print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
-                self.has_failed = True
-                return
-            self.finished[notebook.name] = Finished(
-                key=key, seconds=seconds, artifacts=finished_kinds(self.run),
-                peak_memory_gib=peak_memory_gib(),
-            )  # fmt: skip
-            keep(self.run, self.finished)
-            print(f"✓ {place}: {duration(seconds)}", flush=True)
+        return f"[{number}/{len(self.notebooks)}] {notebook.stem}"
 
-    def run_lane(self, notebooks: list[Path]) -> None:
-        """Run these in order, until one of any lane fails."""
-        for notebook in notebooks:
-            if self.has_failed:
-                return
-            self.run_one(notebook)
+    def key(self, notebook: Path) -> str:
+        """Of the notebook as it is now: it may be edited while it runs."""
+        return notebook_key(notebook, self.recipe, self.package)
+
+    def is_finished(self, notebook: Path) -> bool:
+        """Whether it ran as it is now, and what there was then is still there."""
+        before = self.finished.get(notebook.name)
+        if before is None or before.key != self.key(notebook):
+            return False
+        return set(before.artifacts) <= set(finished_kinds(self.run))
+
+    def next_of(self, lane: list[Path]) -> Path | None:
+        """Take the lane's next notebook that has to run; None at its end."""
+        while lane:
+            notebook = lane.pop(0)
+            if not self.is_finished(notebook):
+                forget_report(self.run)
+                print(f"  {self.place(notebook)} …", flush=True)
+                return notebook
+            took = duration(self.finished[notebook.name].seconds)
+            print(f"✓ {self.place(notebook)}: unchanged, {took} last time", flush=True)
+        return None
+
+    def note(
+        self, notebook: Path, key: str, failure: str | None, seconds: float, peak: float | None
+    ) -> bool:
+        """Say and keep how a notebook ended; whether it was well."""
+        if failure is not None:
+            print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
+            return False
+        self.finished[notebook.name] = Finished(
+            key=key, seconds=seconds, artifacts=finished_kinds(self.run), peak_memory_gib=peak
+        )
+        keep(self.run, self.finished)
+        print(f"✓ {self.place(notebook)}: {duration(seconds)}", flush=True)
+        return True
+
+    def run_alone(self, notebooks: list[Path]) -> bool:
+        """One after the other, until one fails; whether all are finished."""
+        left = list(notebooks)
+        while (notebook := self.next_of(left)) is not None:
+            if not self.note(notebook, self.key(notebook), *executed(notebook, self.run)):
+                return False
+        return True
+
+    def run_side_by_side(self, lanes: list[list[Path]]) -> bool:
+        """All lanes at once, each in order, until one fails; whether all are finished.
+
+        Lanes are processes and not threads, because papermill changes the working folder.
+        """
+        given = os.environ.get(THREADS, "")
+        most = int(given) if given.isdecimal() else num_cores()
+        left = [list(lane) for lane in lanes]
+        running: dict[Future, tuple[Path, str, list[Path]]] = {}
+        is_well = True
+        with ProcessPoolExecutor(len(left), get_context("spawn")) as pool:
+
+            def begin(lane: list[Path]) -> None:
+                """The lane's next notebook, with its share of the cores."""
+                if (notebook := self.next_of(lane)) is None:
+                    return
+                at_work = [lane, *(other for _, _, other in running.values())]
+                waiting = [each for each in left if not all(map(self.is_finished, each))]
+                num_lanes = len({id(each) for each in [*at_work, *waiting]})
+                threads = min(most, max(1, num_cores() // num_lanes))
+                job = pool.submit(executed, notebook, self.run, threads)
+                running[job] = notebook, self.key(notebook), lane
+
+            for lane in left:
+                begin(lane)
+            while running:
+                for job in wait(running, return_when=FIRST_COMPLETED).done:
+                    notebook, key, lane = running.pop(job)
+                    is_well = self.note(notebook, key, *job.result()) and is_well
+                    if is_well:
+                        begin(lane)
+        return is_well
 
 
 def run_notebooks(
-    notebooks: list[Path], run: Run, lanes: list[list[Path]] | None = None
+    alone: list[Path], lanes: list[list[Path]], run: Run
 ) -> dict[str, Finished] | None:
-    """Run what is not finished yet: in order what is in no lane, then the lanes side by side.
-
-    What is finished, by notebook; None where one failed.
-    """
+    """Run what is not finished yet; what is finished, by notebook, or None where one failed."""
     (run.path / "notebooks").mkdir(parents=True, exist_ok=True)
-    lanes = lanes or []
+    notebooks = sorted([*alone, *(each for lane in lanes for each in lane)])
     course = Course(
         notebooks=notebooks, run=run, package=code_sha256(["minillm"]),
         recipe=(run.path / RECIPE_FILE).read_text(encoding="utf-8"), finished=finished_before(run),
     )  # fmt: skip
-    course.run_lane([each for each in notebooks if not any(each in lane for lane in lanes)])
-    if lanes and not course.has_failed:
-        with shared_cores(len(lanes)), ThreadPoolExecutor(len(lanes)) as pool:
-            try:
-                list(pool.map(course.run_lane, lanes))
-            except BaseException:
-                course.has_failed = True  # interrupted: no lane begins another
-                raise
-    if course.has_failed:
+    if not course.run_alone(alone) or (lanes and not course.run_side_by_side(lanes)):
         return None
     return {notebook.name: course.finished[notebook.name] for notebook in notebooks}
 
@@ -218,14 +263,13 @@ def run_course(*, run_name: str, home: Path | None = None, root: Path = ROOT) ->
         remedy = "bring them back with: git checkout notebooks"
         raise FileNotFoundError(f"{folder} holds no notebook; {remedy}")
     alone, lanes = arranged(notebooks, recipe)
-    finished = run_notebooks(notebooks, run, lanes)
+    finished = run_notebooks(alone, lanes, run)
     if finished is None:
         again = f"minillm course --run {run_name}"
-        print(f"the notebooks before it are finished; go on with: {again}", file=sys.stderr)
+        print(f"what is finished is kept; go on with: {again}", file=sys.stderr)
         return 1
     peaks = [one.peak_memory_gib for one in finished.values() if one.peak_memory_gib is not None]
     seconds = {name: one.seconds for name, one in finished.items()}
-    # of lanes side by side one waits for the longest
     parts = [sum(seconds[each.name] for each in part) for part in (alone, *lanes)]
     total = parts[0] + max(parts[1:], default=0.0)
     page, headline = write_report(run, seconds, total, max(peaks, default=None))

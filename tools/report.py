@@ -25,6 +25,7 @@ from minillm.model.generate import continued_text
 from minillm.stages import STAGES
 from minillm.train.checkpoint import load_model
 
+FIGURES = "figures.json"
 LOG = Path("logs") / "pretrain.jsonl"
 OPENINGS = ("Once upon a time", "One morning", "In the village")
 SAMPLE_TEMPERATURE, SAMPLE_TOP_P, SAMPLE_TOKENS = 0.8, 0.95, 160
@@ -110,10 +111,16 @@ def page_path(run: Run, name: str) -> Path:
     return run.path / "report" / f"{Path(name).stem}.html"
 
 
+def forget_report(run: Run) -> None:
+    """A notebook is to run again: what was said of the whole course holds no more."""
+    for path in (run.path / "report" / "index.html", run.path / FIGURES):
+        path.unlink(missing_ok=True)
+
+
 def write_page(run: Run, name: str) -> None:
     """Write the run's executed notebook as a page of the report."""
     exporter = HTMLExporter(**OFFLINE)
-    # the guard against strangers' notebooks takes two fifths of the time, and this one is our own
+    # the guard against strangers' notebooks costs most of a second, and this one is our own
     exporter.register_filter("clean_html", lambda text: text)
     page, _ = exporter.from_filename(str(run.path / "notebooks" / name))
     atomic_write(page_path(run, name), page)
@@ -142,7 +149,7 @@ def headline(figures: dict[str, object]) -> str:
     names += [name for name in model if "bits_per_byte" in name or "consistent" in name]
     shown = [f"{name.replace('_', ' ')} {number(model[name])}" for name in names]
     memory = figures["peak_memory_gib"]
-    shown += [f"peak memory {memory:.2f} GiB a notebook"] if memory else []
+    shown += [f"largest notebook {memory:.2f} GiB"] if memory else []
     return " · ".join([*shown, f"time {duration(figures['total_seconds'])}"])
 
 
@@ -161,8 +168,8 @@ def sections(run: Run, figures: dict[str, object], links: dict[str, str]) -> lis
         rows = [(html.escape(name), number(value)) for name, value in artifact.figures.items()]
         body += [f"<h2>Figures: {artifact.kind}</h2>", table(rows)]
     times = [(links[name], duration(value)) for name, value in figures["seconds"].items()]
-    is_shorter = figures["total_seconds"] < 0.99 * sum(figures["seconds"].values())
-    words = "all, some side by side" if is_shorter else "all"
+    is_in_a_row = figures["total_seconds"] >= round(sum(figures["seconds"].values()), 1)
+    words = "all" if is_in_a_row else "all, some side by side"
     total = (words, duration(figures["total_seconds"]))
     return [*body, "<h2>How long it took</h2>", table([*times, total])]
 
@@ -172,17 +179,19 @@ def write_report(
 ) -> tuple[Path, str]:
     """Write the report of a finished course; its page, and the headline figures in one line.
 
-    `total`: what one waited for, which is less than all `seconds` where notebooks ran side by side.
+    `total`: the seconds of what ran alone and of the longest lane beside others, all in a row
+    where there was none; `seconds`: of each notebook.
     """
     folder = run.path / "report"
     links = {}
     for name in seconds:
         page = page_path(run, name)
-        if not page.is_file():
+        executed = run.path / "notebooks" / name
+        if not page.is_file() or page.stat().st_mtime < executed.stat().st_mtime:
             write_page(run, name)
         links[name] = f'<a href="{page.name}">{page.stem}</a>'
     figures = gathered(run, seconds, total, peak)
-    atomic_write(run.path / "figures.json", json.dumps(figures, indent=1, ensure_ascii=False))
+    atomic_write(run.path / FIGURES, json.dumps(figures, indent=1, ensure_ascii=False))
     body = "\n".join(sections(run, figures, links))
     head = f'<meta charset="utf-8"><title>minillm · {html.escape(run.name)}</title>'
     head = f"<head>{head}<style>{STYLE}</style></head>"

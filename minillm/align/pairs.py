@@ -108,18 +108,19 @@ def mistaken_pairs(asked: Sequence[tuple[Story, Question, str]]) -> list[Pair]:
 def balanced(
     asked: Sequence[tuple[Story, Question, str]], seed: int
 ) -> list[tuple[Story, Question, str]]:
-    """Of each kind of question as many answers to what is not told as shrugs at what is.
-
-    Whichever are more are drawn from; every other reply is kept.
+    """Drop misjudged replies until each kind of question has as many answers to what is not told
+    as shrugs at what is; which ones, chance decides. Blank replies, no mistake to learn from, go.
     """
     rng, kept = random.Random(seed), []
     for kind in KINDS:
-        sides = {True: [], False: []}
-        for each in asked:
-            is_shrug = each[2].strip() == UNKNOWN
-            if each[1].kind == kind:
-                is_misjudged = is_shrug == each[1].answerable
-                (sides[is_shrug] if is_misjudged else kept).append(each)
-        num_kept = min(len(side) for side in sides.values())
-        kept += [each for side in sides.values() for each in rng.sample(side, num_kept)]
+        shrugs, answers = [], []
+        for story, question, reply in asked:
+            if question.kind != kind or not reply.strip():
+                continue
+            is_shrug = reply.strip() == UNKNOWN
+            is_misjudged = is_shrug == question.answerable
+            side = (shrugs if is_shrug else answers) if is_misjudged else kept
+            side.append((story, question, reply))
+        num_kept = min(len(shrugs), len(answers))
+        kept += rng.sample(shrugs, num_kept) + rng.sample(answers, num_kept)
     return kept

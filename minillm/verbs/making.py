@@ -15,7 +15,7 @@ OUTSIDE_RUNS = (
 
 # package only
 def run_course(args: argparse.Namespace) -> int:
-    """Every notebook in order; the run becomes the latest if all pass."""
+    """Every notebook, without a screen; the run becomes the latest if all pass."""
     from minillm.core.home import mark_latest
     from tools.course import run_course as run_notebooks
 
