@@ -28,5 +28,5 @@ proofs: setup
 
 # JupyterLab on the notebooks.
 lab: setup
-	@$(ENV) -m jupyterlab notebooks --ServerApp.port_retries=0 $(AS_ROOT) \
+	@$(ENV) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_map.ipynb --ServerApp.port_retries=0 $(AS_ROOT) \
 	    --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
