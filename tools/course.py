@@ -12,29 +12,25 @@ import json
 import os
 import re
 import sys
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import nbformat
-import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from papermill.exceptions import PapermillExecutionError
 
 from minillm.core.progress import duration
 from minillm.core.records import MANIFEST, Run, atomic_write, code_sha256, sha256_of
 from minillm.recipes import RECIPE_FILE, Recipe, open_run
 from minillm.stages import STAGES
-from tools.report import forget_report, peak_memory_gib, write_page, write_report
+from tools.lane import THREADS, end_with_parent, executed, outcome_of
+from tools.report import forget_report, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
 COURSE_FILE = "course.json"
-THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of threads
-# They read what chapter 00 leaves in the run, its base model and what that is made of, and leave
-# nothing there: any of them may run beside a later chapter.
+# They read what chapter 00 leaves in the run, its base model and what that is made of; they ask for
+# it by the recipe that made it, so they make nothing anew and may run beside a later chapter.
 READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
 
 
@@ -42,7 +38,7 @@ READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
 class Finished:
     """A notebook that ran: what it ran from, how long it took, which artifacts there were then.
 
-    `peak_memory_gib`: the most that a notebook's process had held up to then, in that course.
+    `peak_memory_gib`: the most that a kernel had held up to then, of those that its lane started.
     """
 
     key: str
@@ -78,50 +74,11 @@ def keep(run: Run, finished: dict[str, Finished]) -> None:
     atomic_write(run.path / "notebooks" / COURSE_FILE, json.dumps(fields, indent=1))
 
 
-def execute(notebook: Path, run: Run) -> str | None:
-    """Run one notebook; None, or one line that says which cell failed and how."""
-    home = run.path.parent.parent  # said outright: the notebook's working folder is another
-    try:
-        papermill.execute_notebook(
-            notebook,
-            run.path / "notebooks" / notebook.name,
-            parameters={"run_name": run.name, "home": str(home)},
-            cwd=str(notebook.parent),
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            stderr_file=sys.stderr,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-        )
-    except PapermillExecutionError as error:
-        line = next((line for line in error.source.splitlines() if line.strip()), "")
-        return f"cell [{error.exec_count}] ({line}): {error.ename}: {error.evalue}"
-    except (DeadKernelError, CellTimeoutError) as error:
-        return f"the kernel died or hung: {' '.join(str(error).split())}"
-    return None
-
-
 def num_cores() -> int:
     """How many this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def executed(
-    notebook: Path, run: Run, threads: int | None = None
-) -> tuple[str | None, float, float | None]:
-    """Run one notebook and write its page: what failed, its seconds, the peak memory in GiB.
-
-    `threads`: how many its kernel may compute with; more than cores would wait for each other.
-    """
-    if threads is not None:
-        os.environ[THREADS] = str(threads)
-    started_s = time.monotonic()
-    failure = execute(notebook, run)
-    if failure is None:
-        write_page(run, notebook.name)
-    return failure, round(time.monotonic() - started_s, 1), peak_memory_gib()
 
 
 def chapters_by_the_clock(recipe: Recipe) -> tuple[str, ...]:
@@ -190,8 +147,11 @@ class Course:
         if failure is not None:
             print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
             return False
+        kinds = finished_kinds(self.run)
+        if notebook.name.startswith(READERS):  # what a lane beside it made is none of its own
+            kinds = [kind for kind in kinds if STAGES.index(kind) <= STAGES.index("model")]
         self.finished[notebook.name] = Finished(
-            key=key, seconds=seconds, artifacts=finished_kinds(self.run), peak_memory_gib=peak
+            key=key, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
         )
         keep(self.run, self.finished)
         print(f"✓ {self.place(notebook)}: {duration(seconds)}", flush=True)
@@ -215,7 +175,9 @@ class Course:
         left = [list(lane) for lane in lanes]
         running: dict[Future, tuple[Path, str, list[Path]]] = {}
         is_well = True
-        with ProcessPoolExecutor(len(left), get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            len(left), get_context("spawn"), initializer=end_with_parent
+        ) as pool:
 
             def begin(lane: list[Path]) -> None:
                 """The lane's next notebook, with its share of the cores."""
@@ -231,9 +193,12 @@ class Course:
             for lane in left:
                 begin(lane)
             while running:
+                ended = []  # all of them are noted before another begins: one may have failed
                 for job in wait(running, return_when=FIRST_COMPLETED).done:
                     notebook, key, lane = running.pop(job)
-                    is_well = self.note(notebook, key, *job.result()) and is_well
+                    ended.append(lane)
+                    is_well = self.note(notebook, key, *outcome_of(job)) and is_well
+                for lane in ended:
                     if is_well:
                         begin(lane)
         return is_well

@@ -109,7 +109,7 @@ def balanced(
     asked: Sequence[tuple[Story, Question, str]], seed: int
 ) -> list[tuple[Story, Question, str]]:
     """Drop misjudged replies until each kind of question has as many answers to what is not told
-    as shrugs at what is; which ones, chance decides. Blank replies, no mistake to learn from, go.
+    as shrugs at what is; which ones, chance decides. Blank replies make no pair and are left out.
     """
     rng, kept = random.Random(seed), []
     for kind in KINDS:

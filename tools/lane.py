@@ -1,0 +1,78 @@
+"""One notebook of a course, by papermill: run, timed, its page written; here or in a process.
+
+In: a notebook and a run. Out: the executed notebook and its page in the run's folders.
+"""
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from minillm.core.records import Run
+from tools.report import peak_memory_gib, write_page
+
+THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of threads
+
+
+def execute(notebook: Path, run: Run) -> str | None:
+    """Run one notebook; None, or one line that says which cell failed and how."""
+    home = run.path.parent.parent  # said outright: the notebook's working folder is another
+    try:
+        papermill.execute_notebook(
+            notebook,
+            run.path / "notebooks" / notebook.name,
+            parameters={"run_name": run.name, "home": str(home)},
+            cwd=str(notebook.parent),
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        )
+    except PapermillExecutionError as error:
+        line = next((line for line in error.source.splitlines() if line.strip()), "")
+        return f"cell [{error.exec_count}] ({line}): {error.ename}: {error.evalue}"
+    except (DeadKernelError, CellTimeoutError) as error:
+        return f"the kernel died or hung: {' '.join(str(error).split())}"
+    return None
+
+
+def executed(
+    notebook: Path, run: Run, threads: int | None = None
+) -> tuple[str | None, float, float | None]:
+    """Run one notebook and write its page: what failed, its seconds, the peak memory in GiB.
+
+    `threads`: how many its kernel may compute with; more than cores would wait for each other.
+    """
+    if threads is not None:
+        os.environ[THREADS] = str(threads)
+    started_s = time.monotonic()
+    failure = execute(notebook, run)
+    if failure is None:
+        write_page(run, notebook.name)
+    return failure, round(time.monotonic() - started_s, 1), peak_memory_gib()
+
+
+def outcome_of(job: Future) -> tuple[str | None, float, float | None]:
+    """What `executed` returned; an error beside the notebook itself (a full disk, a killed process)
+    as its failure, so that the other lane's notebook is still noted."""
+    error = job.exception()
+    return job.result() if error is None else (f"{type(error).__name__}: {error}", 0.0, None)
+
+
+def end_with_parent() -> None:
+    """A lane does not outlive a course that was killed: it would go on writing to the run."""
+
+    def watch() -> None:
+        wait([parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
