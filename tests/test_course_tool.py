@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -395,3 +397,50 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     os.utime(old, (0, 0))
     report.write_report(run, {"07_train.ipynb": 65.0}, 65.0)
     assert "trained" in old.read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="asks /proc who is running")
+def test_lanes_end_with_a_course_that_is_killed(root):
+    """Else a notebook would go on writing to the run, beside the course that is started again."""
+    for name in ("01_one", "09_sft"):
+        note = f"pathlib.Path({str(root / name)!r}).write_text(str(os.getppid()))"
+        write_notebook(root, f"{name}.ipynb", f"import os, pathlib, time\n{note}\ntime.sleep(120)")
+    open_run("trial", recipe=smoke(), home=root)
+    script = root / "killed.py"
+    script.write_text(f"""
+from pathlib import Path
+from minillm.recipes import open_run
+from tools import course
+if __name__ == "__main__":
+    home = Path({str(root)!r})
+    lanes = [[home / "notebooks" / f"{{name}}.ipynb"] for name in ("01_one", "09_sft")]
+    course.run_notebooks([], lanes, open_run("trial", home=home)[0])
+""")
+    process = subprocess.Popen(
+        [sys.executable, str(script)], cwd=course.ROOT, env=os.environ | {"PYTHONPATH": "."}
+    )
+    notes = [root / "01_one", root / "09_sft"]
+    try:
+        wait_until(lambda: all(note.is_file() and note.read_text() for note in notes), 60)
+        lanes = [int(note.read_text()) for note in notes]
+        assert all(map(is_running, lanes))
+    finally:
+        process.kill()
+        process.wait()
+    wait_until(lambda: not any(map(is_running, lanes)), 20)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this id is there, and no zombie."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds, seconds: float) -> None:
+    """Until it holds; an AssertionError after so many seconds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not after {seconds} s"
+        time.sleep(0.1)
