@@ -5,12 +5,14 @@ Results go to standard output, progress and errors to standard error. Exit codes
 """
 
 import argparse
+import difflib
 import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from minillm import __version__
 from minillm.verbs import (
     align,
     arguments,
@@ -32,6 +34,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         self.exit(USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def refuse_unknown(self, words: Sequence[str]) -> None:
+        """End for the first of these words, which no option takes, with the option most like it."""
+        options = [name for action in self._actions for name in action.option_strings]
+        like = difflib.get_close_matches(words[0].partition("=")[0], options, n=1)
+        self.error(f"{words[0]} is not known{f': do you mean {like[0]}?' if like else ''}")
 
 
 # package only
@@ -76,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     root = Parser(
         prog="minillm", description="A language model from raw text to a monitored service."
     )
+    root.add_argument("--version", action="version", version=f"minillm {__version__}")
     choices = root.add_subparsers(dest="verb", metavar="verb", required=True, parser_class=Parser)
     shared = common_options()
 
@@ -83,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         name: str, action: Callable[[argparse.Namespace], int], words: str
     ) -> argparse.ArgumentParser:
         made = choices.add_parser(name, parents=[shared], help=words, description=words)
-        made.set_defaults(action=action)
+        made.set_defaults(action=action, parser=made)
         if name in ("corpus", "tokenizer", "train"):
             text = {"metavar": "FILE", "nargs": "+", "type": Path}
             made.add_argument("--text", **text, help="your own text files (UTF-8)")
@@ -126,7 +135,9 @@ def one_line(error: BaseException) -> str:
 # package only
 def main(given: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0 only on success."""
-    args = parser().parse_args(given)
+    args, unknown = parser().parse_known_args(given)
+    if unknown:
+        args.parser.refuse_unknown(unknown)
     warnings.formatwarning = lambda message, *_: f"minillm: warning: {message}\n"
     try:
         return args.action(args)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import transformers
 
+from minillm import __version__
 from minillm.__main__ import main
 
 VERBS = (
@@ -94,6 +95,7 @@ def test_help_names_every_verb_and_each_verb_has_its_own(tmp_path: Path) -> None
     assert [verb for verb in VERBS if verb not in result.stdout] == []
     own = minillm("train", "--help", cwd=tmp_path)
     assert own.returncode == 0 and "--minutes" in own.stdout and "--recipe" in own.stdout
+    assert minillm("--version", cwd=tmp_path).stdout == f"minillm {__version__}\n"
 
 
 def test_training_reports_its_figures(trained: tuple[Path, dict], text_file: Path) -> None:
@@ -196,7 +198,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
         (("train", "--text", "gone.txt", "--run", "x"), 1, "gone.txt"),
         (("train", "--text", empty, "--run", "x"), 1, "empty"),
         (("train", "--text", binary, "--run", "x"), 1, "binary.txt"),
-        (("train", "--txet", binary), 2, "--txet"),
+        (("train", "--txet", binary), 2, "--txet is not known: do you mean --text?"),
+        (("serve", "--prot=80"), 2, "do you mean --port? (see minillm serve --help)"),
+        (("chat", "--wobble"), 2, "minillm chat: --wobble is not known (see minillm chat --help)"),
         (("train", "--recipe", "huge", "--run", "x"), 1, "recipe = 'huge'"),
         (("train", "--set", "training.stepz=1", "--run", "x"), 1, "stepz"),
         (("tokenizer", "--text", empty, "--out", tmp_path / "out"), 1, "empty"),
@@ -297,6 +301,25 @@ def test_course_reports_its_figures_as_json(
     assert shown.out.count("\n") == 1 and "00_map" in shown.err
     assert main(words) == 0
     assert capsys.readouterr().out == "✓ [1/1] 00_map: 1 s\n"
+
+
+def test_a_model_trained_again_is_told_of_and_nothing_made_from_the_earlier_one_answers(
+    text_file: Path, tmp_path: Path
+) -> None:
+    train = ("train", "--text", text_file, "--run", "twice", *SETTINGS, "--set")
+    first = minillm(*train, "training.max_steps=4", cwd=tmp_path)
+    assert first.returncode == 0 and "already" not in first.stderr
+    minillm("compress", "--run", "twice", "--scheme", "int8", cwd=tmp_path)
+    chat = ("chat", "--run", "twice", "--prompt", "Day", "--max-tokens", 4, "--quantized")
+    assert minillm(*chat, cwd=tmp_path).returncode == 0
+    same = minillm(*train, "training.max_steps=4", cwd=tmp_path)
+    assert same.returncode == 0 and "already" not in same.stderr, "a finished model is only used"
+    second = minillm(*train, "training.max_steps=5", cwd=tmp_path)
+    told = second.stderr.strip().splitlines()[-1]
+    assert "run 'twice' had a model already (bits_per_byte " in told
+    refused = minillm(*chat, cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "minillm compress --run twice makes it again" in one_line(refused)
 
 
 def test_chat_says_what_it_cuts_off_a_long_prompt(trained: tuple[Path, dict]) -> None:

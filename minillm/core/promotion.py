@@ -1,7 +1,8 @@
 """Which of a run's models answers users: the promoted one, else the newest there is.
 
 A model is promoted by the gate that has read its report card (evaluate); the file `promoted.json`
-names its kind and content hash, so that a model made anew since is not served by mistake.
+names its kind and content hash, so that a model made anew since is not served by mistake. For the
+same reason a model is not the newest any more when what it was made from has been made anew.
 """
 
 import json
@@ -30,8 +31,21 @@ def served_model(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> Artifact:
         artifact = run.artifact(fields["kind"])
         if artifact.sha256 == fields["sha256"]:
             return artifact
-    made = [kind for kind in kinds if (run.path / kind / MANIFEST).is_file()]
+    made = [kind for kind in kinds if is_current(run, kind)]
     return run.artifact(made[-1] if made else kinds[0])
+
+
+# package only
+def is_current(run: Run, kind: str) -> bool:
+    """Is there such a model, made from those that the run has now?"""
+    if not (run.path / kind / MANIFEST).is_file():
+        return False
+    parents = Artifact.load(run.path / kind).parents
+    return all(
+        is_current(run, each) and Artifact.load(run.path / each).sha256 == parents[each]
+        for each in MODEL_KINDS
+        if each in parents
+    )
 
 
 # package only

@@ -86,9 +86,9 @@ def watch(
     windows = windows_of(requests[num_own:], drift.window_requests)
     if len(reference) < max(num_own, 1) or not windows:
         raise ValueError(
-            f"the log has {len(requests)} requests: too few for a reference of {num_own} and a "
-            f"window of {drift.window_requests}; wait for more, or make them smaller "
-            "(--set monitor.drift.reference_requests=N, --set monitor.drift.window_requests=N)"
+            f"the log has {len(requests)} of {num_own + drift.window_requests} requests: too few "
+            f"for a reference of {num_own} and a window of {drift.window_requests}; wait for more, "
+            "or --set monitor.drift.reference_requests=N, --set monitor.drift.window_requests=N"
         )
     # honest clients' points depend on a window's size, so the reference is cut as the watch is
     points = points_of(windows_of(reference, drift.window_requests) or [list(reference)])

@@ -3,9 +3,14 @@
 import argparse
 import json
 import os
+import sys
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import chosen_run, figures_out, notes, refuse
+
+if TYPE_CHECKING:
+    from minillm.core.records import Artifact, Run
 
 OUTSIDE_RUNS = (
     "with --text and --out the tokenizer belongs to no run; leave it out, or train it as a stage: "
@@ -99,6 +104,7 @@ def train_here(args: argparse.Namespace) -> int:
     from minillm.scale.launch import joined
 
     run, recipe = chosen_run(args)
+    earlier = made_before(run)
     with joined() as ranks:
         with redirect_stdout(notes(args)):
             artifact = stages.reach(run, recipe, "model", ranks)
@@ -110,5 +116,21 @@ def train_here(args: argparse.Namespace) -> int:
     shown = {name: figures[name] for name in names if name in figures}
     words = [f"{name} {value:,.{'4g' if value < 1000 else '0f'}}" for name, value in shown.items()]
     print(", ".join(words), file=notes(args))
+    if earlier is not None and earlier.sha256 != artifact.sha256:
+        had = f"bits_per_byte {earlier.figures.get('bits_per_byte', float('nan')):.4g}"
+        print(
+            f"minillm train: run '{run.name}' had a model already ({had}); this one took its place "
+            "(another --run keeps both)",
+            file=sys.stderr,
+        )
     figures_out(args, figures | {"run": run.name, "path": str(artifact.path)})
     return 0
+
+
+# package only
+def made_before(run: "Run") -> "Artifact | None":
+    """The model that a run has before it is trained again."""
+    from minillm.core.records import MANIFEST, Artifact
+
+    folder = run.path / "model"
+    return Artifact.load(folder) if (folder / MANIFEST).is_file() else None

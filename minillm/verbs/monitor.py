@@ -101,7 +101,10 @@ def with_reference(
 # package only
 def tell(args: argparse.Namespace, lines: list[str], num_windows: int, page: Path) -> None:
     """The lines for an operator, and where the page lies; with `--json` one object."""
-    for line in lines or ["no alarm"]:
+    from minillm.core.records import counted
+
+    is_quiet = all(line.startswith("note") for line in lines)
+    for line in [*lines, *["no alarm"] * is_quiet]:
         print(line, file=notes(args))
-    print(f"{num_windows} windows → {page}", file=notes(args))
+    print(f"{counted(num_windows, 'window')} → {page}", file=notes(args))
     figures_out(args, {"lines": lines, "windows": num_windows, "path": str(page)})

@@ -3,8 +3,12 @@
 import argparse
 import sys
 from contextlib import redirect_stdout
+from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import FAILED, existing_run, figures_out, notes, refuse
+
+if TYPE_CHECKING:
+    from minillm.core.records import Artifact, Run
 
 GGUF_TYPE = "f16"
 READS_NO_RUN = "the exercises belong to no run; leave it out (a chapter's number may be given)"
@@ -44,7 +48,7 @@ def run_chat(args: argparse.Namespace) -> int:
     from minillm.model.generate import continued_text
 
     run = existing_run(args)
-    artifact = run.artifact("quantized") if args.quantized else served_model(run)
+    artifact = quantized(run) if args.quantized else served_model(run)
     model, tokenizer = load_served(artifact.path)
     kind = next(iter(artifact.parents)) if args.quantized else artifact.kind
     is_base, said = kind == "model", []
@@ -72,6 +76,17 @@ def run_chat(args: argparse.Namespace) -> int:
     while prompt := next_line():
         answer(prompt)
     return 0
+
+
+# package only
+def quantized(run: "Run") -> "Artifact":
+    """The run's model in fewer bits; ValueError where the model has been made anew since."""
+    artifact = run.artifact("quantized")
+    for kind, sha256 in artifact.parents.items():
+        if run.artifact(kind).sha256 != sha256:
+            remedy = f"minillm compress --run {run.name} makes it again"
+            raise ValueError(f"--quantized: the run's {kind} was made anew since; {remedy}")
+    return artifact
 
 
 # package only

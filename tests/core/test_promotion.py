@@ -6,13 +6,15 @@ from minillm.core.promotion import promote, served_model
 from minillm.core.records import Artifact, Run, make_artifact
 
 
-def made(run: Run, kind: str, content: str = "weights") -> Artifact:
+def made(
+    run: Run, kind: str, content: str = "weights", parents: tuple[Artifact, ...] = ()
+) -> Artifact:
     def write(folder):
         (folder / "model.safetensors").write_text(content)
         return {}
 
     return make_artifact(
-        run, kind, config={"content": content}, parents=(), code=(), write=write,
+        run, kind, config={"content": content}, parents=parents, code=(), write=write,
         summary=lambda figures: kind,
     )
 
@@ -40,3 +42,13 @@ def test_a_promotion_ends_when_its_model_is_made_anew(tmp_path):
     made(run, "aligned")
     made(run, "assistant", "other weights")
     assert served_model(run).kind == "aligned"
+
+
+def test_what_was_made_from_an_earlier_model_is_not_the_newest(tmp_path):
+    run = Run(name="r", path=tmp_path / "r")
+    made(run, "aligned", parents=(made(run, "assistant", parents=(made(run, "model"),)),))
+    assert served_model(run).kind == "aligned"
+    made(run, "model", "other weights")
+    assert served_model(run).kind == "model"
+    made(run, "assistant", parents=(run.artifact("model"),))
+    assert served_model(run).kind == "assistant"

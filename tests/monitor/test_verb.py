@@ -58,6 +58,10 @@ def test_a_quiet_log_is_said_to_be_quiet(home: Path, capsys: pytest.CaptureFixtu
     log = written(home / "calm.sqlite", usual(200, np.random.default_rng(1)))
     assert verb(home, "--log", log, *SIZES[:4]) == 0
     assert capsys.readouterr().out.splitlines()[0] == "no alarm"
+    strict = ("--set", "monitor.misuse.false_positive_rate=0.00001")
+    assert verb(home, "--log", log, *SIZES[:4], *strict) == 0
+    note, calm, _ = capsys.readouterr().out.splitlines()
+    assert note.startswith("note: ") and calm == "no alarm"
 
 
 def test_the_reference_is_another_log_or_a_number(
