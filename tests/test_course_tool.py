@@ -1,6 +1,5 @@
 """A course runs in order, goes on where it failed, and ends in a report that needs nothing else."""
 
-import dataclasses
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from minillm.recipes import laptop, open_run, smoke
 from minillm.stages import STAGES
 from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 from minillm.train.checkpoint import save_model
-from tools import course, lane, report
+from tools import course, finished, lane, report
 
 PARAMETERS = nbformat.v4.new_code_cell(
     'run_name = "smoke"\nhome = None', metadata={"tags": ["parameters"]}
@@ -66,7 +65,7 @@ def executed(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(course, "code_sha256", lambda modules: f"code of {modules}")
     # lanes of threads: what a test puts in the place of `execute` is not known to other processes
     monkeypatch.setattr(course, "ProcessPoolExecutor", lambda n, *_, **__: ThreadPoolExecutor(n))
-    monkeypatch.setattr(course, "num_cores", lambda: 8)
+    monkeypatch.setattr(course, "num_cores", lambda: 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "64")  # and back again after the test
     return names
 
@@ -84,32 +83,77 @@ def test_notebooks_run_in_order_once(root, executed, capsys):
     assert "✓ [1/3] 01_one: unchanged" in capsys.readouterr().out
 
 
-def test_readers_go_beside_makers_but_what_trains_by_the_clock_runs_alone(monkeypatch):
+CHAPTERS = "00_a 01_b 01b_c 08_d 09_e 10_f 11_g 12_h 13_i 14_j 15_k".split()
+
+
+@pytest.mark.parametrize(
+    "name, others",
+    [
+        ("00_a", ""), ("01_b", "00_a"), ("01b_c", "00_a"), ("08_d", "00_a"), ("09_e", "00_a"),
+        ("10_f", "00_a 09_e"), ("11_g", "00_a 09_e 10_f"), ("12_h", "00_a 09_e 10_f 11_g"),
+        ("13_i", "00_a 09_e 10_f 11_g"), ("14_j", "00_a 09_e 10_f 11_g"),
+        ("15_k", "00_a 09_e 10_f 11_g 12_h 13_i 14_j"),
+    ],
+)  # fmt: skip
+def test_a_notebook_waits_for_those_that_it_builds_on(name, others):
+    path = Path(f"{name}.ipynb")
+    found = [each for each in CHAPTERS if course.builds_on(path, Path(f"{each}.ipynb"))]
+    assert found == others.split()
+
+
+def order_of(root: Path, recipe, monkeypatch, seconds_by_name: dict[str, float]) -> list[str]:
+    """The notebooks in the order in which they begin, each with those then at work: `b | a`."""
+    for name in CHAPTERS:
+        write_notebook(root, f"{name}.ipynb", f"print('{name}')")
+    lock, at_work, began = threading.Lock(), set(), []
+
+    def execute(notebook, run):
+        with lock:
+            at_work.add(notebook.stem)
+            began.append(" | ".join([notebook.stem, *sorted(at_work - {notebook.stem})]))
+        time.sleep(seconds_by_name.get(notebook.stem, 0.02))
+        with lock:
+            at_work.remove(notebook.stem)
+        (run.path / "notebooks" / notebook.name).write_text("{}")
+
+    monkeypatch.setattr(lane, "execute", execute)
     monkeypatch.setattr(course, "num_cores", lambda: 2)
-    names = "00_a 01_b 01b_c 08_d 09_e 10_f 11_g 15_h".split()
-    paths = {name: Path(f"{name}.ipynb") for name in names}
+    run, _ = open_run("smoke", recipe=recipe, home=root)
+    notebooks = [root / "notebooks" / f"{name}.ipynb" for name in CHAPTERS]
+    assert course.run_notebooks(notebooks, run, course.chapters_by_the_clock(recipe)) is not None
+    return began
 
-    def stems(recipe):
-        alone, lanes = course.arranged(list(paths.values()), recipe)
-        return [" ".join(each.stem for each in part) for part in (alone, *lanes)]
 
-    readers = "01_b 01b_c 08_d"
-    assert stems(smoke()) == ["00_a", "09_e 10_f 11_g 15_h", readers]
-    assert stems(laptop()) == ["00_a 09_e 10_f", "11_g 15_h", readers]
-    expected = {
-        "training": ["00_a", "09_e 10_f 11_g 15_h", readers],
-        "sft.training": ["00_a 09_e", "10_f 11_g 15_h", readers],
-        "preferences.dpo": ["00_a 09_e 10_f", "11_g 15_h", readers],
-        "preferences.rl": ["00_a 09_e 10_f", "11_g 15_h", readers],
-        "second.training": [" ".join(names)],
-    }
-    for part, arrangement in expected.items():
+def test_two_at_a_time_those_that_others_build_on_first(root, executed, monkeypatch):
+    slow = {"01_b": 0.3, "09_e": 0.1, "10_f": 0.1, "11_g": 0.4, "12_h": 0.5, "13_i": 0.15}
+    began = order_of(root, smoke(), monkeypatch, slow)
+    assert began[:4] == ["00_a", "09_e", "01_b | 09_e", "10_f | 01_b"]
+    assert began[4:7] == ["11_g | 01_b", "01b_c | 11_g", "08_d | 11_g"]
+    assert began[7:] == ["12_h", "13_i | 12_h", "14_j | 12_h", "15_k"]
+
+
+def test_what_trains_by_the_clock_runs_alone_and_is_not_overtaken(root, executed, monkeypatch):
+    began = order_of(root, laptop(), monkeypatch, {"01_b": 0.2})
+    assert began[:3] == ["00_a", "09_e", "10_f"] and set(began[3:5]) == {"11_g", "01_b | 11_g"}
+    for part, chapter in (
+        ("training", "00_a"), ("sft.training", "09_e"), ("preferences.dpo", "10_f"),
+        ("preferences.rl", "10_f"), ("second.training", "15_k"),
+    ):  # fmt: skip
         timed = with_fields(smoke(), [f"{part}.max_minutes=1", f"{part}.max_steps=null"])
-        assert stems(timed) == arrangement, part
-    del paths["15_h"], paths["11_g"]
-    assert stems(laptop()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
-    monkeypatch.setattr(course, "num_cores", lambda: 1)
-    assert stems(smoke()) == ["00_a 01_b 01b_c 08_d 09_e 10_f"]
+        assert course.chapters_by_the_clock(timed) == (chapter[:2],), part
+    slow = {"01_b": 0.2, "01b_c": 0.2, "08_d": 0.6}
+    began = order_of(root, timed, monkeypatch, slow)
+    assert began[-3:] == ["15_k", "01b_c", "08_d | 01b_c"], "it waits for 01_b and for no other"
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_on_one_core_the_order_is_that_of_the_course(root, executed, monkeypatch, cores):
+    monkeypatch.setattr(course, "num_cores", lambda: cores)
+    for name in ("00_map", "09_sft"):
+        write_notebook(root, f"{name}.ipynb", f"print('{name}')")
+    found = run_again(root, executed)
+    in_order = ["00_map", "01_one", "02_two", "04b_side", "09_sft"]
+    assert sorted(found) == in_order and (found == in_order) == (cores == 1)
 
 
 def test_readers_make_no_stage_after_the_model_and_makers_do():
@@ -127,15 +171,16 @@ def test_readers_make_no_stage_after_the_model_and_makers_do():
 
 
 @pytest.fixture
-def wider(root: Path, executed: list[str]) -> list[str]:
-    """The same checkout with a first notebook and two makers: two lanes."""
+def wider(root: Path, executed: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The same checkout with a first notebook and two that make something, on eight cores."""
+    monkeypatch.setattr(course, "num_cores", lambda: 8)
     for name in ("00_map", "09_sft", "10_more"):
         write_notebook(root, f"{name}.ipynb", f"print('{name}')")
     return executed
 
 
-def test_two_lanes_run_at_once_with_half_of_the_cores_each(root, wider, monkeypatch, capsys):
-    """Each lane's first waits for the other's: one after the other, they would wait for ever."""
+def test_two_run_at_once_with_half_of_the_cores_each(root, wider, monkeypatch):
+    """The first two wait for each other: one after the other, they would wait for ever."""
     both, others_end, threads = threading.Barrier(2, timeout=20), threading.Event(), {}
     plain = lane.execute
 
@@ -155,23 +200,9 @@ def test_two_lanes_run_at_once_with_half_of_the_cores_each(root, wider, monkeypa
     monkeypatch.setattr(course, "print", said, raising=False)
     assert course.run_course(run_name="smoke", home=root, root=root) == 0
     halves = {"01_one": "4", "02_two": "4", "04b_side": "4", "09_sft": "4"}
-    assert threads == {"00_map": "64", **halves, "10_more": "8"}
+    assert threads == {"00_map": "64", **halves, "10_more": "64"}
     pages = {path.stem for path in (root / "runs" / "smoke" / "report").glob("*.html")}
     assert pages == {*threads, "index"}
-
-
-def test_a_lane_with_nothing_to_run_leaves_its_cores(root, wider, monkeypatch):
-    run_again(root, wider)
-    for name in ("09_sft", "10_more"):
-        write_notebook(root, f"{name}.ipynb", f"print('{name}, changed')")
-    threads = []
-    plain = lane.execute
-    monkeypatch.setattr(
-        lane, "execute",
-        lambda *given: threads.append(os.environ["OMP_NUM_THREADS"]) or plain(*given),
-    )  # fmt: skip
-    monkeypatch.setenv("OMP_NUM_THREADS", "64")
-    assert run_again(root, wider) == ["09_sft", "10_more"] and threads == ["8", "8"]
 
 
 @pytest.mark.parametrize("given, expected", [("2", "2"), ("64", "4"), ("", "4"), ("all", "4")])
@@ -185,12 +216,35 @@ def test_a_kernel_gets_no_more_threads_than_were_given(root, wider, monkeypatch,
     monkeypatch.setattr(lane, "execute", execute)
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     run_again(root, wider)
-    assert threads["00_map"] == given and threads["01_one"] == expected
+    assert threads["00_map"] == given and threads["09_sft"] == expected
+
+
+def test_a_kernel_alone_gets_what_the_course_was_given_though_its_lane_had_less(
+    root, wider, monkeypatch
+):
+    threads, plain, is_noted = {}, lane.execute, threading.Event()
+
+    def execute(notebook, run):
+        threads[notebook.stem] = os.environ.get("OMP_NUM_THREADS")
+        if notebook.stem == "09_sft":
+            assert is_noted.wait(20)
+        return plain(notebook, run)
+
+    monkeypatch.setattr(lane, "execute", execute)
+    monkeypatch.setattr(
+        course, "print", lambda text, **_: "✓ [2/4] 01_one" in text and is_noted.set(),
+        raising=False,
+    )  # fmt: skip
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    for name in ("02_two", "04b_side"):
+        (root / "notebooks" / f"{name}.ipynb").unlink()
+    run_again(root, wider)
+    assert threads == {"00_map": None, "01_one": "4", "09_sft": "4", "10_more": None}
 
 
 @pytest.mark.parametrize("error", [None, OSError("no space left")])
-def test_a_lane_stops_when_the_other_fails(root, wider, monkeypatch, capsys, error):
-    """The maker goes on until the reader has failed; then its lane begins no other."""
+def test_nothing_begins_after_a_failure(root, wider, monkeypatch, capsys, error):
+    """The one beside it goes on to its end."""
     has_failed = threading.Event()
     plain = lane.execute
 
@@ -210,11 +264,11 @@ def test_a_lane_stops_when_the_other_fails(root, wider, monkeypatch, capsys, err
     said = "cell [2] (1 / 0): ZeroDivision" if error is None else "OSError: no space left"
     assert capsys.readouterr().err.startswith(f"✗ 01_one.ipynb, {said}")
     assert "09_sft" in wider and not {"10_more", "02_two"} & set(wider)
-    finished = course.finished_before(open_run("smoke", home=root)[0])
-    assert set(finished) == {"00_map.ipynb", "09_sft.ipynb"}
+    ended = finished.finished_before(open_run("smoke", home=root)[0])
+    assert set(ended) == {"00_map.ipynb", "09_sft.ipynb"}
 
 
-def test_lanes_are_processes_whose_kernels_get_their_share(root, monkeypatch):
+def test_notebooks_run_in_processes_whose_kernels_get_their_share(root, monkeypatch):
     """The real thing: papermill in two processes, in each a kernel with its threads."""
     monkeypatch.setattr(course, "num_cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -223,9 +277,9 @@ def test_lanes_are_processes_whose_kernels_get_their_share(root, monkeypatch):
     for name in names:
         words = "os.environ['OMP_NUM_THREADS'], os.getppid(), os.getcwd()"
         write_notebook(root, f"{name}.ipynb", f"import os\nprint({words})")
-    lanes = [[root / "notebooks" / f"{name}.ipynb"] for name in names]
+    paths = [root / "notebooks" / f"{name}.ipynb" for name in names]
     here = Path.cwd()
-    assert set(course.run_notebooks([], lanes, run)) == {f"{name}.ipynb" for name in names}
+    assert set(course.run_notebooks(paths, run)) == {f"{name}.ipynb" for name in names}
     printed = []
     for name in names:
         written = nbformat.read(run.path / "notebooks" / f"{name}.ipynb", as_version=4)
@@ -236,32 +290,50 @@ def test_lanes_are_processes_whose_kernels_get_their_share(root, monkeypatch):
     assert [each[2] for each in printed] == [str(root / "notebooks")] * 2 and Path.cwd() == here
 
 
-def test_what_the_other_lane_made_is_no_artifact_of_a_reader(root, wider):
+def test_what_was_made_beside_it_is_no_artifact_of_a_reader(root, wider):
     manifest = root / "runs" / "smoke" / "scores" / "manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
     run, _ = open_run("smoke", recipe=smoke(), home=root)
     notebooks = sorted((root / "notebooks").glob("*_*.ipynb"))
-    alone, lanes = course.arranged(notebooks, smoke())
-    finished = course.run_notebooks(alone, lanes, run)
-    made = {name: one.artifacts for name, one in finished.items()}
+    ended = course.run_notebooks(notebooks, run)
+    made = {name: one.artifacts for name, one in ended.items()}
     assert made["09_sft.ipynb"] == ["scores"] and made["01_one.ipynb"] == []
 
 
-def test_side_by_side_one_waits_for_the_longer_lane(root, wider, monkeypatch):
-    run_again(root, wider)
+def test_seconds_in_which_two_ran_count_once_and_breaks_not_at_all():
+    def ran(began: float, seconds: float) -> finished.Finished:
+        return finished.Finished(key="", began=began, seconds=seconds, artifacts=[])
+
+    assert finished.seconds_at_work([]) == 0
+    assert finished.seconds_at_work([ran(0, 10), ran(10, 20), ran(12, 5), ran(25, 10)]) == 35
+    assert finished.seconds_at_work([ran(100, 5), ran(0, 10)]) == 15
+
+
+def test_a_course_that_went_on_counts_from_where_it_stood(root, executed, monkeypatch):
+    plain = lane.execute
+    monkeypatch.setattr(lane, "execute", lambda *given: time.sleep(0.2) or plain(*given))
+    write_notebook(root, "02_two.ipynb", "1 / 0")
+    run_again(root, executed)
+    time.sleep(1)
+    write_notebook(root, "02_two.ipynb", "print('mended')")
+    run_again(root, executed)
     run, _ = open_run("smoke", home=root)
-    took = {"00_map": 10.0, "01_one": 20.0, "02_two": 30.0, "04b_side": 5.0, "09_sft": 40.0}
-    finished = {
-        name: dataclasses.replace(one, seconds=took.get(Path(name).stem, 2.0))
-        for name, one in course.finished_before(run).items()
-    }
-    course.keep(run, finished)
-    assert run_again(root, wider) == []
+    ended = finished.finished_before(run)
+    first, second = ended["01_one.ipynb"], ended["02_two.ipynb"]
+    assert 0 <= second.began - (first.began + first.seconds) < 0.5, "the break is left out"
     figures = json.loads((run.path / "figures.json").read_text(encoding="utf-8"))
-    assert figures["total_seconds"] == 10.0 + 55.0
-    page = (run.path / "report" / "index.html").read_text(encoding="utf-8")
-    assert "all, some side by side" in page
+    assert 0.6 <= figures["total_seconds"] < 1.2
+
+
+def test_a_note_of_another_form_counts_for_nothing(root, executed):
+    run_again(root, executed)
+    run, _ = open_run("smoke", home=root)
+    path = run.path / "notebooks" / finished.COURSE_FILE
+    notes = json.loads(path.read_text())
+    del notes["02_two.ipynb"]["began"]
+    path.write_text(json.dumps(notes))
+    assert run_again(root, executed) == ["02_two"]
 
 
 def test_changed_code_runs_again_and_changed_prose_does_not(root, executed):
@@ -290,12 +362,12 @@ def test_an_artifact_that_is_gone_is_made_again(root, executed):
     manifest.parent.mkdir(parents=True)
     manifest.write_text("{}")
     (run, _), notebooks = open_run("smoke", home=root), [root / "notebooks" / "01_one.ipynb"]
-    finished = course.run_notebooks(notebooks, [], run)
-    assert finished["01_one.ipynb"].artifacts == ["documents"]
-    course.run_notebooks(notebooks, [], run)
+    ended = course.run_notebooks(notebooks, run)
+    assert ended["01_one.ipynb"].artifacts == ["documents"]
+    course.run_notebooks(notebooks, run)
     assert executed == ["01_one"]
     manifest.unlink()
-    course.run_notebooks(notebooks, [], run)
+    course.run_notebooks(notebooks, run)
     assert executed == ["01_one", "01_one"]
 
 
@@ -413,8 +485,8 @@ from minillm.recipes import open_run
 from tools import course
 if __name__ == "__main__":
     home = Path({str(root)!r})
-    lanes = [[home / "notebooks" / f"{{name}}.ipynb"] for name in ("01_one", "09_sft")]
-    course.run_notebooks([], lanes, open_run("trial", home=home)[0])
+    paths = [home / "notebooks" / f"{{name}}.ipynb" for name in ("01_one", "09_sft")]
+    course.run_notebooks(paths, open_run("trial", home=home)[0])
 """)
     process = subprocess.Popen(
         [sys.executable, str(script)], cwd=course.ROOT, env=os.environ | {"PYTHONPATH": "."}

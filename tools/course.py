@@ -1,77 +1,45 @@
 """The whole course without a browser: every notebook, by papermill, into one run.
 
-Chapters that only read the run go beside those that make it, two at a time; what trains by the
+Two run at a time: a notebook begins once those that it builds on have ended. What trains by the
 clock runs alone, since beside another it would learn less in its minutes. Executed notebooks go to
 `runs/<run>/notebooks/`. A notebook whose code, package and recipe are those of last time is passed
 over, so a course that failed goes on where it failed. At the end stand a report,
 `runs/<run>/report/index.html`, and `figures.json` with the figures that it shows.
 """
 
-import hashlib
-import json
 import os
 import re
 import sys
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+import time
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-import nbformat
-
 from minillm.core.progress import duration
-from minillm.core.records import MANIFEST, Run, atomic_write, code_sha256, sha256_of
+from minillm.core.records import Run, code_sha256
 from minillm.recipes import RECIPE_FILE, Recipe, open_run
 from minillm.stages import STAGES
+from tools.finished import (
+    Finished,
+    finished_before,
+    finished_kinds,
+    keep,
+    notebook_key,
+    seconds_at_work,
+)
 from tools.lane import THREADS, end_with_parent, executed, outcome_of
 from tools.report import forget_report, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = re.compile(r"\d\d[a-z]?_\w+\.ipynb")
-COURSE_FILE = "course.json"
+MAX_LANES = 2  # notebooks at a time: each holds a model and its pictures in memory
 # They read what chapter 00 leaves in the run, its base model and what that is made of; they ask for
-# it by the recipe that made it, so they make nothing anew and may run beside a later chapter.
+# it by the recipe that made it, so they make nothing anew, and no chapter waits for them.
 READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A notebook that ran: what it ran from, how long it took, which artifacts there were then.
-
-    `peak_memory_gib`: the most that a kernel had held up to then, of those that its lane started.
-    """
-
-    key: str
-    seconds: float
-    artifacts: list[str]
-    peak_memory_gib: float | None = None
-
-
-def finished_kinds(run: Run) -> list[str]:
-    """The kinds of the artifacts that a run holds."""
-    return [kind for kind in STAGES if (run.path / kind / MANIFEST).is_file()]
-
-
-def notebook_key(notebook: Path, recipe: str, package: str) -> str:
-    """Changes with the notebook's code, the recipe and the package's code; never with outputs."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    return sha256_of(json.dumps([code, recipe, package]))
-
-
-def finished_before(run: Run) -> dict[str, Finished]:
-    """What the last course on this run has finished, by notebook."""
-    path = run.path / "notebooks" / COURSE_FILE
-    if not path.is_file():
-        return {}
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return {name: Finished(**fields) for name, fields in kept.items()}
-
-
-def keep(run: Run, finished: dict[str, Finished]) -> None:
-    """Note what is finished, after each notebook."""
-    fields = {name: vars(one) for name, one in finished.items()}
-    atomic_write(run.path / "notebooks" / COURSE_FILE, json.dumps(fields, indent=1))
+# They take the model that chapter 11 has promoted, and leave it as it is; what one of them makes
+# beside another is made once, for an artifact has a lock.
+SIBLINGS = ("12", "13", "14")
 
 
 def num_cores() -> int:
@@ -90,27 +58,48 @@ def chapters_by_the_clock(recipe: Recipe) -> tuple[str, ...]:
     return tuple(name for name, each in trainings.items() if any(one.max_minutes for one in each))
 
 
-def arranged(notebooks: list[Path], recipe: Recipe) -> tuple[list[Path], list[list[Path]]]:
-    """What runs alone, in order, and the lanes that may then run side by side, each in order."""
-    readers = [each for each in notebooks if each.name.startswith(READERS)]
-    makers = [each for each in notebooks if each not in readers]
-    timed = chapters_by_the_clock(recipe)
-    last_timed = max((n for n, each in enumerate(makers) if each.name.startswith(timed)), default=0)
-    alone, others = makers[: last_timed + 1], makers[last_timed + 1 :]
-    if not readers or not others or num_cores() < 2:
-        return notebooks, []
-    return alone, [others, readers]
+def builds_on(notebook: Path, other: Path) -> bool:
+    """Whether a notebook has to wait until the other has ended."""
+    if other.name.startswith(READERS):
+        return False
+    for group in (READERS, SIBLINGS):
+        if notebook.name.startswith(group):
+            return other.name[:2] < group[0]
+    return other.name < notebook.name
+
+
+@dataclass(frozen=True)
+class Job:
+    """A notebook at work: its key and the second of the course at which it began."""
+
+    notebook: Path
+    key: str
+    began: float
 
 
 @dataclass(kw_only=True)
 class Course:
-    """Notebooks on their way through a run, and those that are finished."""
+    """Notebooks on their way through a run: those that wait, are at work, have ended."""
 
     notebooks: list[Path]
     run: Run
     package: str
     recipe: str
+    timed: tuple[str, ...]
     finished: dict[str, Finished]
+    waiting: list[Path] = field(default_factory=list)
+    at_work: dict[Future, Job] = field(default_factory=dict)
+    is_well: bool = True
+    began_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.num_lanes = min(MAX_LANES, num_cores())
+        self.given_threads = os.environ.get(THREADS)
+        # those that no other waits for come last; one at a time, all go in the order of the course
+        last = READERS if self.num_lanes > 1 else ()
+        self.waiting = sorted(self.notebooks, key=lambda one: (one.name.startswith(last), one.name))
+        ends = (one.began + one.seconds for one in self.finished.values())
+        self.began_s -= max(ends, default=0.0)
 
     def place(self, notebook: Path) -> str:
         """How the log calls a notebook."""
@@ -128,93 +117,100 @@ class Course:
             return False
         return set(before.artifacts) <= set(finished_kinds(self.run))
 
-    def next_of(self, lane: list[Path]) -> Path | None:
-        """Take the lane's next notebook that has to run; None at its end."""
-        while lane:
-            notebook = lane.pop(0)
-            if not self.is_finished(notebook):
-                forget_report(self.run)
-                print(f"  {self.place(notebook)} …", flush=True)
-                return notebook
-            took = duration(self.finished[notebook.name].seconds)
-            print(f"✓ {self.place(notebook)}: unchanged, {took} last time", flush=True)
-        return None
+    def ready(self) -> list[Path]:
+        """Those that wait for none of the others, the first of them first."""
+        others = [*self.waiting, *(job.notebook for job in self.at_work.values())]
+        return [one for one in self.waiting if not any(builds_on(one, other) for other in others)]
+
+    def pass_over(self) -> None:
+        """Take out what need not run again, as far as the way to it is clear."""
+        while unchanged := [each for each in self.ready() if self.is_finished(each)]:
+            for notebook in unchanged:
+                self.waiting.remove(notebook)
+                took = duration(self.finished[notebook.name].seconds)
+                print(f"✓ {self.place(notebook)}: unchanged, {took} last time", flush=True)
+
+    def is_timed(self, notebook: Path) -> bool:
+        """Whether it trains by the clock."""
+        return notebook.name.startswith(self.timed)
+
+    def next(self) -> Path | None:
+        """What may begin now; None while it has to wait. One that trains by the clock is not
+        overtaken, or it would wait until nothing else is left."""
+        self.pass_over()
+        ready = self.ready()
+        is_alone = any(self.is_timed(job.notebook) for job in self.at_work.values())
+        if not ready or is_alone or len(self.at_work) == self.num_lanes:
+            return None
+        return None if self.is_timed(ready[0]) and self.at_work else ready[0]
+
+    def threads_for(self, notebook: Path) -> str | None:
+        """Its share of the cores if another may run beside it, else what the course was given."""
+        others = [one for one in self.ready() if one != notebook and not self.is_timed(one)]
+        is_alone = self.is_timed(notebook) or not (self.at_work or others)
+        if is_alone or self.num_lanes == 1:
+            return self.given_threads
+        given = self.given_threads or ""
+        most = int(given) if given.isdecimal() else num_cores()
+        return str(min(most, max(1, num_cores() // self.num_lanes)))
+
+    def begin(self, notebook: Path, pool: Executor) -> None:
+        """Give it to a process."""
+        threads = self.threads_for(notebook)
+        self.waiting.remove(notebook)
+        forget_report(self.run)
+        print(f"  {self.place(notebook)} …", flush=True)
+        job = Job(notebook, self.key(notebook), round(time.monotonic() - self.began_s, 1))
+        self.at_work[pool.submit(executed, notebook, self.run, threads)] = job
 
     def note(
-        self, notebook: Path, key: str, failure: str | None, seconds: float, peak: float | None
-    ) -> bool:
-        """Say and keep how a notebook ended; whether it was well."""
+        self, job: Job, failure: str | None, seconds: float, peak: float | None
+    ) -> None:
+        """Say and keep how a notebook ended."""
         if failure is not None:
-            print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
-            return False
+            print(f"✗ {job.notebook.name}, {failure}", file=sys.stderr)
+            self.is_well = False
+            return
         kinds = finished_kinds(self.run)
-        if notebook.name.startswith(READERS):  # what a lane beside it made is none of its own
+        if job.notebook.name.startswith(READERS):  # what ran beside it made is none of its own
             kinds = [kind for kind in kinds if STAGES.index(kind) <= STAGES.index("model")]
-        self.finished[notebook.name] = Finished(
-            key=key, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
+        self.finished[job.notebook.name] = Finished(
+            key=job.key, began=job.began, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
         )
         keep(self.run, self.finished)
-        print(f"✓ {self.place(notebook)}: {duration(seconds)}", flush=True)
-        return True
+        print(f"✓ {self.place(job.notebook)}: {duration(seconds)}", flush=True)
 
-    def run_alone(self, notebooks: list[Path]) -> bool:
-        """One after the other, until one fails; whether all are finished."""
-        left = list(notebooks)
-        while (notebook := self.next_of(left)) is not None:
-            if not self.note(notebook, self.key(notebook), *executed(notebook, self.run)):
-                return False
-        return True
+    def run_all(self) -> bool:
+        """Run what has to run, until one fails; whether all are finished.
 
-    def run_side_by_side(self, lanes: list[list[Path]]) -> bool:
-        """All lanes at once, each in order, until one fails; whether all are finished.
-
-        Lanes are processes and not threads, because papermill changes the working folder.
+        In processes and not in threads, because papermill changes the working folder.
         """
-        given = os.environ.get(THREADS, "")
-        most = int(given) if given.isdecimal() else num_cores()
-        left = [list(lane) for lane in lanes]
-        running: dict[Future, tuple[Path, str, list[Path]]] = {}
-        is_well = True
         with ProcessPoolExecutor(
-            len(left), get_context("spawn"), initializer=end_with_parent
+            self.num_lanes, get_context("spawn"), initializer=end_with_parent
         ) as pool:
-
-            def begin(lane: list[Path]) -> None:
-                """The lane's next notebook, with its share of the cores."""
-                if (notebook := self.next_of(lane)) is None:
-                    return
-                at_work = [lane, *(other for _, _, other in running.values())]
-                waiting = [each for each in left if not all(map(self.is_finished, each))]
-                num_lanes = len({id(each) for each in [*at_work, *waiting]})
-                threads = min(most, max(1, num_cores() // num_lanes))
-                job = pool.submit(executed, notebook, self.run, threads)
-                running[job] = notebook, self.key(notebook), lane
-
-            for lane in left:
-                begin(lane)
-            while running:
-                ended = []  # all of them are noted before another begins: one may have failed
-                for job in wait(running, return_when=FIRST_COMPLETED).done:
-                    notebook, key, lane = running.pop(job)
-                    ended.append(lane)
-                    is_well = self.note(notebook, key, *outcome_of(job)) and is_well
-                for lane in ended:
-                    if is_well:
-                        begin(lane)
-        return is_well
+            while True:
+                while self.is_well and (notebook := self.next()) is not None:
+                    self.begin(notebook, pool)
+                if not self.at_work:
+                    return self.is_well
+                # all that ended are noted before another begins: one of them may have failed
+                for future in wait(self.at_work, return_when=FIRST_COMPLETED).done:
+                    self.note(self.at_work.pop(future), *outcome_of(future))
 
 
 def run_notebooks(
-    alone: list[Path], lanes: list[list[Path]], run: Run
+    notebooks: list[Path], run: Run, timed: tuple[str, ...] = ()
 ) -> dict[str, Finished] | None:
-    """Run what is not finished yet; what is finished, by notebook, or None where one failed."""
+    """Run what is not finished yet; what is finished, by notebook, or None where one failed.
+
+    `timed`: the chapters that train by the clock.
+    """
     (run.path / "notebooks").mkdir(parents=True, exist_ok=True)
-    notebooks = sorted([*alone, *(each for lane in lanes for each in lane)])
     course = Course(
-        notebooks=notebooks, run=run, package=code_sha256(["minillm"]),
+        notebooks=notebooks, run=run, package=code_sha256(["minillm"]), timed=timed,
         recipe=(run.path / RECIPE_FILE).read_text(encoding="utf-8"), finished=finished_before(run),
     )  # fmt: skip
-    if not course.run_alone(alone) or (lanes and not course.run_side_by_side(lanes)):
+    if not course.run_all():
         return None
     return {notebook.name: course.finished[notebook.name] for notebook in notebooks}
 
@@ -227,16 +223,14 @@ def run_course(*, run_name: str, home: Path | None = None, root: Path = ROOT) ->
     if not notebooks:
         remedy = "bring them back with: git checkout notebooks"
         raise FileNotFoundError(f"{folder} holds no notebook; {remedy}")
-    alone, lanes = arranged(notebooks, recipe)
-    finished = run_notebooks(alone, lanes, run)
+    finished = run_notebooks(notebooks, run, chapters_by_the_clock(recipe))
     if finished is None:
         again = f"minillm course --run {run_name}"
         print(f"what is finished is kept; go on with: {again}", file=sys.stderr)
         return 1
     peaks = [one.peak_memory_gib for one in finished.values() if one.peak_memory_gib is not None]
     seconds = {name: one.seconds for name, one in finished.items()}
-    parts = [sum(seconds[each.name] for each in part) for part in (alone, *lanes)]
-    total = parts[0] + max(parts[1:], default=0.0)
+    total = seconds_at_work(finished.values())
     page, headline = write_report(run, seconds, total, max(peaks, default=None))
     here = Path.cwd()
     print(f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")

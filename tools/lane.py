@@ -1,4 +1,4 @@
-"""One notebook of a course, by papermill: run, timed, its page written; here or in a process.
+"""One notebook of a course, by papermill: run, timed, its page written; in a process of a lane.
 
 In: a notebook and a run. Out: the executed notebook and its page in the run's folders.
 """
@@ -46,14 +46,16 @@ def execute(notebook: Path, run: Run) -> str | None:
 
 
 def executed(
-    notebook: Path, run: Run, threads: int | None = None
+    notebook: Path, run: Run, threads: str | None
 ) -> tuple[str | None, float, float | None]:
     """Run one notebook and write its page: what failed, its seconds, the peak memory in GiB.
 
-    `threads`: how many its kernel may compute with; more than cores would wait for each other.
+    `threads`: how many its kernel may compute with (None: as many as it likes); two kernels with
+    more than there are cores would wait for each other.
     """
+    os.environ.pop(THREADS, None)
     if threads is not None:
-        os.environ[THREADS] = str(threads)
+        os.environ[THREADS] = threads
     started_s = time.monotonic()
     failure = execute(notebook, run)
     if failure is None:

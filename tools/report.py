@@ -179,8 +179,7 @@ def write_report(
 ) -> tuple[Path, str]:
     """Write the report of a finished course; its page, and the headline figures in one line.
 
-    `total`: the seconds of what ran alone and of the longest lane beside others, all in a row
-    where there was none; `seconds`: of each notebook.
+    `seconds`: of each notebook; `total`: of all, where some ran beside others less than their sum.
     """
     folder = run.path / "report"
     links = {}

@@ -65,7 +65,8 @@ def test_requests_that_fill_no_window_wait() -> None:
 
 @pytest.mark.parametrize("count", [0, 119, 159])
 def test_too_short_a_log_says_how_to_go_on(count: int) -> None:
-    with pytest.raises(ValueError, match=f"has {count} of 160 requests: too few.*reference_requests=N"):
+    expected = f"has {count} of 160 requests: too few.*reference_requests=N"
+    with pytest.raises(ValueError, match=expected):
         watch(usual(count, np.random.default_rng(0)), CONFIG)
 
 
