@@ -38,7 +38,10 @@ class Parser(argparse.ArgumentParser):
     def refuse_unknown(self, words: Sequence[str]) -> None:
         """End for the first of these words, which no option takes, with the option most like it."""
         options = [name for action in self._actions for name in action.option_strings]
-        like = difflib.get_close_matches(words[0].partition("=")[0], options, n=1)
+        name = words[0].partition("=")[0]
+        if name in options:
+            self.error(f"{name} stands before the verb; put it after")
+        like = difflib.get_close_matches(name, options, n=1, cutoff=0.7)
         self.error(f"{words[0]} is not known{f': do you mean {like[0]}?' if like else ''}")
 
 
@@ -136,8 +139,9 @@ def one_line(error: BaseException) -> str:
 def main(given: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0 only on success."""
     args, unknown = parser().parse_known_args(given)
+    of_verb = vars(args).pop("parser")  # it cannot be sent to other processes, as args can
     if unknown:
-        args.parser.refuse_unknown(unknown)
+        of_verb.refuse_unknown(unknown)
     warnings.formatwarning = lambda message, *_: f"minillm: warning: {message}\n"
     try:
         return args.action(args)

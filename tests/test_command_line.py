@@ -197,9 +197,12 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     cases = [
         (("train", "--text", "gone.txt", "--run", "x"), 1, "gone.txt"),
         (("train", "--text", empty, "--run", "x"), 1, "empty"),
+        (("train", "--text", tmp_path, "--run", "x"), 1, "a folder; give the files in it"),
         (("train", "--text", binary, "--run", "x"), 1, "binary.txt"),
         (("train", "--txet", binary), 2, "--txet is not known: do you mean --text?"),
         (("serve", "--prot=80"), 2, "do you mean --port? (see minillm serve --help)"),
+        (("--json", "lineage"), 2, "minillm lineage: --json stands before the verb; put it after"),
+        (("train", "--version"), 2, "--version is not known (see minillm train --help)"),
         (("chat", "--wobble"), 2, "minillm chat: --wobble is not known (see minillm chat --help)"),
         (("train", "--recipe", "huge", "--run", "x"), 1, "recipe = 'huge'"),
         (("train", "--set", "training.stepz=1", "--run", "x"), 1, "stepz"),

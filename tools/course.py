@@ -68,15 +68,6 @@ def builds_on(notebook: Path, other: Path) -> bool:
     return other.name < notebook.name
 
 
-@dataclass(frozen=True)
-class Job:
-    """A notebook at work: its key and the second of the course at which it began."""
-
-    notebook: Path
-    key: str
-    began: float
-
-
 @dataclass(kw_only=True)
 class Course:
     """Notebooks on their way through a run: those that wait, are at work, have ended."""
@@ -87,10 +78,9 @@ class Course:
     recipe: str
     timed: tuple[str, ...]
     finished: dict[str, Finished]
-    waiting: list[Path] = field(default_factory=list)
-    at_work: dict[Future, Job] = field(default_factory=dict)
-    is_well: bool = True
-    began_s: float = field(default_factory=time.monotonic)
+    waiting: list[Path] = field(init=False)
+    at_work: dict[Future, tuple[Path, str]] = field(init=False, default_factory=dict)
+    is_well: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         self.num_lanes = min(MAX_LANES, num_cores())
@@ -99,7 +89,7 @@ class Course:
         last = READERS if self.num_lanes > 1 else ()
         self.waiting = sorted(self.notebooks, key=lambda one: (one.name.startswith(last), one.name))
         ends = (one.began + one.seconds for one in self.finished.values())
-        self.began_s -= max(ends, default=0.0)
+        self.origin_s = time.monotonic() - max(ends, default=0.0)
 
     def place(self, notebook: Path) -> str:
         """How the log calls a notebook."""
@@ -119,7 +109,7 @@ class Course:
 
     def ready(self) -> list[Path]:
         """Those that wait for none of the others, the first of them first."""
-        others = [*self.waiting, *(job.notebook for job in self.at_work.values())]
+        others = [*self.waiting, *(notebook for notebook, _ in self.at_work.values())]
         return [one for one in self.waiting if not any(builds_on(one, other) for other in others)]
 
     def pass_over(self) -> None:
@@ -139,7 +129,7 @@ class Course:
         overtaken, or it would wait until nothing else is left."""
         self.pass_over()
         ready = self.ready()
-        is_alone = any(self.is_timed(job.notebook) for job in self.at_work.values())
+        is_alone = any(self.is_timed(notebook) for notebook, _ in self.at_work.values())
         if not ready or is_alone or len(self.at_work) == self.num_lanes:
             return None
         return None if self.is_timed(ready[0]) and self.at_work else ready[0]
@@ -160,25 +150,26 @@ class Course:
         self.waiting.remove(notebook)
         forget_report(self.run)
         print(f"  {self.place(notebook)} …", flush=True)
-        job = Job(notebook, self.key(notebook), round(time.monotonic() - self.began_s, 1))
-        self.at_work[pool.submit(executed, notebook, self.run, threads)] = job
+        key = self.key(notebook)
+        self.at_work[pool.submit(executed, notebook, self.run, threads)] = notebook, key
 
     def note(
-        self, job: Job, failure: str | None, seconds: float, peak: float | None
+        self, notebook: Path, key: str, failure: str | None, seconds: float, peak: float | None
     ) -> None:
-        """Say and keep how a notebook ended."""
+        """Say and keep how a notebook ended, just now."""
         if failure is not None:
-            print(f"✗ {job.notebook.name}, {failure}", file=sys.stderr)
+            print(f"✗ {notebook.name}, {failure}", file=sys.stderr)
             self.is_well = False
             return
         kinds = finished_kinds(self.run)
-        if job.notebook.name.startswith(READERS):  # what ran beside it made is none of its own
+        if notebook.name.startswith(READERS):  # what ran beside it made is none of its own
             kinds = [kind for kind in kinds if STAGES.index(kind) <= STAGES.index("model")]
-        self.finished[job.notebook.name] = Finished(
-            key=job.key, began=job.began, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
+        began_s = time.monotonic() - self.origin_s - seconds
+        self.finished[notebook.name] = Finished(
+            key=key, began=began_s, seconds=seconds, artifacts=kinds, peak_memory_gib=peak
         )
         keep(self.run, self.finished)
-        print(f"✓ {self.place(job.notebook)}: {duration(seconds)}", flush=True)
+        print(f"✓ {self.place(notebook)}: {duration(seconds)}", flush=True)
 
     def run_all(self) -> bool:
         """Run what has to run, until one fails; whether all are finished.
@@ -195,7 +186,7 @@ class Course:
                     return self.is_well
                 # all that ended are noted before another begins: one of them may have failed
                 for future in wait(self.at_work, return_when=FIRST_COMPLETED).done:
-                    self.note(self.at_work.pop(future), *outcome_of(future))
+                    self.note(*self.at_work.pop(future), *outcome_of(future))
 
 
 def run_notebooks(
@@ -229,8 +220,8 @@ def run_course(*, run_name: str, home: Path | None = None, root: Path = ROOT) ->
         print(f"what is finished is kept; go on with: {again}", file=sys.stderr)
         return 1
     peaks = [one.peak_memory_gib for one in finished.values() if one.peak_memory_gib is not None]
-    seconds = {name: one.seconds for name, one in finished.items()}
-    total = seconds_at_work(finished.values())
+    seconds = {name: round(one.seconds, 1) for name, one in finished.items()}
+    total = round(seconds_at_work(finished.values()), 1)
     page, headline = write_report(run, seconds, total, max(peaks, default=None))
     here = Path.cwd()
     print(f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")

@@ -66,4 +66,4 @@ def seconds_at_work(finished: Iterable[Finished]) -> float:
         end = one.began + one.seconds
         total += max(0.0, end - max(one.began, until))
         until = max(until, end)
-    return round(total, 1)
+    return total

@@ -53,14 +53,15 @@ def executed(
     `threads`: how many its kernel may compute with (None: as many as it likes); two kernels with
     more than there are cores would wait for each other.
     """
-    os.environ.pop(THREADS, None)
-    if threads is not None:
+    if threads is None:
+        os.environ.pop(THREADS, None)
+    else:
         os.environ[THREADS] = threads
     started_s = time.monotonic()
     failure = execute(notebook, run)
     if failure is None:
         write_page(run, notebook.name)
-    return failure, round(time.monotonic() - started_s, 1), peak_memory_gib()
+    return failure, time.monotonic() - started_s, peak_memory_gib()
 
 
 def outcome_of(job: Future) -> tuple[str | None, float, float | None]:

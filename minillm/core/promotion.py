@@ -2,7 +2,7 @@
 
 A model is promoted by the gate that has read its report card (evaluate); the file `promoted.json`
 names its kind and content hash, so that a model made anew since is not served by mistake. For the
-same reason a model is not the newest any more when what it was made from has been made anew.
+same reason none is served when a model that it was made from has been made anew.
 """
 
 import json
@@ -29,7 +29,7 @@ def served_model(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> Artifact:
     if path.is_file():
         fields = json.loads(path.read_text(encoding="utf-8"))
         artifact = run.artifact(fields["kind"])
-        if artifact.sha256 == fields["sha256"]:
+        if artifact.sha256 == fields["sha256"] and is_current(run, artifact.kind):
             return artifact
     made = [kind for kind in kinds if is_current(run, kind)]
     return run.artifact(made[-1] if made else kinds[0])

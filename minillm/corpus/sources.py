@@ -238,6 +238,8 @@ def source_content(source: Source) -> str:
 # package only
 def read_text_file(path: str) -> str:
     """A user's UTF-8 file as it is (a byte order mark goes); one clear error for anything else."""
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"text file {path}: a folder; give the files in it: {path}/*.txt")
     if not Path(path).is_file():
         raise FileNotFoundError(f"text file {path}: there is no such file; check the path")
     data = Path(path).read_bytes()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from minillm.align.chat import prompt_tokens
 from minillm.core.progress import track
-from minillm.core.promotion import MODEL_KINDS, promote
-from minillm.core.records import MANIFEST, Artifact, Run, counted, make_artifact
+from minillm.core.promotion import MODEL_KINDS, is_current, promote
+from minillm.core.records import Artifact, Run, counted, make_artifact
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.sources import Document
 from minillm.evaluate.answering import MAX_REPLY_TOKENS, answering_figures, chatting
@@ -100,8 +100,9 @@ def contamination_report(shares: Mapping[str, Mapping[str, float]]) -> dict[str,
 
 # package only
 def models_of(run: Run, kinds: Sequence[str] = MODEL_KINDS) -> list[Artifact]:
-    """The run's models, from the first to the last made; FileNotFoundError without any."""
-    made = [kind for kind in kinds if (run.path / kind / MANIFEST).is_file()]
+    """The run's models, from the first to the last made, none of them from an earlier one that was
+    made anew since; FileNotFoundError without any."""
+    made = [kind for kind in kinds if is_current(run, kind)]
     return [run.artifact(kind) for kind in made or kinds[:1]]
 
 

@@ -117,9 +117,10 @@ def train_here(args: argparse.Namespace) -> int:
     words = [f"{name} {value:,.{'4g' if value < 1000 else '0f'}}" for name, value in shown.items()]
     print(", ".join(words), file=notes(args))
     if earlier is not None and earlier.sha256 != artifact.sha256:
-        had = f"bits_per_byte {earlier.figures.get('bits_per_byte', float('nan')):.4g}"
+        score = earlier.figures.get("bits_per_byte")
+        had = "" if score is None else f" (bits_per_byte {score:.4g})"
         print(
-            f"minillm train: run '{run.name}' had a model already ({had}); this one took its place "
+            f"minillm train: run '{run.name}' had a model already{had}; this one took its place "
             "(another --run keeps both)",
             file=sys.stderr,
         )

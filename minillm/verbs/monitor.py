@@ -95,7 +95,10 @@ def with_reference(
     if not Path(given).is_file():
         remedy = "give another log's file, or how many first requests of this one to take"
         raise ValueError(f"--reference {given}: neither a file nor a number; {remedy}")
-    return config, read_requests(Path(given))
+    reference = read_requests(Path(given))
+    if not reference:
+        raise ValueError(f"--reference {given}: this log holds no request; give one with some")
+    return config, reference
 
 
 # package only

@@ -81,11 +81,13 @@ def run_chat(args: argparse.Namespace) -> int:
 # package only
 def quantized(run: "Run") -> "Artifact":
     """The run's model in fewer bits; ValueError where the model has been made anew since."""
+    from minillm.core.promotion import MODEL_KINDS, is_current
+
     artifact = run.artifact("quantized")
-    for kind, sha256 in artifact.parents.items():
-        if run.artifact(kind).sha256 != sha256:
-            remedy = f"minillm compress --run {run.name} makes it again"
-            raise ValueError(f"--quantized: the run's {kind} was made anew since; {remedy}")
+    (kind,) = (each for each in artifact.parents if each in MODEL_KINDS)
+    if not is_current(run, kind) or run.artifact(kind).sha256 != artifact.parents[kind]:
+        remedy = f"minillm compress --run {run.name} makes it again"
+        raise ValueError(f"--quantized: the run's models were made anew since; {remedy}")
     return artifact
 
 

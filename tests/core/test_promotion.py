@@ -50,5 +50,7 @@ def test_what_was_made_from_an_earlier_model_is_not_the_newest(tmp_path):
     assert served_model(run).kind == "aligned"
     made(run, "model", "other weights")
     assert served_model(run).kind == "model"
-    made(run, "assistant", parents=(run.artifact("model"),))
+    promote(run, made(run, "assistant", parents=(run.artifact("model"),)))
     assert served_model(run).kind == "assistant"
+    made(run, "model", "weights of a third")
+    assert served_model(run).kind == "model", "a promotion does not outlive what it rests on"

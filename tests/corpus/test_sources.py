@@ -212,10 +212,11 @@ def test_what_is_not_text_is_one_clear_line(tmp_path, data, message):
     assert "text.txt" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["missing.txt", "."])
-def test_a_missing_file_is_named(tmp_path, name):
+def test_a_missing_file_is_named_and_so_is_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no such file"):
-        read_text_file(str(tmp_path / name))
+        read_text_file(str(tmp_path / "missing.txt"))
+    with pytest.raises(IsADirectoryError, match="a folder; give the files in it"):
+        read_text_file(str(tmp_path))
 
 
 def test_text_is_taken_as_it_is(tmp_path):

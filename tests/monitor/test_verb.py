@@ -95,6 +95,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not (home / "runs" / "watched" / "monitor").exists()
 
 
+def test_an_empty_reference_log_is_named(home: Path, capsys: pytest.CaptureFixture) -> None:
+    empty = written(home / "empty.sqlite", [])
+    assert verb(home, "--reference", empty, *SIZES) == 1
+    assert f"--reference {empty}: this log holds no request" in capsys.readouterr().err
+
+
 def test_a_run_without_a_log_says_where_one_comes_from(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
