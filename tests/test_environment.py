@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
-PINNED = [*PROJECT["dependencies"], *EXTRAS["course"], *EXTRAS["test"]]
+PINNED = [*PROJECT["dependencies"], *(pin for pins in EXTRAS.values() for pin in pins)]
+ITSELF = f".[{','.join(EXTRAS)}]"
 OWN = {"minillm", "exercises", "tools", "tests"}
 
 
@@ -56,7 +57,7 @@ def undeclared(folder: Path, declared: set[str]) -> list[str]:
 
 
 def test_environment_yml_lists_what_pyproject_pins_and_the_project_last():
-    assert setup_environment.requirements(ENVIRONMENT) == [*PINNED, "-e .[course,test]"]
+    assert setup_environment.requirements(ENVIRONMENT) == [*PINNED, f"-e {ITSELF}"]
 
 
 def test_environment_yml_asks_conda_for_python_and_pip_alone():
@@ -132,7 +133,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, failing: str = "") -> list[tuple
 def test_set_up_installs_the_list_once_and_again_when_it_changes(checkout, monkeypatch):
     commands = pretend(monkeypatch)
     assert setup_environment.main() == 0
-    assert commands[-1][-2:] == ("-e", ".[course,test]") and "numpy==2.4.6" in commands[-1]
+    assert commands[-1][-2:] == ("-e", ITSELF) and "numpy==2.4.6" in commands[-1]
     assert setup_environment.main() == 0 and len(commands) == 2
     (checkout / "environment.yml").write_text(ENVIRONMENT.replace("numpy==2.4.6", "numpy==2.4.7"))
     assert setup_environment.main() == 0
