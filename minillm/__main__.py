@@ -16,6 +16,7 @@ from minillm import __version__
 from minillm.verbs import (
     align,
     arguments,
+    bench,
     compress,
     evaluate,
     lineage,
@@ -123,7 +124,8 @@ def parser() -> argparse.ArgumentParser:
     lineage.add_options(verb("lineage", lineage.run_lineage, words))
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
     add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
-    verb("bench", using.run_bench, "the model against an n-gram model and a compressor")
+    words = "ours against named peers, measured in one run"
+    bench.add_options(verb("bench", bench.run_bench, words))
     return root
 
 

