@@ -15,6 +15,10 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 SPLIT = regex.compile(SPLIT_PATTERN)
+# Where a word may go on over a space: between other whitespace, or at the end of the text.
+WIDE_SPACE = regex.compile(r"\s \s|\s \Z")
+NARROW_START = regex.compile(r"(?<!\s)(?= )", regex.VERSION1)
+MARK = "\0"
 
 # The two parts of a merged token.
 Merge = tuple[bytes, bytes]
@@ -22,7 +26,18 @@ Merge = tuple[bytes, bytes]
 
 def split_words(text: str) -> list[str]:
     """The text cut into words, numbers, signs and spaces; joined, they are the text again."""
-    return SPLIT.findall(text)
+    is_plain = text[1:].isalpha() and (text[0] == " " or text[0].isalpha())
+    return [text] if is_plain else SPLIT.findall(text)
+
+
+def cut_at_spaces(text: str) -> list[str]:
+    """The text cut before spaces, into pieces that have the words of the text in the same order.
+
+    No word crosses the place before a space, save where whitespace stands around the space.
+    """
+    if MARK in text or WIDE_SPACE.search(text):
+        return NARROW_START.split(text)
+    return text.replace(" ", MARK + " ").split(MARK)
 
 
 def byte_characters() -> dict[int, str]:

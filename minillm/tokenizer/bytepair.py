@@ -9,21 +9,24 @@ and Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Left out: ma
 import json
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from minillm.core.records import Artifact, Run, atomic_write, make_artifact
 from minillm.corpus.pipeline import read_documents
-from minillm.tokenizer.alphabet import Merge, spell, split_words, vocabulary
-from minillm.tokenizer.formats import read_tokenizer_json, tokenizer_json
+from minillm.tokenizer.alphabet import Merge, cut_at_spaces, spell, split_words, vocabulary
+from minillm.tokenizer.formats import ranks_file, read_ranks, read_tokenizer_json
+from minillm.tokenizer.formats import tokenizer_json
 from minillm.tokenizer.merges import count_words, learn_merges, merge_by_rank, merge_rules
 
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
 
-# Words whose ids are remembered: enough for all frequent ones; a bound, since texts are not.
-MAX_CACHED_WORDS = 1 << 18
+# What is remembered of a text: enough for all frequent words; bounds, since texts have none.
+MAX_REMEMBERED = 1 << 18
+MAX_REMEMBERED_CHARACTERS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,25 @@ class TokenTable:
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
 
+class Remembered(dict[str, tuple[int, ...]]):
+    """Ids by text; those of a text that it does not hold are made, and remembered if it is short.
+
+    When it is full it forgets everything: what is frequent comes back at once.
+    """
+
+    def __init__(self, make: Callable[[str], tuple[int, ...]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, text: str) -> tuple[int, ...]:
+        ids = self._make(text)
+        if len(text) <= MAX_REMEMBERED_CHARACTERS:
+            if len(self) >= MAX_REMEMBERED:
+                self.clear()
+            self[text] = ids
+        return ids
+
+
 class Tokenizer(TokenTable):
     """A table that can also encode; for every text, `decode(encode(text)) == text`."""
 
@@ -95,22 +117,18 @@ class Tokenizer(TokenTable):
         self, merges: Iterable[Merge], special_tokens: Iterable[str] = SPECIAL_TOKENS
     ) -> None:
         super().__init__(merges, special_tokens)
-        self._ranks, self._merged = merge_rules(self.merges)
-        self._ids_by_word: dict[str, list[int]] = {}
+        self._rank, self._rules = merge_rules(self.merges)
+        self._ids_of = Remembered(self._encode_piece)
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text. What looks like a special token in it is text, and stays text."""
-        ids: list[int] = []
-        for word in split_words(text):
-            ids += self._ids_by_word.get(word) or self._encode_word(word)
-        return ids
+        return [*chain.from_iterable(map(self._ids_of.__getitem__, cut_at_spaces(text)))]
 
-    def _encode_word(self, word: str) -> list[int]:
-        if len(self._ids_by_word) >= MAX_CACHED_WORDS:
-            self._ids_by_word.clear()
-        symbols = merge_by_rank(spell(word), self._ranks, self._merged)
-        self._ids_by_word[word] = [ord(symbol) for symbol in symbols]
-        return self._ids_by_word[word]
+    def _encode_piece(self, piece: str) -> tuple[int, ...]:
+        words = split_words(piece)
+        if len(words) == 1:
+            return tuple(map(ord, merge_by_rank(spell(piece), self._rank, self._rules)))
+        return tuple(chain.from_iterable(map(self._ids_of.__getitem__, words)))
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`, which `tokenizers` and `transformers` load too."""
@@ -121,6 +139,15 @@ class Tokenizer(TokenTable):
     def load(cls, path: Path) -> "Tokenizer":
         """Read a file that `save` wrote; ValueError for another kind."""
         return cls(*read_tokenizer_json(path))
+
+    def save_ranks(self, path: Path) -> None:
+        """Write the tokens in order as tiktoken's `load_tiktoken_bpe` reads them, without marks."""
+        atomic_write(path, ranks_file(self.merges))
+
+    @classmethod
+    def load_ranks(cls, path: Path) -> "Tokenizer":
+        """Read such a file; the special tokens come after its last one."""
+        return cls(read_ranks(path))
 
 
 def evenly_spaced(texts: list[str], max_characters: int) -> list[str]:

@@ -1,14 +1,19 @@
-"""The file of a tokenizer: `tokenizer.json`, which `tokenizers` and `transformers` load.
+"""The files of a tokenizer: `tokenizer.json` for `tokenizers` and `transformers`; tiktoken's ranks.
 
-In: merges and special tokens. Out: the file's content, and back. All else in the file follows from
-these two, so reading checks that it does: a file of another kind is refused, not half understood.
+In: merges and special tokens. Out: a file's content, and back. All else in a tokenizer.json follows
+from these two, so reading checks that it does: a file of another kind is refused, not half
+understood. A file of ranks has no merges; they follow from its order.
 """
 
+import binascii
 import json
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from minillm.tokenizer.alphabet import CHARACTER_BY_BYTE, SPLIT_PATTERN, Merge, vocabulary
+from minillm.tokenizer.alphabet import BYTE_BY_ID, CHARACTER_BY_BYTE, SPLIT_PATTERN, Merge
+from minillm.tokenizer.alphabet import vocabulary
 
 BYTE_BY_CHARACTER = {character: byte for byte, character in CHARACTER_BY_BYTE.items()}
 
@@ -109,3 +114,47 @@ def read_tokenizer_json(path: Path) -> tuple[list[Merge], list[str]]:
             "tokens or order of ids differ); only what Tokenizer.save wrote can be read"
         )
     return merges, special_tokens
+
+
+def merge_of(token: bytes, ranks: Mapping[bytes, int]) -> Merge:
+    """The two tokens that were merged to this one: what the rules learned before make of it.
+
+    ValueError where they do not leave two.
+    """
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 2:
+        made = [ranks.get(left + right, len(ranks)) for left, right in pairwise(parts)]
+        place = made.index(min(made))
+        if made[place] >= ranks[token]:
+            raise ValueError(f"no merge of earlier tokens makes the token {token!r}")
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    left, right = parts
+    return left, right
+
+
+# package only
+def ranks_file(merges: Sequence[Merge]) -> str:
+    """The content of a file of ranks, as tiktoken loads it: each token in base64, and its rank."""
+    ranks = vocabulary(merges)
+    return "".join(f"{b64encode(token).decode()} {rank}\n" for token, rank in ranks.items())
+
+
+# package only
+def read_ranks(path: Path) -> list[Merge]:
+    """The merges behind a file of ranks; ValueError where there are none that make its tokens."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; Tokenizer.save_ranks writes one")
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        tokens = [b64decode(line.split()[0], validate=True) for line in lines]
+        if [int(line.split()[1]) for line in lines] != list(range(len(lines))):
+            raise ValueError("its ranks do not count 0, 1, 2 …")
+        if tokens[:256] != [bytes([byte]) for byte in BYTE_BY_ID]:
+            raise ValueError("its first 256 tokens are not the bytes in the order of GPT-2")
+        ranks = {token: rank for rank, token in enumerate(tokens)}
+        return [merge_of(token, ranks) for token in tokens[256:]]
+    except (ValueError, IndexError, binascii.Error) as error:
+        raise ValueError(
+            f"{path}: not a file of ranks for byte-level BPE ({error}); give one that "
+            "Tokenizer.save_ranks or tiktoken wrote"
+        ) from None

@@ -96,13 +96,21 @@ def test_the_name_of_a_special_token_is_text_like_any_other(tokenizer: Tokenizer
 def test_words_that_were_remembered_give_the_same_ids(tokenizer: Tokenizer, monkeypatch):
     fresh = Tokenizer(tokenizer.merges)
     first = [fresh.encode(text) for text in fuzz_strings(50)]
-    monkeypatch.setattr(bytepair, "MAX_CACHED_WORDS", 3)
+    monkeypatch.setattr(bytepair, "MAX_REMEMBERED", 3)
     assert [fresh.encode(text) for text in fuzz_strings(50)] == first
     assert [Tokenizer(tokenizer.merges).encode(text) for text in fuzz_strings(50)] == first
     forgetful = Tokenizer(tokenizer.merges)
     for text in fuzz_strings(50):
         forgetful.encode(text)
-        assert len(forgetful._ids_by_word) <= 3
+        assert len(forgetful._ids_of) <= 3
+
+
+def test_long_words_are_not_remembered(tokenizer: Tokenizer):
+    fresh = Tokenizer(tokenizer.merges)
+    for length in (64, 65, 1000):
+        word = "x" * length
+        assert fresh.decode(fresh.encode(word)) == word
+        assert (word in fresh._ids_of) == (length <= 64)
 
 
 def test_changing_a_result_does_not_change_the_next_one(tokenizer: Tokenizer):

@@ -1,14 +1,18 @@
 """The file of a tokenizer: what is written is read back, and what is something else is refused."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
+import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
+from tiktoken.load import load_tiktoken_bpe
 
+from minillm.tokenizer.alphabet import SPLIT_PATTERN
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
-from minillm.tokenizer.formats import from_printable, printable
+from minillm.tokenizer.formats import from_printable, merge_of, printable
 from tests.tokenizer.texts import fuzz_strings, training_texts
 
 
@@ -84,3 +88,56 @@ def test_a_tokenizer_of_another_kind_is_refused(saved: Path, change: str):
     saved.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="of another kind"):
         Tokenizer.load(saved)
+
+
+def test_ranks_are_read_by_tiktoken_and_give_our_ids(tmp_path: Path):
+    ours = train_tokenizer(training_texts(), TokenizerConfig(vocab_size=900))
+    ours.save_ranks(tmp_path / "ours.tiktoken")
+    ranks = load_tiktoken_bpe(str(tmp_path / "ours.tiktoken"))
+    peer = tiktoken.Encoding(
+        "ours", pat_str=SPLIT_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special_ids
+    )
+    for text in fuzz_strings(1000):
+        assert peer.encode_ordinary(text) == ours.encode(text)
+
+
+def test_merges_are_found_again_from_the_order_of_tokens_alone(tmp_path: Path):
+    ours = train_tokenizer(training_texts(), TokenizerConfig(vocab_size=900))
+    ours.save_ranks(tmp_path / "ours.tiktoken")
+    again = Tokenizer.load_ranks(tmp_path / "ours.tiktoken")
+    assert again.merges == ours.merges and again.special_ids == ours.special_ids
+
+
+def test_a_merge_by_hand_from_ranks():
+    ranks = {b"a": 0, b"b": 1, b"c": 2, b"bc": 3, b"abc": 4}
+    assert merge_of(b"abc", ranks) == (b"a", b"bc")
+
+
+def test_a_missing_file_of_ranks_is_named(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="nowhere.tiktoken: no such file"):
+        Tokenizer.load_ranks(tmp_path / "nowhere.tiktoken")
+
+
+def changed_ranks(change: str, lines: list[str]) -> list[str]:
+    """The file's lines with one fault."""
+    if change == "cut":
+        return [*lines[:-1], lines[-1][:2]]
+    if change == "base64":
+        return ["?? 0", *lines[1:]]
+    if change == "order":
+        return [lines[1], lines[0], *lines[2:]]
+    if change == "gap":
+        return [*lines[:300], *lines[301:]]
+    if change == "bytes":
+        return [f"{line.split()[0]} {rank}" for rank, line in enumerate(reversed(lines))]
+    return [*lines, f"{b64encode(b'no merge makes this').decode()} {len(lines)}"]
+
+
+@pytest.mark.parametrize("change", ["cut", "base64", "order", "gap", "bytes", "unreachable"])
+def test_a_file_that_holds_no_ranks_is_refused(tmp_path: Path, change: str):
+    path = tmp_path / "ours.tiktoken"
+    train_tokenizer(training_texts(20), TokenizerConfig(vocab_size=400)).save_ranks(path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(changed_ranks(change, lines)) + "\n")
+    with pytest.raises(ValueError, match="ours.tiktoken: not a file of ranks for byte-level BPE"):
+        Tokenizer.load_ranks(path)
