@@ -1,4 +1,4 @@
-"""Streams: cut anywhere, the ids are those of the whole; memory stays flat; characters are whole."""
+"""Streams: cut anywhere, the ids are those of the whole; memory is flat; no character is torn."""
 
 import subprocess
 import sys
