@@ -1,31 +1,38 @@
-"""Copies: exact ones by hash, near ones by MinHash signatures and locality-sensitive hashing.
+"""Copies: of documents by hash and by families of near-equal texts, of lines and paragraphs by hash.
 
-In: texts. Out: families of near-equal texts. The ideas: two texts are as alike as their sets of
-word shingles (Jaccard); the smallest hash values of two sets agree with just that probability
-(Broder, 1997); and bands of such values find the alike pairs without comparing all pairs (Indyk and
-Motwani, 1998). Each candidate is then checked exactly. Left out: copies of lines and paragraphs.
+In: documents. Out: steps that reject copies, or take out of a document what others have too. The
+ideas: two texts are as alike as their sets of word shingles (Jaccard); signatures find the pairs
+worth comparing (`signatures.py`); candidates are then compared exactly; what is connected through
+others is one family (union-find; Tarjan, 1975). Left out: copies inside lines (`substrings.py`).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import replace
 from hashlib import sha256
+from typing import Literal
 
-import numpy as np
-
+from minillm.corpus.signatures import (
+    SHINGLE_WORDS,
+    candidate_pairs,
+    pair_jaccards,
+    shingle_hashes,
+    smallest_hashes,
+)
 from minillm.corpus.sources import Document, Rejection, Step
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-SHINGLE_WORDS = 5
-NUM_BANDS = 32
-ROWS_PER_BAND = 4
-NUM_HASHES = NUM_BANDS * ROWS_PER_BAND
 THRESHOLD = 0.7
-MAX_KEPT_SETS = 10_000
+SEPARATORS = {"line": "\n", "paragraph": "\n\n"}
+PARAGRAPH_BREAK = re.compile(r"\n[^\S\n]*\n\s*")
+# Shorter lines are alike by chance: `return None`, `The end.`, `* * *`.
+MIN_PART_CHARACTERS = 20
 
-# The multipliers and shifts of SplitMix64 (Steele, Lea and Flood, 2014).
-FACTORS = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
-SHIFTS = np.array([30, 27, 31], np.uint64)
+
+def digest(text: str) -> bytes:
+    """The SHA-256 of a text, whatever its case and spacing."""
+    return sha256(" ".join(text.lower().split()).encode("utf-8", "surrogatepass")).digest()
 
 
 def exact_duplicates() -> Step:
@@ -33,13 +40,69 @@ def exact_duplicates() -> Step:
     first_by_digest: dict[bytes, str] = {}
 
     def step(document: Document) -> Document | Rejection:
-        digest = sha256(" ".join(document.text.lower().split()).encode()).digest()
-        first = first_by_digest.setdefault(digest, document.id)
+        first = first_by_digest.setdefault(digest(document.text), document.id)
         if first == document.id:
             return document
         return Rejection.of(document, "exact copy", f"same text as {first}", 1.0, 1.0)
 
     return step
+
+
+def parts_of(text: str, unit: Literal["line", "paragraph"]) -> list[str]:
+    """The lines of a text, or its paragraphs, which empty lines part."""
+    return text.split("\n") if unit == "line" else PARAGRAPH_BREAK.split(text)
+
+
+def drop_copied_parts(
+    documents: Sequence[Document],
+    unit: Literal["line", "paragraph"],
+    min_documents: int,
+    keeps_first: bool,
+) -> Step:
+    """Make the step that takes out each line or paragraph that `min_documents` of them share.
+
+    `keeps_first` leaves it in the first of them. A document of which nothing is left is rejected.
+    """
+    if min_documents < 2:
+        raise ValueError(f"min_documents is {min_documents}; a copy needs at least 2 documents")
+    first: dict[bytes, str] = {}
+    num_documents: Counter[bytes] = Counter()
+    for each in documents:
+        digests = {digest(part) for part in parts_of(each.text, unit) if is_long_part(part)}
+        num_documents.update(digests)
+        first.update({one: each.id for one in digests - first.keys()})
+    shared = {one for one, count in num_documents.items() if count >= min_documents}
+
+    def is_kept(part: str, document: Document) -> bool:
+        found = digest(part) if is_long_part(part) else None
+        return found not in shared or (keeps_first and first[found] == document.id)
+
+    def step(document: Document) -> Document | Rejection:
+        parts = parts_of(document.text, unit)
+        kept = [part for part in parts if is_kept(part, document)]
+        if len(kept) == len(parts):
+            return document
+        if not any(map(str.strip, kept)):
+            reason = f"{min_documents} documents share each {unit}"
+            return Rejection.of(document, f"{unit} copy", reason, 1.0, 1.0)
+        return replace(document, text=SEPARATORS[unit].join(kept))
+
+    return step
+
+
+def is_long_part(part: str) -> bool:
+    """Is a line or paragraph long enough that two equal ones are no chance?"""
+    return len(part.strip()) >= MIN_PART_CHARACTERS
+
+
+def drop_copied_lines(documents: Sequence[Document], min_documents: int = 6) -> Step:
+    """Make the step that takes out, everywhere, lines that many documents share: boilerplate."""
+    return drop_copied_parts(documents, "line", min_documents, keeps_first=False)
+
+
+def drop_copied_paragraphs(documents: Sequence[Document], min_documents: int = 2) -> Step:
+    """Make the step that leaves each paragraph in the first document that has it, and only there."""
+    return drop_copied_parts(documents, "paragraph", min_documents, keeps_first=True)
 
 
 def words_of(text: str) -> list[str]:
@@ -59,73 +122,7 @@ def jaccard(left: set[str], right: set[str]) -> float:
     return len(left & right) / union if union else 1.0
 
 
-def mixed(values: np.ndarray) -> np.ndarray:
-    """Spread 64-bit integers over all 64 bits: equal stays equal, neighbours end far apart."""
-    for factor, shift in zip(FACTORS, SHIFTS, strict=False):
-        values = (values ^ (values >> shift)) * factor
-    return values ^ (values >> SHIFTS[-1])
-
-
-# package only
-def word_numbers(texts: Sequence[str], min_length: int) -> list[list[int]]:
-    """Each text as numbers of its words, 1 for the first word met; short texts end in zeros."""
-    number_by_word: dict[str, int] = {}
-    number = number_by_word.setdefault
-    numbers = [[number(word, len(number_by_word) + 1) for word in words_of(text)] for text in texts]
-    return [each + [0] * (min_length - len(each)) for each in numbers]
-
-
-# package only
-def shingle_hashes(
-    texts: Sequence[str], size: int = SHINGLE_WORDS
-) -> tuple[np.ndarray, np.ndarray]:
-    """A 64-bit hash for each shingle of all texts in a row, and where each text begins."""
-    numbers = word_numbers(texts, size)
-    lengths = np.array([len(each) for each in numbers])
-    flat = np.concatenate([np.array(each, np.uint64) for each in numbers])
-    hashes = np.zeros(len(flat) - size + 1, np.uint64)
-    for offset in range(size):
-        hashes = mixed(hashes + flat[offset : offset + len(hashes)])
-    ends = np.cumsum(lengths)
-    is_within_text = np.ones(len(flat), bool)
-    for offset in range(1, size):
-        is_within_text[ends - offset] = False
-    num_shingles = lengths - size + 1
-    return hashes[is_within_text[: len(hashes)]], np.cumsum(num_shingles) - num_shingles
-
-
-def minhash(texts: Sequence[str], num_hashes: int = NUM_HASHES, seed: int = 0) -> np.ndarray:
-    """The smallest value of each hash function over each text's shingles: `[texts, num_hashes]`."""
-    hashes, begins = shingle_hashes(texts)
-    odd = np.random.default_rng(seed).integers(0, 2**64, num_hashes, np.uint64) | np.uint64(1)
-    return np.stack([np.minimum.reduceat(hashes * factor, begins) for factor in odd], axis=1)
-
-
-def estimated_jaccard(left: np.ndarray, right: np.ndarray) -> float:
-    """The share of hash functions whose smallest values agree."""
-    return float((left == right).mean())
-
-
-def candidate_pairs(signatures: np.ndarray, rows: int = ROWS_PER_BAND) -> set[tuple[int, int]]:
-    """Pairs of texts, neighbours in a bucket, that agree in all rows of at least one band."""
-    pairs: set[tuple[int, int]] = set()
-    for start in range(0, signatures.shape[1], rows):
-        bucket = np.zeros(len(signatures), np.uint64)
-        for row in range(start, start + rows):
-            bucket = mixed(bucket + signatures[:, row])
-        order = np.argsort(bucket, kind="stable")
-        left, right = order[:-1], order[1:]
-        is_same = bucket[left] == bucket[right]
-        pairs.update(zip(left[is_same].tolist(), right[is_same].tolist(), strict=True))
-    return pairs
-
-
-def candidate_probability(similarity: float, bands: int, rows: int) -> float:
-    """The S-curve 1 − (1 − J^rows)^bands: how probably two texts share a bucket in some band."""
-    return 1 - (1 - similarity**rows) ** bands
-
-
-def family_heads(num_texts: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+def family_heads(num_texts: int, pairs: Iterable[Sequence[int]]) -> list[int]:
     """For each text the first one that pairs connect it to (union-find with path halving)."""
     head = list(range(num_texts))
 
@@ -141,20 +138,35 @@ def family_heads(num_texts: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
     return [find(text) for text in range(num_texts)]
 
 
+def kept_originals(num_texts: int, pairs: Iterable[Sequence[int]]) -> list[int]:
+    """For each text the first *kept* one that a pair joins it to; a text without one is kept.
+
+    The ends of a family may be unlike; here no text goes that is not like one that stays.
+    """
+    original = list(range(num_texts))
+    for right, left in sorted((max(pair), min(pair)) for pair in pairs):
+        if original[left] == left and original[right] == right:
+            original[right] = left
+    return original
+
+
+def alike_pairs(texts: Sequence[str], threshold: float = THRESHOLD) -> list[list[int]]:
+    """Pairs that share a bucket and whose true Jaccard similarity is enough."""
+    hashes, begins = shingle_hashes(texts)
+    pairs = candidate_pairs(smallest_hashes(hashes, begins))
+    return pairs[pair_jaccards(hashes, begins, pairs) >= threshold].tolist()
+
+
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[int]:
     """For each text the first of its family; candidates count if their true Jaccard is enough."""
-    if not texts:
-        return []
-    shingles_of = lru_cache(MAX_KEPT_SETS)(lambda index: shingles(texts[index]))
-    pairs = sorted(candidate_pairs(minhash(texts)))
-    alike = [pair for pair in pairs if jaccard(*map(shingles_of, pair)) >= threshold]
-    return family_heads(len(texts), alike)
+    return family_heads(len(texts), alike_pairs(texts, threshold))
 
 
 def drop_near_copies(documents: Sequence[Document], threshold: float = THRESHOLD) -> Step:
-    """Make the step that keeps the first document of each family of near copies."""
-    heads = near_duplicates([each.text for each in documents], threshold)
-    first_by_id = {each.id: documents[head] for each, head in zip(documents, heads, strict=True)}
+    """Make the step that rejects each document that is alike an earlier one that is kept."""
+    texts = [each.text for each in documents]
+    originals = kept_originals(len(texts), alike_pairs(texts, threshold))
+    first_by_id = {each.id: documents[one] for each, one in zip(documents, originals, strict=True)}
 
     def step(document: Document) -> Document | Rejection:
         first = first_by_id[document.id]
