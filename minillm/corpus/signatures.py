@@ -22,8 +22,8 @@ NUM_CODE_POINTS = 0x110000
 APOSTROPHE = ord("'")
 SPACE = re.compile(r"\s")
 
-# So many characters, words, hashes or pairs at once stay in the processor's cache, about 1 MiB.
-BLOCK_CHARACTERS, BLOCK_WORDS, BLOCK_HASHES, BLOCK_PAIRS = 2**17, 2**15, 2**16, 2**8
+# So many characters, hashes or pairs at once stay in the processor's cache, about 1 MiB.
+BLOCK_CHARACTERS, BLOCK_HASHES, BLOCK_PAIRS = 2**17, 2**16, 2**8
 # Of a bucket with more texts, each is paired with so many that follow it, not with all.
 MAX_NEIGHBOURS = 32
 
@@ -92,7 +92,7 @@ def word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         codes = np.frombuffer(lower.encode("utf-32-le", "surrogatepass"), np.uint32)
     begins, ends = word_edges(codes)
     _, value = letters()
-    forward, backward = powers(max(len(codes), 2 * BLOCK_CHARACTERS))
+    forward, backward = powers(max(len(codes), BLOCK_CHARACTERS))
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(value[codes] * forward[: len(codes)], out=sums[1:])
     hashes = mixed((sums[ends] - sums[begins]) * backward[begins])
@@ -100,67 +100,68 @@ def word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 # package only
-def pieces(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Texts with their numbers, long ones in pieces of a block, cut at a space."""
-    for number, text in enumerate(texts):
-        begin = 0
-        while cut := SPACE.search(text, begin + BLOCK_CHARACTERS):
-            yield number, text[begin : cut.start()]
-            begin = cut.start()
-        yield number, text[begin:]
-
-
-# package only
-def blocks(texts: Iterable[str]) -> Iterator[tuple[list[int], list[str]]]:
-    """Numbers and pieces of texts, so many that they are a block."""
-    numbers, block, num_characters = [], [], 0
-    for number, piece in pieces(texts):
-        numbers.append(number)
-        block.append(piece)
-        num_characters += len(piece)
-        if num_characters >= BLOCK_CHARACTERS:
-            yield numbers, block
-            numbers, block, num_characters = [], [], 0
+def blocks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts in lists of a block at most; a longer text is alone."""
+    block, num_characters = [], 0
+    for text in texts:
+        if block and num_characters + len(text) + 1 > BLOCK_CHARACTERS:
+            yield block
+            block, num_characters = [], 0
+        block.append(text)
+        num_characters += len(text) + 1
     if block:
-        yield numbers, block
+        yield block
 
 
 # package only
-def all_word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """`word_hashes` of any number of texts, block by block."""
-    hashes, num_words = [np.empty(0, np.uint64)], np.zeros(len(texts), np.int64)
-    for numbers, block in blocks(texts):
-        of_block, of_piece = word_hashes(block)
-        hashes.append(of_block)
-        np.add.at(num_words, numbers, of_piece)
-    return np.concatenate(hashes), num_words
+def pieces(text: str) -> Iterator[str]:
+    """A text in pieces of about a block, cut at a space."""
+    begin = 0
+    while cut := SPACE.search(text, begin + BLOCK_CHARACTERS):
+        yield text[begin : cut.start()]
+        begin = cut.start()
+    yield text[begin:]
+
+
+# package only
+def block_words(block: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """`word_hashes` of a block, or of a text that may be longer."""
+    if len(block) > 1:
+        return word_hashes(block)
+    hashes = np.concatenate([word_hashes([piece])[0] for piece in pieces(block[0])])
+    return hashes, np.array([len(hashes)])
+
+
+def run_hashes(
+    words: np.ndarray, num_words: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The hash of each run of `size` words, and how many runs each text has: Σ word·STEP^place.
+
+    A text of fewer words is one run, filled up with zeros.
+    """
+    missing = np.maximum(size - num_words, 0)
+    if missing.any():
+        words = np.insert(words, np.cumsum(num_words).repeat(missing), np.uint64(0))
+        num_words = num_words + missing
+    hashes = np.zeros(len(words) - size + 1, np.uint64)
+    is_within_text = np.ones(len(words), bool)
+    text_ends = np.cumsum(num_words)
+    for offset in range(size):
+        hashes *= STEP
+        hashes += words[offset : offset + len(hashes)]
+        if offset:
+            is_within_text[text_ends - offset] = False
+    return mixed(hashes[is_within_text[: len(hashes)]]), num_words - size + 1
 
 
 def shingle_hashes(
     texts: Sequence[str], size: int = SHINGLE_WORDS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A hash for each run of `size` words of all texts in a row, and where each text begins.
-
-    Σ word·STEP^place, mixed; a text of fewer words is one shingle, filled up with zeros.
-    """
-    words, num_words = all_word_hashes(texts)
-    missing = np.maximum(size - num_words, 0)
-    if missing.any():
-        words = np.insert(words, np.cumsum(num_words).repeat(missing), np.uint64(0))
-    num_words += missing
-    is_within_text = np.ones(len(words), bool)
-    for offset in range(1, size):
-        is_within_text[np.cumsum(num_words) - offset] = False
-    found = [np.empty(0, np.uint64)]
-    for begin in range(0, len(words) - size + 1, BLOCK_WORDS):
-        end = min(begin + BLOCK_WORDS, len(words) - size + 1)
-        hashes = np.zeros(end - begin, np.uint64)
-        for offset in range(size):
-            hashes *= STEP
-            hashes += words[begin + offset : end + offset]
-        found.append(mixed(hashes)[is_within_text[begin:end]])
-    num_shingles = num_words - size + 1
-    return np.concatenate(found), np.cumsum(num_shingles) - num_shingles
+    """A hash for each shingle of all texts in a row, and where each text begins."""
+    found = [run_hashes(*block_words(block), size) for block in blocks(texts)]
+    nothing = np.empty(0, np.uint64), np.empty(0, np.int64)
+    hashes, counts = (np.concatenate(each) for each in zip(nothing, *found, strict=True))
+    return hashes, np.cumsum(counts) - counts
 
 
 def smallest_hashes(
@@ -169,13 +170,12 @@ def smallest_hashes(
     """The least factor·hash + shift modulo 2³² of each text, for each of `num_hashes` functions."""
     rng = np.random.default_rng(seed)
     factors, shifts = rng.integers(0, 2**32, (2, num_hashes), np.uint32)
-    upper = (hashes >> HALF).astype(np.uint32)
     ends = np.append(begins[1:], len(hashes))
     smallest = np.empty((num_hashes, len(begins)), np.uint32)
     first = 0
     while first < len(begins):
         last = max(first + 1, np.searchsorted(ends, begins[first] + BLOCK_HASHES, "right"))
-        block = upper[begins[first] : ends[last - 1]]
+        block = (hashes[begins[first] : ends[last - 1]] >> HALF).astype(np.uint32)
         permuted, inner = np.empty_like(block), begins[first:last] - begins[first]
         for row, factor, shift in zip(smallest, factors | np.uint32(1), shifts, strict=True):
             np.multiply(block, factor, out=permuted)

@@ -101,7 +101,7 @@ def test_hashes_are_equal_exactly_where_shingles_are(texts, size):
 @given(st.lists(st.text("ab'É \n", max_size=40), min_size=1, max_size=6))
 def test_where_blocks_end_does_not_matter(texts):
     whole = hashes_of_each(texts, 2)
-    sizes = ("BLOCK_CHARACTERS", 3), ("BLOCK_WORDS", 2), ("BLOCK_HASHES", 2), ("BLOCK_PAIRS", 1)
+    sizes = ("BLOCK_CHARACTERS", 3), ("BLOCK_HASHES", 2), ("BLOCK_PAIRS", 1)
     pairs = np.array(list(combinations(range(len(texts)), 2)), np.int64).reshape(-1, 2)
     similarity = pair_jaccards(*shingle_hashes(texts), pairs)
     signature = minhash(texts)

@@ -1,0 +1,236 @@
+"""Our near-duplicates against datasketch and rensa: time, memory and truth, on the same texts.
+
+In: nothing; 50,000 short documents are made from a seed: stories, articles of one template, words
+at random, and copies of all of them with edits. Out: median seconds, peak memory, and how many of
+the true pairs each finds. The truth is exact: two texts with Jaccard ≥ t share one of their rarest
+shingles (prefix filter; Chaudhuri et al., 2006). Peers get sets of shingles, as they want them, and
+the making of these is timed apart. Each runs in one thread. Left out: datatrove, not installed.
+"""
+
+import ctypes
+import gc
+import math
+import os
+import random
+import resource
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import accumulate
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from minillm.bench.measuring import median_seconds
+from minillm.corpus.dirty import make_article
+from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.signatures import (
+    NUM_BANDS,
+    NUM_HASHES,
+    ROWS_PER_BAND,
+    SHINGLE_WORDS,
+    candidate_pairs,
+    minhash,
+)
+from minillm.corpus.storyworld import tell_story
+
+NUM_DOCUMENTS, REPEATS = 50_000, 3
+STORY_SHARE, ARTICLE_SHARE, COPY_SHARE = 0.08, 0.02, 0.35
+# Copies of all degrees, around the threshold above all.
+COPY_SIMILARITY = (0.4, 1.0)
+SALAD_WORDS = (30, 150)
+BYTES_PER_MIB = 2**20
+
+Pair = tuple[int, int]
+
+
+# package only
+def edited(text: str, vocabulary: Sequence[str], rng: random.Random) -> str:
+    """The text with words replaced, so many that its Jaccard is near a number drawn.
+
+    k replaced words change 5k of the n shingles, if far apart: J = (n − 5k)/(n + 5k).
+    """
+    words, similarity = text.split(), rng.uniform(*COPY_SIMILARITY)
+    num_shingles = max(1, len(words) - SHINGLE_WORDS + 1)
+    num_changed = num_shingles * (1 - similarity) / (SHINGLE_WORDS * (1 + similarity))
+    for place in rng.sample(range(len(words)), round(num_changed)):
+        words[place] = rng.choice(vocabulary)
+    return " ".join(words)
+
+
+# package only
+def planted_corpus(num_documents: int, seed: int = 0) -> list[str]:
+    """Short texts in random order, about a third of them copies of others with edits."""
+    rng = random.Random(f"copies {seed}")
+    stories, articles = int(STORY_SHARE * num_documents), int(ARTICLE_SHARE * num_documents)
+    texts = [tell_story(rng.randrange(10**6), 2).text for _ in range(stories)]
+    texts += [make_article(rng) for _ in range(articles)]
+    vocabulary = sorted({word for text in texts for word in text.split()})
+    rng.shuffle(vocabulary)
+    weights = list(accumulate(1 / rank for rank in range(1, len(vocabulary) + 1)))
+    num_originals = int((1 - COPY_SHARE) * num_documents)
+    while len(texts) < num_originals:
+        words = rng.choices(vocabulary, cum_weights=weights, k=rng.randrange(*SALAD_WORDS))
+        texts.append(" ".join(words))
+    originals = texts[:]
+    while len(texts) < num_documents:
+        texts.append(edited(rng.choice(originals), vocabulary, rng))
+    rng.shuffle(texts)
+    return texts
+
+
+# package only
+def true_pairs(sets: Sequence[set[str]], threshold: float = THRESHOLD) -> set[Pair]:
+    """Exactly the pairs whose Jaccard is at least the threshold, without comparing all.
+
+    Of |A| shingles ⌈t·|A|⌉ must be shared, so one of the |A| − ⌈t·|A|⌉ + 1 rarest is.
+    """
+    frequency = Counter(shingle for each in sets for shingle in each)
+    seen, pairs = defaultdict(list), set()
+    for number, each in enumerate(sets):
+        rarest = sorted(each, key=lambda shingle: (frequency[shingle], shingle))
+        prefix = rarest[: len(each) - math.ceil(threshold * len(each) - 1e-9) + 1]
+        others = {other for shingle in prefix for other in seen[shingle]}
+        pairs |= {(o, number) for o in others if jaccard(sets[o], each) >= threshold}
+        for shingle in prefix:
+            seen[shingle].append(number)
+    return pairs
+
+
+# package only
+def our_pairs(texts: Sequence[str]) -> set[Pair]:
+    """Ours, from texts to candidates."""
+    return set(map(tuple, candidate_pairs(minhash(texts)).tolist()))
+
+
+# package only
+def datasketch_pairs(sets: Sequence[set[str]]) -> set[Pair]:
+    """datasketch's bulk form with its cheapest hash, and an insertion session without checks."""
+    from datasketch import MinHash, MinHashLSH
+
+    tokens = [[shingle.encode() for shingle in each] for each in sets]
+    made = MinHash.bulk(tokens, num_perm=NUM_HASHES, hashfunc=zlib.crc32)
+    index = MinHashLSH(num_perm=NUM_HASHES, params=(NUM_BANDS, ROWS_PER_BAND))
+    with index.insertion_session() as session:
+        for number, each in enumerate(made):
+            session.insert(number, each, check_duplication=False)
+    return {(one, n) for n, each in enumerate(made) for one in index.query(each) if one < n}
+
+
+# package only
+def rensa_pairs(sets: Sequence[set[str]]) -> set[Pair]:
+    """rensa's bulk form and index, both in Rust, in one thread."""
+    os.environ["RAYON_NUM_THREADS"] = "1"
+    from rensa import RMinHash, RMinHashLSH
+
+    made = RMinHash.from_token_sets(sets, NUM_HASHES, 0)
+    index = RMinHashLSH(THRESHOLD, NUM_HASHES, NUM_BANDS)
+    index.insert_many(made)
+    found = enumerate(index.query_all(made))
+    return {(one, number) for number, others in found for one in others if one < number}
+
+
+# package only
+def families_of(pairs: Iterable[Pair], sets: Sequence[set[str]]) -> list[int]:
+    """Families of candidates whose exact Jaccard is enough."""
+    alike = [(one, two) for one, two in pairs if jaccard(sets[one], sets[two]) >= THRESHOLD]
+    return family_heads(len(sets), alike)
+
+
+# package only
+def num_pairs(groups: Iterable[object]) -> int:
+    """How many pairs lie in one group."""
+    return sum(count * (count - 1) // 2 for count in Counter(groups).values())
+
+
+# package only
+def family_scores(found: Sequence[int], true: Sequence[int]) -> dict[str, float]:
+    """Precision, recall and F1 of the pairs of texts that are in one family."""
+    right = num_pairs(zip(found, true, strict=True))
+    precision, recall = right / max(1, num_pairs(found)), right / max(1, num_pairs(true))
+    f1 = 2 * precision * recall / max(1e-9, precision + recall)
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+# package only
+def send_peak(action: Callable[[], object], connection: Connection) -> None:
+    """Run an action and send by how much the process's peak memory rose, in MiB."""
+    before = resident_bytes()
+    action()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    connection.send((peak - before) / BYTES_PER_MIB)
+
+
+# package only
+def resident_bytes() -> int:
+    """The memory that this process has in use, as Linux counts it."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+# package only
+def peak_mib(action: Callable[[], object]) -> float:
+    """How much memory an action needs at its peak, beyond what was there: in a process of its own.
+
+    A forked process begins with the memory of its parent, peak included; what the parent has freed
+    but not given back would be used unseen, so it is given back first.
+    """
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=send_peak, args=(action, sender))
+    process.start()
+    peak = receiver.recv()
+    process.join()
+    return peak
+
+
+# package only
+def timed(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds without the garbage collector, which slows whoever has most objects."""
+    gc.collect()
+    gc.disable()
+    try:
+        return median_seconds(actions, repeats)
+    finally:
+        gc.enable()
+
+
+# package only
+def measure(num_documents: int = NUM_DOCUMENTS, repeats: int = REPEATS) -> dict[str, object]:
+    """Seconds, ratios, memory and truth of ours, datasketch and rensa on the same texts."""
+    import datasketch  # noqa: F401  so that nobody's time holds an import
+    import rensa  # noqa: F401
+
+    texts = planted_corpus(num_documents)
+    sets = [shingles(text) for text in texts]
+    actions: dict[str, Callable[[], set[Pair]]] = {
+        "ours": partial(our_pairs, texts),
+        "datasketch": partial(datasketch_pairs, sets),
+        "rensa": partial(rensa_pairs, sets),
+    }
+    prepared = {"shingle_sets": lambda: [shingles(text) for text in texts]}
+    peaks = {name: peak_mib(action) for name, action in actions.items()}
+    seconds = timed(actions | prepared, repeats)
+    true = true_pairs(sets)
+    true_heads = family_heads(len(texts), true)
+    figures: dict[str, object] = {
+        "documents": len(texts),
+        "megabytes": sum(len(text.encode()) for text in texts) / 1e6,
+        "true_pairs": len(true),
+        "shingle_sets_for_peers_s": seconds["shingle_sets"],
+        "datasketch_over_ours": seconds["datasketch"] / seconds["ours"],
+        "ours_over_rensa": seconds["ours"] / seconds["rensa"],
+    }
+    for name, action in actions.items():
+        pairs = action()
+        heads = near_duplicates(texts) if name == "ours" else families_of(pairs, sets)
+        figures[name] = {
+            "seconds": seconds[name],
+            "peak_mib": peaks[name],
+            "candidates": len(pairs),
+            "recall_of_pairs": len(pairs & true) / max(1, len(true)),
+            **{f"families_{key}": value for key, value in family_scores(heads, true_heads).items()},
+        }
+    return figures
