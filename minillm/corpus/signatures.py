@@ -23,7 +23,9 @@ APOSTROPHE = ord("'")
 SPACE = re.compile(r"\s")
 
 # So many characters, hashes or pairs at once stay in the processor's cache, about 1 MiB.
-BLOCK_CHARACTERS, BLOCK_HASHES, BLOCK_PAIRS = 2**17, 2**16, 2**8
+BLOCK_CHARACTERS = 2**17
+BLOCK_HASHES = 2**16
+BLOCK_PAIRS = 2**8
 # Of a bucket with more texts, each is paired with so many that follow it, not with all.
 MAX_NEIGHBOURS = 32
 
@@ -82,7 +84,7 @@ def word_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     hash = Σ value(cⱼ)·qʲ from the word's first letter on: the difference of two running sums,
     shifted back by the inverse of q to the power of where the word begins.
     """
-    joined = "".join(f"{text}\n" for text in texts)
+    joined = "\n".join([*texts, ""])
     lower = joined.lower()
     of_text = texts if len(lower) == len(joined) else [text.lower() for text in texts]
     text_ends = np.cumsum([len(text) + 1 for text in of_text])
