@@ -213,6 +213,10 @@ def measure(num_documents: int = NUM_DOCUMENTS, repeats: int = REPEATS) -> dict[
     prepared = {"shingle_sets": lambda: [shingles(text) for text in texts]}
     peaks = {name: peak_mib(action) for name, action in actions.items()}
     seconds = timed(actions | prepared, repeats)
+
+    def with_sets(name: str) -> float:
+        return seconds[name] + seconds["shingle_sets"]
+
     true = true_pairs(sets)
     true_heads = family_heads(len(texts), true)
     figures: dict[str, object] = {
@@ -222,6 +226,8 @@ def measure(num_documents: int = NUM_DOCUMENTS, repeats: int = REPEATS) -> dict[
         "shingle_sets_for_peers_s": seconds["shingle_sets"],
         "datasketch_over_ours": seconds["datasketch"] / seconds["ours"],
         "ours_over_rensa": seconds["ours"] / seconds["rensa"],
+        "datasketch_with_sets_over_ours": with_sets("datasketch") / seconds["ours"],
+        "ours_over_rensa_with_sets": seconds["ours"] / with_sets("rensa"),
     }
     for name, action in actions.items():
         pairs = action()

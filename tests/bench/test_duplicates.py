@@ -1,0 +1,71 @@
+"""The bench of near-duplicates: its truth is brute force's, its scores are counted by hand."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from minillm.bench import duplicates as bench
+from minillm.bench.duplicates import family_scores, peak_mib, planted_corpus, true_pairs
+from minillm.corpus.duplicates import jaccard, shingles
+
+NUM_DOCUMENTS = 400
+
+
+@pytest.fixture(scope="module")
+def sets() -> list[set[str]]:
+    return [shingles(text) for text in planted_corpus(NUM_DOCUMENTS)]
+
+
+def brute_force(sets: list[set[str]], threshold: float) -> set[tuple[int, int]]:
+    pairs = combinations(range(len(sets)), 2)
+    return {(one, two) for one, two in pairs if jaccard(sets[one], sets[two]) >= threshold}
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 1.0])
+def test_true_pairs_are_those_of_brute_force(sets, threshold):
+    assert true_pairs(sets, threshold) == brute_force(sets, threshold)
+
+
+def test_pairs_just_at_the_threshold_are_true():
+    sets = [set("abcdefghij"), set("abcdefghijklm"), set("abcdefg"), set("abcdefghij")]
+    assert true_pairs(sets, 0.7) == {(0, 1), (0, 2), (0, 3), (1, 3), (2, 3)}
+
+
+def test_a_prefix_one_too_short_misses_pairs(monkeypatch):
+    sets = [{"x"} | set("abcdefg"), {"y"} | set("abcdefg")]
+    assert true_pairs(sets, 7 / 9) == {(0, 1)}
+    monkeypatch.setattr(bench.math, "ceil", lambda value: -int(-value // 1) + 1)
+    assert true_pairs(sets, 7 / 9) == set()
+
+
+def test_the_corpus_is_the_same_for_a_seed_and_has_copies_on_both_sides_of_the_threshold(sets):
+    assert planted_corpus(NUM_DOCUMENTS) == planted_corpus(NUM_DOCUMENTS)
+    assert planted_corpus(NUM_DOCUMENTS) != planted_corpus(NUM_DOCUMENTS, seed=1)
+    near = [jaccard(sets[a], sets[b]) for a, b in true_pairs(sets, 0.4)]
+    above = sum(similarity >= 0.7 for similarity in near)
+    assert len(sets) == NUM_DOCUMENTS and above > 50 and len(near) - above > 30
+
+
+def test_scores_of_families_by_hand():
+    scores = family_scores([0, 0, 0, 3, 3], [0, 0, 2, 2, 2])
+    assert (scores["precision"], scores["recall"]) == (2 / 4, 2 / 4)
+    assert family_scores([0, 1, 2], [0, 0, 2])["f1"] == 0
+    assert family_scores([0, 0, 2], [0, 0, 2])["f1"] == 1
+
+
+def test_peak_memory_is_what_an_action_takes():
+    assert 60 < peak_mib(lambda: np.ones(64 * 2**17)) < 70
+    assert peak_mib(lambda: None) < 5
+
+
+def test_all_three_find_the_same_families(sets):
+    figures = bench.measure(NUM_DOCUMENTS, repeats=1)
+    assert figures["documents"] == NUM_DOCUMENTS
+    assert figures["true_pairs"] == len(brute_force(sets, 0.7))
+    assert figures["datasketch_over_ours"] > 0 and figures["ours_over_rensa"] > 0
+    for name in ("ours", "datasketch", "rensa"):
+        assert figures[name]["seconds"] > 0
+        assert figures[name]["recall_of_pairs"] >= 0.99
+        assert figures[name]["families_f1"] >= 0.97
+    assert abs(figures["ours"]["families_f1"] - figures["datasketch"]["families_f1"]) <= 0.005
