@@ -9,6 +9,7 @@ the making of these is timed apart. Each runs in one thread. Left out: datatrove
 
 import ctypes
 import gc
+import importlib
 import math
 import os
 import random
@@ -200,9 +201,8 @@ def timed(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
 # package only
 def measure(num_documents: int = NUM_DOCUMENTS, repeats: int = REPEATS) -> dict[str, object]:
     """Seconds, ratios, memory and truth of ours, datasketch and rensa on the same texts."""
-    import datasketch  # noqa: F401  so that nobody's time holds an import
-    import rensa  # noqa: F401
-
+    for peer in ("datasketch", "rensa"):
+        importlib.import_module(peer)  # so that nobody's time holds an import
     texts = planted_corpus(num_documents)
     sets = [shingles(text) for text in texts]
     actions: dict[str, Callable[[], set[Pair]]] = {

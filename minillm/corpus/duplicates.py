@@ -1,4 +1,4 @@
-"""Copies: of documents by hash and by families of near-equal texts, of lines and paragraphs by hash.
+"""Copies of documents, by hash and by families of near-equal texts; of lines and paragraphs.
 
 In: documents. Out: steps that reject copies, or take out of a document what others have too. The
 ideas: two texts are as alike as their sets of word shingles (Jaccard); signatures find the pairs
@@ -101,7 +101,7 @@ def drop_copied_lines(documents: Sequence[Document], min_documents: int = 6) -> 
 
 
 def drop_copied_paragraphs(documents: Sequence[Document], min_documents: int = 2) -> Step:
-    """Make the step that leaves each paragraph in the first document that has it, and only there."""
+    """Make the step that leaves each paragraph in the first document that has it alone."""
     return drop_copied_parts(documents, "paragraph", min_documents, keeps_first=True)
 
 
