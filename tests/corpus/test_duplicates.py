@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minillm.corpus import duplicates, signatures
+from minillm.corpus.dirty import make_article
 from minillm.corpus.duplicates import (
     drop_copied_lines,
     drop_copied_paragraphs,
@@ -285,6 +286,28 @@ def test_all_texts_of_a_small_bucket_are_paired_and_some_of_a_large_one(monkeypa
     ]  # fmt: skip
     assert set(family_heads(5, candidate_pairs(same).tolist())) == {0}
     assert candidate_pairs(np.arange(20, dtype=np.uint32).reshape(5, 4)).shape == (0, 2)
+
+
+def check_crowd() -> None:
+    """Among articles of one template, which fill the buckets, every pair at .7 is a candidate."""
+    rng = random.Random(6)
+    texts = [make_article(rng) for _ in range(400)]
+    texts += [edited(rng.choice(texts), rng.randrange(1, 3), rng) for _ in range(400)]
+    sets = [shingles(text) for text in texts]
+    pairs = combinations(range(len(texts)), 2)
+    true = {pair for pair in pairs if jaccard(sets[pair[0]], sets[pair[1]]) >= 0.7}
+    assert len(true) > 200
+    assert true <= set(map(tuple, candidate_pairs(minhash(texts)).tolist()))
+
+
+def test_a_pair_is_found_in_a_crowd():
+    check_crowd()
+
+
+def test_with_one_neighbour_pairs_are_lost_in_a_crowd(monkeypatch):
+    monkeypatch.setattr(signatures, "MAX_NEIGHBOURS", 1)
+    with pytest.raises(AssertionError):
+        check_crowd()
 
 
 def test_the_ends_of_a_chain_are_both_kept():
