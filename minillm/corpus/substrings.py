@@ -153,7 +153,7 @@ def cut_copied_substrings(
 
     def step(document: Document) -> Document | Rejection:
         spans = [whole_words(document.text, *span) for span in spans_by_id[document.id]]
-        if not spans:
+        if all(begin == end for begin, end in spans):
             return document
         text = without_spans(document.text, spans).strip()
         if not text:

@@ -152,5 +152,8 @@ def test_later_copies_of_a_passage_are_cut_and_a_text_of_nothing_else_goes():
     assert results[1].text.split() == ["Second:", "Really."]
     assert isinstance(results[2], Rejection) and results[2].step == "substring copy"
     assert "passages of 100 characters" in results[2].reason
+    inside_a_word = documents_of(" the rhinoceros ", " hippopotamuses rhinocerosses ")
+    halves = cut_copied_substrings(inside_a_word, 10)
+    assert [halves(each) for each in inside_a_word] == inside_a_word
     longer = cut_copied_substrings(documents, 200)
     assert [longer(each) for each in documents] == documents
