@@ -17,8 +17,8 @@ from minillm.corpus.sources import Document, Rejection, Step
 
 # About 50 tokens, the length of Lee et al.; shorter runs are set phrases.
 MIN_COPIED_CHARACTERS = 200
-# Each doubling keeps 4 bytes a character: 14 of them for copies of a page, about 1 GB in all.
-MAX_CHARACTERS = 2**24
+# Measured: about 130 bytes a character, half of them the ranks of each doubling; 1 GB in all.
+MAX_CHARACTERS = 2**23
 SPACE = re.compile(r"\s+")
 
 Span = tuple[int, int]
