@@ -64,13 +64,19 @@ def depth_of(page: str) -> int:
 
 
 # package only
+def check_depth(page: str) -> None:
+    """Unusable for a page that is nested too deep; one with few tags need not be counted."""
+    if page.count("<") > MAX_DEPTH and (depth := depth_of(page)) > MAX_DEPTH:
+        raise Unusable("HTML that is nested too deep", depth, MAX_DEPTH)
+
+
+# package only
 def main_text(page: str) -> str:
     """The text of a page's main part, a line a block; of the whole page where none stands out.
 
     A page that is nested too deep is Unusable: finding the main part would take forever.
     """
-    if (depth := depth_of(page)) > MAX_DEPTH:
-        raise Unusable("HTML that is nested too deep", depth, MAX_DEPTH)
+    check_depth(page)
     asked = {"preserve_formatting": True, "list_bullets": False, "alt_texts": False}
     text = extract_plain_text(page, main_content=True, comments=False, **asked)
     text = text if text.strip() else extract_plain_text(page, **asked)
@@ -148,8 +154,7 @@ def page_document(
     text = with_permissions(decoded_page(page, charset), headers or {})
     if not text.strip():
         raise Unusable("an empty page", 0, "a page")
-    if (depth := depth_of(text)) > MAX_DEPTH:
-        raise Unusable("HTML that is nested too deep", depth, MAX_DEPTH)
+    check_depth(text)
     spoken = LANGUAGE.search(text[:CHUNK_BYTES])
     otherwise = defaults or Defaults(source=urlsplit(name).hostname or name)
     return Document(
