@@ -112,6 +112,25 @@ def cut_character_lost(text: str) -> str:
     return data[len(data) * 9 // 10 :].decode(errors="ignore")
 
 
+
+def sharpens(sizes: dict[str, int], temperature: float) -> dict[str, float]:
+    return solutions.mixing_shares(sizes, 1 / temperature)
+
+
+def leaves_weights_unscaled(sizes: dict[str, int], temperature: float) -> dict[str, float]:
+    return {name: size ** (1 / temperature) for name, size in sizes.items()}
+
+
+def divides_by_temperature(sizes: dict[str, int], temperature: float) -> dict[str, float]:
+    total = sum(size / temperature for size in sizes.values())
+    return {name: size / temperature / total for name, size in sizes.items()}
+
+
+def divides_by_all_of_the_text(sizes: dict[str, int], temperature: float) -> dict[str, float]:
+    total = sum(sizes.values()) ** (1 / temperature)
+    return {name: size ** (1 / temperature) / total for name, size in sizes.items()}
+
+
 EXERCISES = (
     Exercise(
         id="01.1",
@@ -305,5 +324,46 @@ EXERCISES = (
             "`len(data) * 9 // 10` is where the tail begins, if no character is cut.",
             "In UTF-8 every byte of a character but the first looks like 10xxxxxx.",
         ),
+    ),
+    Exercise(
+        id="01.6",
+        title="How much of each source",
+        question="A mix reads each source with a share that grows like size^(1/temperature); the "
+        "shares add up to 1. With 900 and 100 characters and temperature 2 they are .75 and .25.",
+        solution=solutions.mixing_shares,
+        cases=(
+            ({"large": 900, "small": 100}, 2.0),
+            ({"large": 900, "small": 100}, 1.0),
+            ({"a": 8, "b": 27, "c": 64}, 3.0),
+            ({"only": 7}, 5.0),
+            ({"even": 50, "odd": 50}, 2.0),
+        ),
+        mistakes=(
+            Mistake(
+                "the temperature is upside down",
+                "The exponent is 1/temperature: a *higher* temperature evens the sources.",
+                sharpens,
+            ),
+            Mistake(
+                "the shares do not add up to 1",
+                "Divide each weight by the sum of the weights.",
+                leaves_weights_unscaled,
+            ),
+            Mistake(
+                "the temperature cancels",
+                "Divided by the same number, the shares stay as they were; it is an exponent.",
+                divides_by_temperature,
+            ),
+            Mistake(
+                "divides by the power of the sum",
+                "Raise each size first, then add: the sum of roots is not the root of the sum.",
+                divides_by_all_of_the_text,
+            ),
+        ),
+        hints=(
+            "First a weight for each source, then one sum, then the divisions.",
+            "`size ** (1 / temperature)` is the weight.",
+        ),
+        judge=close(1e-9),
     ),
 )

@@ -138,8 +138,41 @@ def turns_it_over(texts: list[str], token_ids: list[list[int]]) -> float:
     return 1 / solutions.bytes_per_token(texts, token_ids)
 
 
+
+def cuts_off_the_longest_beginning(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    length = next(n for n in range(len(token) - 1, 0, -1) if token[:n] in ranks)
+    return token[:length], token[length:]
+
+
+def takes_the_first_two_that_exist(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    for length in range(1, len(token)):
+        if token[:length] in ranks and token[length:] in ranks:
+            return token[:length], token[length:]
+    return token[:1], token[1:]
+
+
+def merges_what_was_learned_last(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    parts = [token[index : index + 1] for index in range(len(token))]
+    while len(parts) > 2:
+        known = [
+            ranks.get(left + right, -1) if left + right != token else -1
+            for left, right in zip(parts, parts[1:])
+        ]
+        place = known.index(max(known))
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    return parts[0], parts[1]
+
+
 LEARNED = [(b"b", b"c"), (b"a", b"b"), (b"a", b"bc"), (b"d", b"e"), (b"abc", b"de"), (b"c", b"d")]
 EMOJI = "🙂".encode()
+# Tokens in the order of learning, as a file of ranks lists them; first the bytes.
+RANKS = {
+    token: rank
+    for rank, token in enumerate(
+        [b"a", b"b", b"c", b"d", b"e", b"bc", b"ab", b"abc", b"cd", b"de", b"bcd", b"abcde", b"aa"]
+        + [b"aaa"]
+    )
+}
 
 EXERCISES = (
     Exercise(
@@ -365,5 +398,44 @@ EXERCISES = (
         ),
         hints=("Two sums and one division.", "`len(text.encode('utf-8'))` counts bytes."),
         judge=close(1e-9),
+    ),
+    Exercise(
+        id="02.7",
+        title="The merge behind a token",
+        question="A file of ranks lists tokens in the order of learning and says nothing of merges. "
+        "Which two tokens was `token` made from? Begin with its bytes; the pair whose joined token "
+        "has the lowest rank is merged, again and again, until two parts are left. With the tokens "
+        "`a b c bc abc` in this order, `abc` was made from `a` and `bc`.",
+        solution=solutions.merge_behind,
+        cases=(
+            (b"abc", {b"a": 0, b"b": 1, b"c": 2, b"bc": 3, b"abc": 4}),
+            (b"abc", {b"a": 0, b"b": 1, b"c": 2, b"ab": 3, b"bc": 4, b"abc": 5}),
+            (b"abc", {b"a": 0, b"b": 1, b"c": 2, b"bc": 3, b"ab": 4, b"abc": 5}),
+            (b"bc", RANKS),
+            (b"abcde", RANKS),
+            (b"bcd", RANKS),
+            (b"aaa", RANKS),
+        ),
+        mistakes=(
+            Mistake(
+                "cuts off the longest beginning",
+                "What is longest does not matter; the rules go in the order of learning.",
+                cuts_off_the_longest_beginning,
+            ),
+            Mistake(
+                "takes the first two tokens that fit",
+                "Several cuts may give two tokens; only the rules learned before say which it was.",
+                takes_the_first_two_that_exist,
+            ),
+            Mistake(
+                "begins with the rule learned last",
+                "Low ranks go first, as in encoding.",
+                merges_what_was_learned_last,
+            ),
+        ),
+        hints=(
+            "It is encoding once more, stopped when two parts are left.",
+            "`ranks.get(left + right, len(ranks))` is the rank of a pair, or more than any.",
+        ),
     ),
 )

@@ -66,3 +66,10 @@ def held_out_tail(text: str) -> str:
     while data[cut : cut + 1] and data[cut] & 0b1100_0000 == 0b1000_0000:
         cut -= 1
     return data[cut:].decode()
+
+
+def mixing_shares(sizes: dict[str, int], temperature: float) -> dict[str, float]:
+    """Each source's share of the mix: size^(1/temperature) over the sum of these."""
+    weights = {name: size ** (1 / temperature) for name, size in sizes.items()}
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}

@@ -51,3 +51,13 @@ def bytes_per_token(texts: list[str], token_ids: list[list[int]]) -> float:
     """Bytes of all texts (in UTF-8) over tokens of all texts; `token_ids[i]` encodes `texts[i]`."""
     num_bytes = sum(len(text.encode("utf-8")) for text in texts)
     return num_bytes / sum(len(ids) for ids in token_ids)
+
+
+def merge_behind(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
+    """The two tokens that were merged to `token`: what the rules learned before it leave of it."""
+    parts = [token[index : index + 1] for index in range(len(token))]
+    while len(parts) > 2:
+        known = [ranks.get(left + right, len(ranks)) for left, right in zip(parts, parts[1:])]
+        place = known.index(min(known))
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    return parts[0], parts[1]
