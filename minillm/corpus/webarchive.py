@@ -2,71 +2,41 @@
 
 In: pages, or the path of an archive. Out: an archive, or a `Document` a page and a `Rejection` for
 each record that cannot be used. The ideas: every record is packed as a gzip member of its own, so
-damage costs one record and reading starts again at the next; and a page's encoding is what its
-bytes allow before it is what its server says. Form: ISO 28500 (WARC 1.1), read by `fastwarc`.
+damage costs one record and reading starts again at the next; and the digest that a record's head
+names finds what no format would notice. Form: ISO 28500 (WARC 1.1), read by `fastwarc`.
 Left out: records of other kinds than answers of a server, and pages that are not HTML.
 """
 
-import html
-import os
 import re
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from fastwarc.stream_io import GzipWriter
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
+from minillm.corpus.markup import page_document
+from minillm.corpus.opening import (
+    CHUNK_BYTES,
+    DAMAGED,
+    MAX_RECORD_BYTES,
+    Defaults,
+    Unusable,
+    is_damage,
+    written_whole,
+)
 from minillm.corpus.sources import Document, Rejection
 
-MAX_PAGE_BYTES = 8_000_000  # crawls cut pages at one to five megabytes; more is no page of text
 GZIP_MAGIC, PLAIN_MAGIC = b"\x1f\x8b\x08", b"WARC/"
 RECORD_START = re.compile(re.escape(GZIP_MAGIC) + b"|" + PLAIN_MAGIC)
 GZIP_FORM = 31  # zlib's number for: a gzip header and the largest window
-CHUNK_BYTES = 1 << 16  # a chunk of zeros unpacks to a thousand times as much
-DAMAGED = "damaged or cut off"
 READ_TYPES = WarcRecordType.response | WarcRecordType.resource
 KNOWN_TYPES = WarcRecordType.any_type & ~WarcRecordType.unknown
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
-LANGUAGE = re.compile(r"<html\b[^>]*?\blang\s*=\s*[\"']?([a-zA-Z]{2,3})\b", re.IGNORECASE)
-# Headers that speak of training on the page, and the name under which a page's own head says it.
-PERMISSION_HEADERS = {"x-robots-tag": "robots", "tdm-reservation": "tdm-reservation"}
-UNNAMED_ENCODINGS = ("windows-1252", "iso-8859-1", "utf-8")
-
-
-class Unusable(ValueError):
-    """A record that gives no document: why, what was found, and what is allowed."""
-
-    def __init__(self, reason: str, found: float | str, allowed: float | str) -> None:
-        super().__init__(reason)
-        self.found, self.allowed = found, allowed
-
-    def rejection(self, path: Path, number: int) -> Rejection:
-        """What is listed: the file, and the number of its record, counted from 1."""
-        name, reason = f"{path.name}#{number}", f"{path.name}, record {number}: {self}"
-        return Rejection(name, path.name, "read", reason, self.found, self.allowed)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A stream to a file beside `path` that takes its place at the end, or goes without a trace."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(partial, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def date_of(headers: Mapping[str, str]) -> str:
@@ -109,39 +79,14 @@ def write_pages(path: Path, pages: Iterable[tuple[str, bytes, Mapping[str, str]]
     return num_pages
 
 
-def decoded_page(page: bytes, header_charset: str | None) -> str:
-    """The text of a page's bytes: as its header says, else its `meta` tag, else its own letters.
-
-    Names that servers give without looking do not count against bytes that are valid UTF-8.
-    """
-    named = map_encoding_to_html5(header_charset, fallback_utf8=False) if header_charset else None
-    encoding = named or detect_encoding(page, from_html_meta=True)
-    if encoding.lower() in UNNAMED_ENCODINGS:
-        try:
-            return page.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            encoding = "cp1252"
-    return bytes_to_str(page, encoding, errors="replace", fallback_encodings=("utf-8", "cp1252"))
-
-
-def with_permissions(page: str, headers: Mapping[str, str]) -> str:
-    """The page, and in front of it as `meta` tags what its headers say of being used."""
-    marks = [
-        f'<meta name="{PERMISSION_HEADERS[name.lower()]}" content="{html.escape(value)}">\n'
-        for name, value in headers.items()
-        if name.lower() in PERMISSION_HEADERS
-    ]
-    return "".join(marks) + page
-
-
 def page_bytes(record: WarcRecord) -> bytes:
     """The whole unpacked page in a record of a server's answer; Unusable where there is none."""
     if not record.record_type & READ_TYPES:
         raise Unusable(DAMAGED, "an unknown kind of record", "an answer of a server")
     if record.content_length == 0:
         raise Unusable("an empty record", 0, "a page")
-    if record.content_length > MAX_PAGE_BYTES:
-        raise Unusable("too long for a page", record.content_length, MAX_PAGE_BYTES)
+    if record.content_length > MAX_RECORD_BYTES:
+        raise Unusable("too long for a page", record.content_length, MAX_RECORD_BYTES)
     if "WARC-Block-Digest" in record.headers and not record.verify_block_digest():
         raise Unusable(DAMAGED, "another digest", record.headers["WARC-Block-Digest"])
     if record.is_http:
@@ -152,33 +97,23 @@ def page_bytes(record: WarcRecord) -> bytes:
     kind = (record.http_content_type if headers else record.headers.get("Content-Type")) or ""
     if kind.partition(";")[0].strip().lower() not in ("", *PAGE_TYPES):
         raise Unusable("not HTML", kind, PAGE_TYPES[0])
-    page = record.reader.read(MAX_PAGE_BYTES + 1)
-    if len(page) > MAX_PAGE_BYTES:
-        raise Unusable("too long for a page when unpacked", len(page), MAX_PAGE_BYTES)
+    page = record.reader.read(MAX_RECORD_BYTES + 1)
+    if len(page) > MAX_RECORD_BYTES:
+        raise Unusable("too long for a page when unpacked", len(page), MAX_RECORD_BYTES)
     is_packed = headers and ("Content-Encoding" in headers or "Transfer-Encoding" in headers)
     if not is_packed and len(page) < record.content_length:
         raise Unusable(DAMAGED, len(page), record.content_length)
-    if not page.strip():
-        raise Unusable("an empty page", 0, "a page")
     return page
 
 
-def page_document(record: WarcRecord, licence: str, language: str) -> Document:
-    """The document of a record of a server's answer, its HTML as text; its address is its id."""
+# package only
+def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
+    """The document of a record of a server's answer; its address is its id."""
     page = page_bytes(record)
-    headers = dict(record.http_headers.items()) if record.http_headers else {}
-    text = with_permissions(decoded_page(page, record.http_charset), headers)
     url = record.headers.get("WARC-Target-URI") or record.record_id
-    spoken = LANGUAGE.search(text[:CHUNK_BYTES])
-    return Document(
-        id=url,
-        text=text,
-        source=urlsplit(url).hostname or url,
-        kind="web",
-        licence=licence,
-        language=spoken[1].lower() if spoken else language,
-        date=record.headers.get("WARC-Date"),
-    )
+    headers = dict(record.http_headers.items()) if record.http_headers else {}
+    charset, date = record.http_charset, record.headers.get("WARC-Date")
+    return page_document(page, url, defaults, headers, charset, date)
 
 
 def next_record(stream: BinaryIO, start: int) -> int | None:
@@ -216,7 +151,7 @@ def is_whole(stream: BinaryIO, position: int) -> bool:
         names, blank, _ = head.partition(b"\r\n\r\n")
         length = re.search(rb"\r\nContent-Length: *(\d+)", names, re.IGNORECASE)
         end = position + len(names) + len(blank) + (int(length[1]) if length else 0)
-        return bool(blank) and end <= stream.seek(0, os.SEEK_END) <= end + len(b"\r\n\r\n")
+        return bool(blank) and end <= stream.seek(0, 2) <= end + len(b"\r\n\r\n")
     unpacker, rest = zlib.decompressobj(GZIP_FORM), head
     while rest:
         try:
@@ -228,23 +163,22 @@ def is_whole(stream: BinaryIO, position: int) -> bool:
     return unpacker.eof
 
 
+# package only
 def read_record(
-    record: WarcRecord, path: Path, number: int, licence: str, language: str
+    record: WarcRecord, path: Path, number: int, defaults: Defaults | None
 ) -> Document | Rejection:
     """The page in a record, or why there is none."""
     try:
-        return page_document(record, licence, language)
+        return archived_page(record, defaults)
     except Unusable as fault:
         return fault.rejection(path, number)
     except OSError as error:
-        if error.errno is not None:  # the disk's fault, not the record's
+        if not is_damage(error):
             raise
         return Unusable(DAMAGED, str(error), "a whole record").rejection(path, number)
 
 
-def read_pages(
-    path: Path, licence: str = "unknown", language: str = "und"
-) -> Iterator[Document | Rejection]:
+def read_pages(path: Path, defaults: Defaults | None = None) -> Iterator[Document | Rejection]:
     """Every page of an archive, and a rejection for each record that gives none.
 
     After damage reading goes on at the next record. Requests and other notes are passed over.
@@ -264,12 +198,12 @@ def read_pages(
                 for record in ArchiveIterator(stream, parse_http=False):
                     last, number, is_damaged = record.stream_pos, number + 1, False
                     if record.record_type & READ_TYPES or not record.record_type & KNOWN_TYPES:
-                        result = read_record(record, path, number, licence, language)
+                        result = read_record(record, path, number, defaults)
                         is_damaged = isinstance(result, Rejection) and DAMAGED in result.reason
                         yield result
                 position = None
             except OSError as error:
-                if error.errno is not None:  # the disk's fault, not the record's
+                if not is_damage(error):
                     raise
                 if not is_damaged:
                     number += 1
