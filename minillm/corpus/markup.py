@@ -26,12 +26,13 @@ UNNESTED = frozenset(
     " p li dt dd option optgroup tr td th thead tbody tfoot colgroup".split()
 )
 LANGUAGE = re.compile(r"<html\b[^>]{0,999}?\blang\s*=\s*[\"']?([a-zA-Z]{2,3})\b", re.IGNORECASE)
-LICENCE_LINK = re.compile(r"<(?:a|link)\b[^>]{0,999}?\brel\s*=\s*[\"']?licen[sc]e[^>]{0,999}>", re.I)
+LICENCE_LINK = re.compile(r"<(?:a|link)\b[^>]{0,999}?\brel\s*=\s*[\"']?license[^>]{0,999}>", re.I)
 COMMONS = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)", re.I)
 # Headers that speak of training on the page, and the name under which a page's own head says it.
 PERMISSION_HEADERS = {"x-robots-tag": "robots", "tdm-reservation": "tdm-reservation"}
 
 
+# package only
 def depth_of(page: str) -> int:
     """How deep the elements of a page are nested at most; script, style and comments hold none."""
     num_open: Counter[str] = Counter()
@@ -58,6 +59,7 @@ def depth_of(page: str) -> int:
     return deepest
 
 
+# package only
 def main_text(page: str) -> str:
     """The text of a page's main part, a line a block; of the whole page where none stands out.
 
@@ -71,6 +73,7 @@ def main_text(page: str) -> str:
     return "\n".join(line.strip() for line in text.splitlines() if line.strip())
 
 
+# package only
 def decoded_page(page: bytes, header_charset: str | None = None) -> str:
     """The text of a page's bytes: as its header says, else its `meta` tag, else its own letters.
 
@@ -86,8 +89,9 @@ def decoded_page(page: bytes, header_charset: str | None = None) -> str:
     return bytes_to_str(page, encoding, errors="replace", fallback_encodings=("utf-8", "cp1252"))
 
 
+# package only
 def commons_licence(text: str) -> str | None:
-    """The Creative Commons licence that an address names: `…/licenses/by-sa/4.0/` → CC-BY-SA-4.0."""
+    """The Creative Commons licence that an address names: `…/by-sa/4.0/` → CC-BY-SA-4.0."""
     found = COMMONS.search(text)
     if found is None:
         return None
@@ -97,12 +101,14 @@ def commons_licence(text: str) -> str | None:
     return f"CC-{name.upper()}-{version}"
 
 
+# package only
 def page_licence(page: str) -> str | None:
     """The licence of a page that links to one with `rel="license"`; other links do not count."""
     links = LICENCE_LINK.findall(page)
     return next((name for link in links if (name := commons_licence(link))), None)
 
 
+# package only
 def with_permissions(page: str, headers: Mapping[str, str]) -> str:
     """The page, and in front of it as `meta` tags what its headers say of being used."""
     marks = [
@@ -113,6 +119,7 @@ def with_permissions(page: str, headers: Mapping[str, str]) -> str:
     return "".join(marks) + page
 
 
+# package only
 def page_document(
     page: bytes,
     name: str,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from minillm.corpus.sources import BYTE_ORDER_MARK, Rejection
 
@@ -26,7 +26,10 @@ ZSTD_CHUNK_BYTES = 1 << 11  # four bytes can stand for 128 kB: this many for 64 
 DAMAGED = "damaged or cut off"
 FORMATS_INSTALL = 'pip install "minillm[formats]"'
 
+Made = TypeVar("Made")
 
+
+# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Defaults:
     """What is said of a file's documents where the file itself does not say it."""
@@ -39,6 +42,7 @@ class Defaults:
     text_column: str | None = None
 
 
+# package only
 class Unusable(ValueError):
     """A record that gives no document: why, what was found, and what is allowed."""
 
@@ -50,6 +54,15 @@ class Unusable(ValueError):
         """What is listed: the file, and the number of its record, counted from 1."""
         name, reason = f"{path.name}#{number}", f"{path.name}, record {number}: {self}"
         return Rejection(name, path.name, "read", reason, self.found, self.allowed)
+
+
+# package only
+def attempt(make: Callable[..., Made], *given: object) -> Made | Unusable:
+    """What `make` returns, or why it cannot: a fault of one record is a value, not an end."""
+    try:
+        return make(*given)
+    except Unusable as fault:
+        return fault
 
 
 # package only
@@ -124,13 +137,14 @@ def unpacked(path: Path) -> BinaryIO:
 
 # package only
 def format_of(path: Path) -> str:
-    """The suffix that names the format, below the one that names the packing: `a.csv.gz` → `.csv`."""
+    """The suffix of the format, below that of the packing: `a.csv.gz` → `.csv`."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in UNPACKERS:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
+# package only
 def is_damage(error: Exception) -> bool:
     """Whether an error says that packed bytes are damaged, and not that the disk cannot be read."""
     if isinstance(error, OSError):
@@ -138,6 +152,7 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, (EOFError, zlib.error, lzma.LZMAError))
 
 
+# package only
 def bounded_lines(
     stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[bytes | Unusable]:
@@ -152,6 +167,7 @@ def bounded_lines(
         yield Unusable("a line that is too long, in bytes", length, max_bytes)
 
 
+# package only
 def bounded_bytes(stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     """All bytes of a stream, which is one record; Unusable if there are too many."""
     data = stream.read(max_bytes + 1)
@@ -160,6 +176,7 @@ def bounded_bytes(stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
     return data
 
 
+# package only
 def utf8_text(data: bytes) -> str:
     """The text of UTF-8 bytes; Unusable names the first byte that is none, or is NUL."""
     start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0

@@ -39,6 +39,7 @@ KNOWN_TYPES = WarcRecordType.any_type & ~WarcRecordType.unknown
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
 
 
+# package only
 def date_of(headers: Mapping[str, str]) -> str:
     """`2026-01-31T12:00:00Z`: of the header WARC-Date, else of Date, else of this moment."""
     if "warc-date" in headers:
@@ -47,6 +48,7 @@ def date_of(headers: Mapping[str, str]) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+# package only
 def page_record(url: str, page: bytes, headers: Mapping[str, str]) -> WarcRecord:
     """A server's answer as a record; its name follows from its content."""
     lines = [f"{name}: {value}" for name, value in headers.items() if name.lower() != "warc-date"]
@@ -63,6 +65,7 @@ def page_record(url: str, page: bytes, headers: Mapping[str, str]) -> WarcRecord
     return record
 
 
+# package only
 def write_pages(path: Path, pages: Iterable[tuple[str, bytes, Mapping[str, str]]]) -> int:
     """Write (address, HTML bytes, HTTP headers) as WARC, packed if `path` ends in .gz; how many.
 
@@ -79,6 +82,7 @@ def write_pages(path: Path, pages: Iterable[tuple[str, bytes, Mapping[str, str]]
     return num_pages
 
 
+# package only
 def page_bytes(record: WarcRecord) -> bytes:
     """The whole unpacked page in a record of a server's answer; Unusable where there is none."""
     if not record.record_type & READ_TYPES:
@@ -116,6 +120,7 @@ def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
     return page_document(page, url, defaults, headers, charset, date)
 
 
+# package only
 def next_record(stream: BinaryIO, start: int) -> int | None:
     """The first byte from `start` on at which a record begins; None without one."""
     position = start
@@ -130,6 +135,7 @@ def next_record(stream: BinaryIO, start: int) -> int | None:
         position += len(data) - len(PLAIN_MAGIC) + 1
 
 
+# package only
 def begins_record(stream: BinaryIO, position: int) -> bool:
     """Whether a record stands here: packed, its member unpacks to one; plain, it begins a line."""
     stream.seek(max(0, position - 1))
@@ -143,6 +149,7 @@ def begins_record(stream: BinaryIO, position: int) -> bool:
         return False
 
 
+# package only
 def is_whole(stream: BinaryIO, position: int) -> bool:
     """Whether everything from the record at `position` to the end of the file is whole records."""
     stream.seek(position)
@@ -178,6 +185,7 @@ def read_record(
         return Unusable(DAMAGED, str(error), "a whole record").rejection(path, number)
 
 
+# package only
 def read_pages(path: Path, defaults: Defaults | None = None) -> Iterator[Document | Rejection]:
     """Every page of an archive, and a rejection for each record that gives none.
 
