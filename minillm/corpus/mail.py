@@ -79,6 +79,7 @@ def mailbox_messages(
         if isinstance(line, Unusable):
             fault, was_empty = line, False
             continue
+        line = line.rstrip(b"\r\n")
         if was_empty and line.startswith(BEGIN):
             if has_begun:
                 yield finished()

@@ -156,10 +156,10 @@ def is_damage(error: Exception) -> bool:
 def bounded_lines(
     stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[bytes | Unusable]:
-    """The lines of a stream without their ends; one that is too long is passed over in pieces."""
+    """The lines of a stream with their ends; one that is too long is passed over in pieces."""
     while line := stream.readline(max_bytes + 1):
         if len(line) <= max_bytes or line.endswith(b"\n"):
-            yield line.rstrip(b"\r\n")
+            yield line
             continue
         length = len(line)
         while not line.endswith(b"\n") and (line := stream.readline(CHUNK_BYTES)):

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 
-from minillm.corpus.opening import Defaults, utf8_text
+from minillm.corpus.opening import Defaults, Unusable, utf8_text
 from minillm.corpus.sources import Document, Rejection
 
 SUFFIXES = frozenset(
@@ -163,5 +163,7 @@ def written_by_hand(document: Document) -> Document | Rejection:
 def read_code(data: bytes, name: str, defaults: Defaults) -> Document:
     """A file of source code, with the licence that its first lines name."""
     text = utf8_text(data)
+    if not text.strip():
+        raise Unusable("an empty file", 0, "code")
     licence = licence_of_code(text) or defaults.licence
     return Document(name, text, defaults.source, "code", licence, defaults.language)

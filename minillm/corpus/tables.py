@@ -75,7 +75,7 @@ def read_csv(stream: BinaryIO, name: str, defaults: Defaults, sign: str = ",") -
             if isinstance(text, Unusable):
                 faults.append(text)
             else:
-                yield text + "\n"
+                yield text
 
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
     rows = csv.reader(lines(), delimiter=sign)

@@ -36,6 +36,7 @@ RECORD_START = re.compile(re.escape(GZIP_MAGIC) + b"|" + PLAIN_MAGIC)
 GZIP_FORM = 31  # zlib's number for: a gzip header and the largest window
 READ_TYPES = WarcRecordType.response | WarcRecordType.resource
 KNOWN_TYPES = WarcRecordType.any_type & ~WarcRecordType.unknown
+PACKED_HEADERS = ("Content-Encoding", "Transfer-Encoding")
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -97,14 +98,15 @@ def page_bytes(record: WarcRecord) -> bytes:
         record.parse_http(auto_decode="all")
     headers = record.http_headers
     if record.is_http and (headers is None or headers.status_code != 200):
-        raise Unusable("not found by the server", str(headers and headers.status_code), 200)
-    kind = (record.http_content_type if headers else record.headers.get("Content-Type")) or ""
+        raise Unusable("not found by the server", f"status {headers and headers.status_code}", 200)
+    kind = record.http_content_type if record.is_http else record.headers.get("Content-Type")
+    kind = kind or ""
     if kind.partition(";")[0].strip().lower() not in ("", *PAGE_TYPES):
         raise Unusable("not HTML", kind, PAGE_TYPES[0])
     page = record.reader.read(MAX_RECORD_BYTES + 1)
     if len(page) > MAX_RECORD_BYTES:
         raise Unusable("too long for a page when unpacked", len(page), MAX_RECORD_BYTES)
-    is_packed = headers and ("Content-Encoding" in headers or "Transfer-Encoding" in headers)
+    is_packed = headers is not None and any(name in headers for name in PACKED_HEADERS)
     if not is_packed and len(page) < record.content_length:
         raise Unusable(DAMAGED, len(page), record.content_length)
     return page
@@ -115,7 +117,7 @@ def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
     """The document of a record of a server's answer; its address is its id."""
     page = page_bytes(record)
     url = record.headers.get("WARC-Target-URI") or record.record_id
-    headers = dict(record.http_headers.items()) if record.http_headers else {}
+    headers = dict(record.http_headers.items()) if record.http_headers is not None else {}
     charset, date = record.http_charset, record.headers.get("WARC-Date")
     return page_document(page, url, defaults, headers, charset, date)
 
