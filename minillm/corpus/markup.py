@@ -6,6 +6,7 @@ counted before anything is parsed, because the time to parse a page grows with i
 is resiliparse's extractor, what `html_to_text` teaches in small. Left out: scripts are not run.
 """
 
+import codecs
 import html
 import re
 from collections import Counter
@@ -19,7 +20,7 @@ from minillm.corpus.opening import CHUNK_BYTES, Defaults, Unusable
 from minillm.corpus.sources import Document
 
 MAX_DEPTH = 512  # where a well-known browser's parser stops nesting, too
-CARELESS_ENCODINGS = ("windows-1252", "iso-8859-1", "utf-8")
+CARELESS_ENCODINGS = ("cp1252", "iso8859-1", "utf-8")
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)|(<!--)|(-->)")
 UNNESTED = frozenset(
     "area base br col embed hr img input link meta source track wbr html head body"
@@ -81,7 +82,7 @@ def decoded_page(page: bytes, header_charset: str | None = None) -> str:
     """
     named = map_encoding_to_html5(header_charset, fallback_utf8=False) if header_charset else None
     encoding = named or detect_encoding(page, from_html_meta=True)
-    if encoding.lower() in CARELESS_ENCODINGS:
+    if codecs.lookup(encoding).name in CARELESS_ENCODINGS:
         try:
             return page.decode("utf-8-sig")
         except UnicodeDecodeError:

@@ -185,14 +185,14 @@ def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
 # package only
 def installed_licences() -> Iterator[Document | Rejection]:
     """The licence and metadata files of the installed packages: real text that nobody cleaned."""
-    found = {
-        (package.metadata["Name"].lower(), file): package
-        for package in metadata.distributions()
-        for file in package.files or ()
+    packages = {package.metadata["Name"].lower(): package for package in metadata.distributions()}
+    notices = (
+        (name, package, file)
+        for name, package in sorted(packages.items())
+        for file in sorted(package.files or (), key=str)
         if NOTICE.search(file.as_posix())
-    }
-    for name, file in sorted(found, key=lambda each: (each[0], each[1].as_posix())):
-        package = found[name, file]
+    )
+    for name, package, file in notices:
         path = Path(package.locate_file(file))
         if not path.is_file():
             continue

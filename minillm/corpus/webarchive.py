@@ -97,8 +97,9 @@ def page_bytes(record: WarcRecord) -> bytes:
     if record.is_http:
         record.parse_http(auto_decode="all")
     headers = record.http_headers
-    if record.is_http and (headers is None or headers.status_code != 200):
-        raise Unusable("not found by the server", f"status {headers and headers.status_code}", 200)
+    status = headers.status_code if headers is not None else None
+    if record.is_http and status != 200:
+        raise Unusable("not found by the server", f"status {status}", 200)
     kind = record.http_content_type if record.is_http else record.headers.get("Content-Type")
     kind = kind or ""
     if kind.partition(";")[0].strip().lower() not in ("", *PAGE_TYPES):

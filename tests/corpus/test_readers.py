@@ -30,8 +30,9 @@ from minillm.corpus.readers import installed_licences, read_file, read_own_file
 from minillm.corpus.sources import Document, Rejection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+ONE_FOLDER = HealthCheck.function_scoped_fixture  # every example writes its files anew
 HERE = Defaults(source="here", licence="CC0-1.0", language="en")
-TEXTS = ("The first text, with a comma.", 'The "second"\none, two lines.', "Ein dritter, größer: 数.")
+TEXTS = ("The first text, a comma.", 'The "second"\none, two lines.', "Ein dritter, größer: 数.")
 PACKERS = {
     "": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress,
     ".zst": zstandard.compress,
@@ -99,12 +100,13 @@ def test_a_text_file_is_one_document_as_it_is(tmp_path, name):
     assert found.text == text and found.id == f"here/{name}"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[ONE_FOLDER])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
 def test_every_text_comes_back_from_every_table(tmp_path, texts):
     for name, data in (
-        ("a.jsonl", json_lines(texts)), ("a.csv", csv_table(texts)), ("a.tsv", csv_table(texts, "\t")),
-        ("a.jsonl.zst", zstandard.compress(json_lines(texts))), ("a.parquet", parquet_table(texts)),
+        ("a.jsonl", json_lines(texts)), ("a.csv", csv_table(texts)),
+        ("a.tsv", csv_table(texts, "\t")), ("a.parquet", parquet_table(texts)),
+        ("a.jsonl.zst", zstandard.compress(json_lines(texts))),
     ):  # fmt: skip
         usable = [text for text in texts if text.strip() and ("\0" not in text or "sv" not in name)]
         found = read(tmp_path / name, data)
@@ -151,13 +153,13 @@ def test_a_page_keeps_its_html_and_says_its_language_and_licence(tmp_path):
 
 
 def test_the_files_of_installed_packages_are_a_source_in_a_fixed_order():
-    found = [each for each in installed_licences() if isinstance(each, Document)]
-    assert len(found) > 100
+    found = [each for each in islice(installed_licences(), 300) if isinstance(each, Document)]
+    assert len(found) > 250
     assert {each.source for each in found} == {"installed"}
     again = islice(installed_licences(), 40)
     assert [each.id for each in again] == [each.id for each in found[:40]]
-    torch = [each for each in found if each.id.startswith("installed/torch/")]
-    assert any(each.id.endswith("METADATA") and "Name: torch" in each.text for each in torch)
+    filelock = [each for each in found if each.id.startswith("installed/filelock/")]
+    assert any(each.id.endswith("METADATA") and "Name: filelock" in each.text for each in filelock)
 
 
 # What cannot be read
@@ -444,7 +446,8 @@ from pathlib import Path
 from minillm.corpus.webarchive import write_pages
 path, size = Path(sys.argv[1]), int(float(sys.argv[2]))
 chance, words = random.Random(0), [f"word{number**3 % 9973}" for number in range(5000)]
-texts = (" ".join(chance.choices(words, k=2000)) for _ in range(size // 15_300))
+pieces = [" ".join(chance.choices(words, k=200)) for _ in range(500)]
+texts = (" ".join(chance.choices(pieces, k=10)) for _ in range(size // 17_200))
 if "warc" in path.name:
     date = {"WARC-Date": "2026-01-01T00:00:00Z"}
     pages = ((f"https://a.example/{n}", t.encode(), date) for n, t in enumerate(texts))
