@@ -19,6 +19,9 @@ from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encodi
 from minillm.corpus.opening import CHUNK_BYTES, Defaults, Unusable
 from minillm.corpus.sources import Document
 
+META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{2,40})", re.I)
+META_BYTES = 1024  # where the HTML standard wants the name to stand
+REPLACEMENT = "\ufffd"
 MAX_DEPTH = 512  # where a well-known browser's parser stops nesting, too
 CARELESS_ENCODINGS = ("cp1252", "iso8859-1", "utf-8")
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)|(<!--)|(-->)")
@@ -75,19 +78,28 @@ def main_text(page: str) -> str:
 
 
 # package only
+def named_encoding(page: bytes, header_charset: str | None) -> str | None:
+    """The encoding that the header names, else the `meta` tag; None if neither is known."""
+    in_page = META_CHARSET.search(page[:META_BYTES])
+    names = (header_charset, in_page[1].decode("ascii") if in_page else None)
+    known = (map_encoding_to_html5(name, fallback_utf8=False) for name in names if name)
+    return next((codecs.lookup(name).name for name in known if name), None)
+
+
+# package only
 def decoded_page(page: bytes, header_charset: str | None = None) -> str:
     """The text of a page's bytes: as its header says, else its `meta` tag, else its own letters.
 
-    Names that servers give without looking do not count against bytes that are valid UTF-8.
+    Names that servers give without looking do not count against bytes that are nearly all UTF-8.
     """
-    named = map_encoding_to_html5(header_charset, fallback_utf8=False) if header_charset else None
-    encoding = named or detect_encoding(page, from_html_meta=True)
-    if codecs.lookup(encoding).name in CARELESS_ENCODINGS:
-        try:
-            return page.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            encoding = "cp1252"
-    return bytes_to_str(page, encoding, errors="replace", fallback_encodings=("utf-8", "cp1252"))
+    encoding = named_encoding(page, header_charset)
+    if encoding is None or encoding in CARELESS_ENCODINGS:
+        text = page.decode("utf-8-sig", "replace")
+        num_bad = text.count(REPLACEMENT)
+        if not num_bad or num_bad < len(text) - len(text.encode("ascii", "ignore")) - num_bad:
+            return text
+        encoding = "cp1252" if encoding == "iso8859-1" else encoding or detect_encoding(page)
+    return bytes_to_str(page, encoding, errors="replace", fallback_encodings=("cp1252",))
 
 
 # package only

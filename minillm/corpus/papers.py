@@ -16,7 +16,7 @@ from minillm.corpus.sources import Document
 
 COMMENT = re.compile(r"(?<!\\)%[^\n]*\n?[ \t]*")
 MATH = re.compile(
-    r"\$\$.{1,4000}?\$\$|\$[^$]{1,1000}\$|\\\[.{1,4000}?\\\]|\\\(.{1,1000}?\\\)"
+    r"(?<!\\)\$\$.{1,4000}?\$\$|(?<!\\)\$[^$]{1,1000}(?<!\\)\$|\\\[.{1,4000}?\\\]|\\\(.{1,1000}?\\\)"
     r"|\\begin\{(equation|align|gather|multline)\*?\}.{1,8000}?\\end\{\1\*?\}",
     re.DOTALL,
 )

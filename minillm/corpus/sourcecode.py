@@ -125,13 +125,19 @@ def is_random(value: str) -> bool:
 
 
 # package only
+def in_a_word(text: str, start: int) -> bool:
+    """Whether what begins here goes on with a word: `task-` holds no `sk-`."""
+    return start > 0 and text[start - 1].isalnum() and text[start].isalnum()
+
+
+# package only
 def secrets_in(text: str) -> list[tuple[str, int]]:
     """(kind, number of its line) of all that looks like a secret; never the secret itself."""
     found = [
         (each.start(), kind)
         for kind, form in SECRET_FORMS.items()
         for each in form.finditer(text)
-        if not PLACEHOLDER.search(each[0])
+        if not PLACEHOLDER.search(each[0]) and not in_a_word(text, each.start())
     ]
     for name in TELLING_NAME.finditer(text):
         assigned = ASSIGNED.match(text, name.end())

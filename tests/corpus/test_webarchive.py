@@ -306,6 +306,11 @@ def test_without_any_name_the_bytes_are_asked():
     assert decoded_page(text.encode("cp1251")) == text
 
 
+def test_a_few_bad_bytes_do_not_spoil_a_page_of_utf8():
+    page = "<p>Größe, Maß, Füße, Tür und Öl.</p>".encode() + b"\xff end \xe2\x82"
+    assert decoded_page(page, "utf-8") == "<p>Größe, Maß, Füße, Tür und Öl.</p>\ufffd end \ufffd"
+
+
 def test_a_header_that_is_believed_blindly_is_seen_to_make_mojibake(tmp_path, monkeypatch):
     monkeypatch.setattr(markup, "CARELESS_ENCODINGS", ())
     kind = {"Content-Type": "text/html; charset=iso-8859-1"}
