@@ -86,13 +86,11 @@ HUB_SETS = {
 }
 
 
-# package only
 def first_of(names: Sequence[str], columns: Collection[str]) -> str | None:
     """The first of these names that is a column."""
     return next((name for name in names if name in columns), None)
 
 
-# package only
 def shape_of(columns: Collection[str], text_column: str | None = None) -> Shape:
     """What a table holds, from the names of its columns: the most telling ones decide."""
     if text_column is not None and text_column in columns:

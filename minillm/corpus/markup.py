@@ -36,7 +36,6 @@ COMMONS = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\
 PERMISSION_HEADERS = {"x-robots-tag": "robots", "tdm-reservation": "tdm-reservation"}
 
 
-# package only
 def depth_of(page: str) -> int:
     """How deep the elements of a page are nested at most; script, style and comments hold none."""
     num_open: Counter[str] = Counter()

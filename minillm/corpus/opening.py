@@ -152,7 +152,6 @@ def is_damage(error: Exception) -> bool:
     return isinstance(error, (EOFError, zlib.error, lzma.LZMAError))
 
 
-# package only
 def bounded_lines(
     stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES
 ) -> Iterator[bytes | Unusable]:

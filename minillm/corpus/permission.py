@@ -39,7 +39,6 @@ NO_TRAINING = re.compile(
 )
 
 
-# package only
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One line of robots.txt: a pattern of paths, and whether they are allowed."""
@@ -54,7 +53,6 @@ class Rule:
         return re.match(".*?".join(parts) + at_end, path, re.DOTALL) is not None
 
 
-# package only
 def rules_for(robots: str, agent: str) -> list[Rule]:
     """The rules of the groups that name an agent; without such a group those for `*`."""
     rules_by_agent: dict[str, list[Rule]] = {}
@@ -75,7 +73,6 @@ def rules_for(robots: str, agent: str) -> list[Rule]:
     return rules_by_agent.get(agent.lower(), rules_by_agent.get("*", []))
 
 
-# package only
 def is_allowed(robots: str, agent: str, url: str) -> bool:
     """Whether an agent may fetch an address: the longest rule that fits decides; none allows."""
     parts = urlsplit(url)
@@ -111,7 +108,6 @@ def site_allows(
     return step
 
 
-# package only
 def head_marks(page: str) -> Iterator[tuple[str, str]]:
     """(name, content) of each `meta` tag of a page, in lower case."""
     for tag in META.findall(page[:HEAD_CHARACTERS]):
@@ -123,7 +119,6 @@ def head_marks(page: str) -> Iterator[tuple[str, str]]:
         yield name.strip().lower(), values.get("content", "").strip().lower()
 
 
-# package only
 def opt_out_of(page: str, agents: Sequence[str] = AGENTS) -> str | None:
     """The mark of a page that forbids its use, or None: `robots: noai`, `tdm-reservation: 1`."""
     robots_names = {"robots", "x-robots-tag", *map(str.lower, agents)}

@@ -110,14 +110,12 @@ def generated_by(text: str) -> str | None:
     return None
 
 
-# package only
 def entropy_bits(text: str) -> float:
     """Bits a character by the text's own frequencies: −Σ p log₂ p; `aaaa` 0, `abcd` 2."""
     counts = Counter(text).values()
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) if text else 0.0
 
 
-# package only
 def is_random(value: str) -> bool:
     """Whether an assigned value looks drawn by lot: letters and digits mixed, hard to predict."""
     has_both = any(map(str.isdigit, value)) and any(map(str.isalpha, value))

@@ -123,7 +123,6 @@ def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
     return page_document(page, url, defaults, headers, charset, date)
 
 
-# package only
 def next_record(stream: BinaryIO, start: int) -> int | None:
     """The first byte from `start` on at which a record begins; None without one."""
     position = start
@@ -138,7 +137,6 @@ def next_record(stream: BinaryIO, start: int) -> int | None:
         position += len(data) - len(PLAIN_MAGIC) + 1
 
 
-# package only
 def begins_record(stream: BinaryIO, position: int) -> bool:
     """Whether a record stands here: packed, its member unpacks to one; plain, it begins a line."""
     stream.seek(max(0, position - 1))
