@@ -42,10 +42,13 @@ def message_body(message: EmailMessage) -> str:
 # package only
 def read_message(data: bytes, name: str, defaults: Defaults) -> Document:
     """One message: its subject, then its body; its date is that of its header."""
-    message = message_from_bytes(data, policy=policy.default)
-    if not message.keys():
-        raise Unusable("no message: it begins without headers", beginning(data), "headers")
-    text = message_body(message)
+    try:
+        message = message_from_bytes(data, policy=policy.default)
+        if not message.keys():
+            raise Unusable("no message: it begins without headers", beginning(data), "headers")
+        text = message_body(message)
+    except RecursionError:
+        raise Unusable("parts that are nested too deep", "a mail bomb", "a letter") from None
     try:
         subject, sent = str(message["subject"] or "").strip(), message["date"]
         date = sent.datetime.isoformat() if sent is not None and sent.datetime else defaults.date

@@ -30,7 +30,8 @@ UNNESTED = frozenset(
     " p li dt dd option optgroup tr td th thead tbody tfoot colgroup".split()
 )
 LANGUAGE = re.compile(r"<html\b[^>]{0,999}?\blang\s*=\s*[\"']?([a-zA-Z]{2,3})\b", re.IGNORECASE)
-LICENCE_LINK = re.compile(r"<(?:a|link)\b[^>]{0,999}?\brel\s*=\s*[\"']?license[^>]{0,999}>", re.I)
+LINK = re.compile(r"<(?:a|link)\b([^<>]*)>", re.IGNORECASE)
+SAYS_LICENCE = re.compile(r"\brel\s*=\s*[\"']?license\b", re.IGNORECASE)
 COMMONS = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)", re.I)
 # Headers that speak of training on the page, and the name under which a page's own head says it.
 PERMISSION_HEADERS = {"x-robots-tag": "robots", "tdm-reservation": "tdm-reservation"}
@@ -116,7 +117,7 @@ def commons_licence(text: str) -> str | None:
 # package only
 def page_licence(page: str) -> str | None:
     """The licence of a page that links to one with `rel="license"`; other links do not count."""
-    links = LICENCE_LINK.findall(page)
+    links = (link for link in LINK.findall(page) if SAYS_LICENCE.search(link))
     return next((name for link in links if (name := commons_licence(link))), None)
 
 

@@ -8,30 +8,30 @@ tables, references) goes with its marks. Form of JATS: NISO Z39.96. Left out: ma
 
 import re
 import unicodedata
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 from minillm.corpus.markup import MAX_DEPTH, commons_licence
-from minillm.corpus.opening import CHUNK_BYTES, Defaults, Unusable, utf8_text
+from minillm.corpus.opening import CHUNK_BYTES, MAX_RECORD_BYTES, Defaults, Unusable, utf8_text
 from minillm.corpus.sources import Document
 
 COMMENT = re.compile(r"(?<!\\)%[^\n]*\n?[ \t]*")
-MATH = re.compile(
-    r"(?<!\\)\$\$.{1,4000}?\$\$|(?<!\\)\$[^$]{1,1000}(?<!\\)\$"
-    r"|\\\[.{1,4000}?\\\]|\\\(.{1,1000}?\\\)"
-    r"|\\begin\{(equation|align|gather|multline)\*?\}.{1,8000}?\\end\{\1\*?\}",
-    re.DOTALL,
-)
+# What begins a formula and what ends it; None: the same sign that began it.
+FORMULA = re.compile(r"(?<!\\)\$\$?|\\[\[(]|\\begin\{(?:equation|align|gather|multline)\*?\}")
+FORMULA_END = {r"\[": r"\]", r"\(": r"\)"}
+MAX_FORMULA = 4000  # characters; what is longer has lost its end
 SILENT = "figure|table|tabular|thebibliography|lstlisting|verbatim|tikzpicture|algorithm"
-SILENT_PART = re.compile(rf"\\begin\{{({SILENT})\*?\}}.{{0,100000}}?\\end\{{\1\*?\}}", re.DOTALL)
+SILENT_PART = re.compile(rf"\\begin\{{(?:{SILENT})\*?\}}")
 DEFINITION = re.compile(r"\\(?:re)?newcommand\*?\{?\\([a-zA-Z]+)\}?\{([^{}\\]{0,200})\}")
 HEADING = re.compile(r"\\(?:part|chapter|(?:sub)*section|paragraph)\*?\{([^{}]*)\}")
 SILENT_COMMAND = re.compile(
     r"\\(?:cite\w*|ref|eqref|autoref|[cC]ref|label|input|include\w*|bibliography\w*|vspace|hspace"
-    r"|url|usepackage|documentclass|thanks|date|author|maketitle)\*?(?:\[[^\]]*\])*(?:\{[^{}]*\})*"
+    r"|url|usepackage|documentclass|thanks|date|author|maketitle)\*?"
+    r"(?:\[[^\[\]]*\])*(?:\{[^{}]*\})*"
 )
 FOOTNOTE = re.compile(r"\\footnote\{([^{}]*)\}")
-COMMAND_WITH_TEXT = re.compile(r"\\[a-zA-Z]+\*?(?:\[[^\]]{0,500}\])?\{([^{}]*)\}")
-BORDER = re.compile(r"\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]{0,500}\])?")
+COMMAND_WITH_TEXT = re.compile(r"\\[a-zA-Z]+\*?(?:\[[^\[\]]*\])?\{([^{}]*)\}")
+BORDER = re.compile(r"\\(?:begin|end)\{[^{}]*\}(?:\[[^\[\]]*\])?")
 COMMAND = re.compile(r"\\[a-zA-Z]+\*?[ \t]*|\\[,;:!/ ]")
 ACCENT = re.compile(r"\\(['`^\"~=.]|[cvuH](?=\{))\{?\\?([a-zA-Z])\}?")
 MARK = {
@@ -72,16 +72,41 @@ def braced(text: str, command: str) -> str:
 
 
 # package only
+def replaced_parts(
+    text: str, begin: re.Pattern[str], max_length: int, shown: Callable[[str], str]
+) -> str:
+    """The text with each part from a beginning to its end replaced by what `shown` makes of it.
+
+    One pass: the next end of each kind is looked for once, not once for each beginning.
+    """
+    pieces, done, ends = [], 0, {}
+    for found in begin.finditer(text):
+        if found.start() < done:
+            continue
+        end = FORMULA_END.get(found[0], found[0].replace("begin", "end"))
+        if 0 <= ends.get(end, 0) < found.end():
+            ends[end] = text.find(end, found.end())
+            while end == "$" and ends[end] > 0 and text[ends[end] - 1] == "\\":
+                ends[end] = text.find(end, ends[end] + 1)
+        stop = ends[end] + len(end)
+        if ends[end] >= 0 and stop - found.start() <= max_length:
+            pieces += [text[done : found.start()], shown(text[found.start() : stop])]
+            done = stop
+    return "".join((*pieces, text[done:]))
+
+
+# package only
 def without_commands(text: str) -> str:
     """LaTeX as plain text: commands go, the text in their braces stays."""
     formulas: list[str] = []
 
-    def kept(found: re.Match[str]) -> str:
-        formulas.append(found[0])
-        stands_apart = not found[0].startswith(("\\(", "$")) or found[0].startswith("$$")
+    def kept(formula: str) -> str:
+        formulas.append(formula)
+        stands_apart = not formula.startswith(("\\(", "$")) or formula.startswith("$$")
         return ("\n\n{}\n\n" if stands_apart else "{}").format(PLACE.format(len(formulas) - 1))
 
-    text = MATH.sub(kept, SILENT_PART.sub("", text))
+    text = replaced_parts(text, SILENT_PART, len(text), lambda part: "")
+    text = replaced_parts(text, FORMULA, MAX_FORMULA, kept)
     text = LETTER.sub(lambda found: LETTERS[found[0].rstrip("{} \t")], ACCENT.sub(accented, text))
     text = BORDER.sub("\n\n", SILENT_COMMAND.sub("", text))
     text = HEADING.sub(r"\n\n\1\n\n", text).replace(r"\\", "\n").replace(r"\item", "\n\n")
@@ -106,6 +131,8 @@ def latex_text(source: str) -> str:
     source = DEFINITION.sub("", source)
     if short:
         named = re.compile(rf"\\({'|'.join(map(re.escape, short))})(?![a-zA-Z])(?:\{{\}})?")
+        if sum(len(short[name]) for name in named.findall(source)) > MAX_RECORD_BYTES:
+            raise Unusable("macros that grow too long", "a macro bomb", MAX_RECORD_BYTES)
         source = named.sub(lambda found: short[found[1]], source)
     title = braced(source, r"\title")
     body = source.replace(f"\\title{{{title}}}", "", 1)

@@ -55,8 +55,8 @@ SECRETS = {
     "chat token": r"xox[abposr]-[A-Za-z0-9-]{10,}",
     "cloud API key": r"AIza[0-9A-Za-z_-]{35}",
     "payment key": r"[rs]k_live_[0-9A-Za-z]{16,}",
-    "model API key": r"sk-(?:[a-z]+-)*[A-Za-z0-9_]{32,}",
-    "signed token": r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    "model API key": r"sk-(?:[a-z]{1,20}-){0,3}[A-Za-z0-9_]{32,}",
+    "signed token": r"eyJ[A-Za-z0-9_-]{8,200}\.eyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,}",
     "password in an address": r"://[^\s/:@'\"<{$]{1,64}:[^\s/:@'\"<{$]{6,64}@",
 }
 SECRET_FORMS = {kind: re.compile(form) for kind, form in SECRETS.items()}

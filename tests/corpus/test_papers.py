@@ -1,5 +1,6 @@
 """Papers and letters: what is read aloud stays, and what they say of themselves is kept."""
 
+import time
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -89,6 +90,25 @@ def test_formulas_are_kept_to_the_letter():
 @given(st.text("ab \\{}$%~[]\n&", max_size=60))
 def test_no_source_is_too_broken_to_read(source):
     assert isinstance(latex_text(source), str)
+
+
+HOSTILE = (
+    r"\[", r"\begin{figure}", r"\begin{equation}", "$", "$$", r"\(", r"\cite[", r"\a[", r"\a{", "{",
+    r"\footnote{", r"\title{", r"\begin{a}[", r"\'", "%", r"\newcommand{\a}{", "\n\n", r"\a{}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_source_takes_more_time_than_its_length_deserves(piece):
+    began = time.perf_counter()
+    latex_text(piece * (300_000 // len(piece)))
+    assert time.perf_counter() - began < 4  # quadratic: minutes
+
+
+def test_macros_that_grow_without_measure_are_unusable():
+    bomb = r"\newcommand{\a}{" + "b" * 190 + "}" + r"\a " * 100_000
+    with pytest.raises(Unusable, match="macros that grow too long"):
+        latex_text(bomb)
 
 
 def test_latex_without_words_is_unusable():
@@ -191,6 +211,14 @@ def test_plain_text_is_read_before_html_and_html_where_there_is_nothing_else():
 def test_a_letter_that_cannot_be_read_is_unusable(data, reason):
     with pytest.raises(Unusable, match=reason):
         read_message(data, "x", HERE)
+
+
+def test_a_letter_of_parts_in_parts_without_end_is_unusable():
+    parts = "".join(
+        f'Content-Type: multipart/mixed; boundary="b{n}"\n\n--b{n}\n' for n in range(3000)
+    )
+    with pytest.raises(Unusable, match="nested too deep"):
+        read_message(f"Subject: x\n{parts}\n\nend".encode(), "x", HERE)
 
 
 def mailbox(*letters: bytes) -> bytes:

@@ -3,6 +3,7 @@
 import random
 import string
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,15 @@ def test_without_the_entropy_harmless_lines_are_seen_to_be_taken(monkeypatch):
     monkeypatch.setattr(sourcecode, "is_random", lambda value: True)
     taken = {line for line in HARMLESS if secrets_in(line)}
     assert taken == {'password = "changeme123456"', 'token = "aaaaaaaaaaaaaaaaaaaaaa1"'}
+
+
+@pytest.mark.parametrize(
+    "piece", ["sk-", "eyJ", "eyJ" + "a" * 90, "://a:", "-----BEGIN ", "password=", 'token="', "gh"]
+)
+def test_no_file_takes_more_time_than_its_length_deserves(piece):
+    began = time.perf_counter()
+    secrets_in(piece * (1_000_000 // len(piece)))
+    assert time.perf_counter() - began < 5
 
 
 def test_a_rejection_names_the_secret_but_does_not_repeat_it():

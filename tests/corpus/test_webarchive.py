@@ -378,6 +378,13 @@ def test_depth_is_counted_by_hand(page, depth):
     assert depth_of(page) == depth
 
 
+@pytest.mark.parametrize("piece", ["<a ", "<a rel=license ", "<html ", "<meta charset=", "<!--"])
+def test_no_page_takes_more_time_than_its_length_deserves(piece):
+    began = time.perf_counter()
+    markup.page_document((piece * (2_000_000 // len(piece))).encode(), "x", None)
+    assert time.perf_counter() - began < 5
+
+
 def test_a_bomb_is_rejected_before_it_is_parsed(tmp_path):
     bomb = b"<div>" * 100_000 + b"words" + b"</div>" * 100_000
     began = time.perf_counter()
