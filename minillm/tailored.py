@@ -11,7 +11,7 @@ from pathlib import Path
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
 from minillm.corpus.pipeline import CorpusConfig
-from minillm.corpus.sources import read_text_file
+from minillm.corpus.readers import read_own_file
 from minillm.export.huggingface import load_folder
 from minillm.recipes import Recipe
 from minillm.tokenizer.bytepair import TokenizerConfig
@@ -34,7 +34,7 @@ def absolute(files: Sequence[Path]) -> tuple[str, ...]:
     Each is read once here, so that a bad file stops before a run begins.
     """
     for path in files:
-        read_text_file(str(path))
+        read_own_file(str(path))
     return tuple(str(path.resolve()) for path in files)
 
 

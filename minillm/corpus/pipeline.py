@@ -26,8 +26,9 @@ from minillm.corpus import mix, quality
 from minillm.corpus.clean import drop_boilerplate, mask_personal_data, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.readers import read_own_file
 from minillm.corpus.sources import Document, Rejection, Step
-from minillm.corpus.sources import known_sources, read_source, read_text_file, source_content
+from minillm.corpus.sources import known_sources, read_source, source_content
 
 LICENCES = ("CC0-1.0", "public-domain", "CC-BY-SA-4.0", "PSF-2.0")
 
@@ -189,11 +190,15 @@ def write_json_lines(path: Path, records: Sequence[Document] | Sequence[Rejectio
 
 # package only
 def write_documents(
-    config: CorpusConfig, texts: Sequence[tuple[str, str]], folder: Path
+    config: CorpusConfig,
+    texts: Sequence[tuple[str, str]],
+    folder: Path,
+    unusable: Sequence[Rejection] = (),
 ) -> dict[str, object]:
     """Gather, order and write; returns the figures of the artifact."""
     missing: list[str] = []
     documents, rejected = gather(config, texts, missing)
+    rejected = [*unusable, *rejected]
     train = [each for each in documents if each.split == "train"]
     train = mix.training_order(train, config.starts, config.seed)
     validation = [each for each in documents if each.split == "validation"]
@@ -231,7 +236,9 @@ def make_documents(config: CorpusConfig, run: Run) -> Artifact:
 
     A user's files are read first, so that a bad one stops the run before anything is written.
     """
-    texts = [(Path(path).name, read_text_file(path)) for path in config.text_files]
+    read = [read_own_file(path) for path in config.text_files]
+    texts = [text for found, _ in read for text in found]
+    unusable = [fault for _, faults in read for fault in faults]
     sources = () if texts else config.sources
     contents = [source_content(known_sources()[name]) for name in sources]
     return make_artifact(
@@ -240,7 +247,7 @@ def make_documents(config: CorpusConfig, run: Run) -> Artifact:
         config=asdict(config) | {"contents": contents + [sha256_of(text) for _, text in texts]},
         parents=(),
         code=("minillm.corpus",),
-        write=lambda folder: write_documents(config, texts, folder),
+        write=lambda folder: write_documents(config, texts, folder, unusable),
         summary=documents_summary,
     )
 

@@ -55,7 +55,7 @@ def run_corpus(args: argparse.Namespace) -> int:
 # package only
 def run_tokenizer(args: argparse.Namespace) -> int:
     """With --text and --out: train on the files as they are. Else the stage of the run."""
-    from minillm.corpus.sources import read_text_file
+    from minillm.corpus.readers import read_own_file
     from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 
     if not args.text:
@@ -67,7 +67,7 @@ def run_tokenizer(args: argparse.Namespace) -> int:
         raise ValueError(f"--out is missing: {remedy}")
     refuse(args, ("run", "recipe", "set", "home"), OUTSIDE_RUNS)
     asked = {} if args.vocab_size is None else {"vocab_size": args.vocab_size}
-    texts = [read_text_file(str(path)) for path in args.text]
+    texts = [text for path in args.text for _, text in read_own_file(str(path))[0]]
     tokenizer = train_tokenizer(texts, TokenizerConfig(**asked))
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "tokenizer.json"
