@@ -1,0 +1,171 @@
+"""A small made-up web, dirty in known ways, so that every step of the corpus can be measured.
+
+In: a seed. Out: `DirtyPage`s: an HTML page as a crawler would bring it, and the truth about it:
+what was planted, and the text that cleaning should leave. The one idea: who plants the dirt can
+count what is found. Some of it is hard on purpose: leaks in other words, spam without a pattern,
+numbers that only look personal. All towns, people, addresses and numbers are invented.
+"""
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from minillm.corpus.contamination import CANARY, Sets
+from minillm.corpus.dirty.copies import PlantedLeak, held_out_stories, near_copy, plant_leak
+from minillm.corpus.dirty.damage import ENCODINGS, damage
+from minillm.corpus.dirty.faults import BAD_TEXTS
+from minillm.corpus.dirty.languages import LANGUAGES, make_foreign, make_mixed
+from minillm.corpus.dirty.people import DECOYS, PERSONAL, add_sentences
+from minillm.corpus.dirty.site import SITES, Frame, framed, make_frame
+from minillm.corpus.dirty.texts import make_article, make_text
+from minillm.corpus.mix import STORY_LICENCE
+from minillm.corpus.sources import Document
+
+MIN_COPIED_CHARACTERS = 250
+# Of faulty pages, how often each fault: copies and leaks more often, they come in several ways.
+FAULT_WEIGHTS = dict.fromkeys(("licence", "permission", *BAD_TEXTS), 2) | {
+    "language": 2, "mixed language": 1, "canary": 1, "contamination": 4, "exact copy": 3,
+    "near copy": 4,
+}  # fmt: skip
+FAULTS = tuple(FAULT_WEIGHTS)
+# What is to be repaired, and no reason to throw a page away.
+REPAIRS = frozenset(("repair", "encoding", "personal data", "decoys"))
+FREE_MARK = '<link rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">'
+CLOSED_MARK = '<meta name="copyright" content="all rights reserved">'
+OPT_OUT_MARKS = (
+    '<meta name="robots" content="noai, noimageai">', '<meta name="tdm-reservation" content="1">',
+)  # fmt: skip
+
+
+# package only
+@dataclass(frozen=True, slots=True)
+class DirtyPage:
+    """A page and the truth about it; faults are named like the steps that should find them."""
+
+    document: Document
+    clean_text: str
+    faults: frozenset[str]
+    language: str = "en"
+    copy_of: str | None = None
+    leak: PlantedLeak | None = None
+    personal_data: tuple[tuple[str, str], ...] = ()
+    decoys: tuple[tuple[str, str], ...] = ()
+    shown_text: str = ""
+    frame: Frame = Frame((), (), ())
+    encoding: str = "utf-8"
+    declared: str | None = "utf-8"
+
+    @property
+    def should_go(self) -> bool:
+        """Has it a fault that no repair can mend?"""
+        return bool(self.faults - REPAIRS)
+
+    @property
+    def url(self) -> str:
+        """Its address; all names below `.example` belong to nobody."""
+        return f"https://{self.document.source}.example/{self.document.id}"
+
+
+# package only
+@dataclass(slots=True)
+class Content:
+    """A text on its way to a page, and what was planted in it."""
+
+    text: str
+    language: str = "en"
+    copy_of: str | None = None
+    leak: PlantedLeak | None = None
+
+
+# package only
+def make_content(
+    fault: str | None, earlier: Sequence[DirtyPage], sets: Sets, rng: random.Random
+) -> Content:
+    """The text that has this fault, or one worth keeping."""
+    if fault in ("exact copy", "near copy"):
+        original = rng.choice(earlier)
+        text = original.clean_text
+        text = near_copy(text, rng) if fault == "near copy" else text
+        return Content(text, copy_of=original.document.id)
+    if fault in ("language", "mixed language"):
+        language = rng.choice(LANGUAGES)
+        make = make_foreign if fault == "language" else make_mixed
+        return Content(make(language, rng), language if fault == "language" else "mixed")
+    if fault == "contamination":
+        text, leak = plant_leak(sets, rng)
+        return Content(f"{make_article(rng)}\n{text}", leak=leak)
+    if fault == "canary":
+        return Content(f"{make_article(rng)}\n{CANARY}")
+    return Content(BAD_TEXTS.get(fault or "", make_text)(rng))
+
+
+# package only
+def head_marks(fault: str | None, rng: random.Random) -> str:
+    """What the page's head says of its licence, and of being learned from."""
+    licence = CLOSED_MARK if fault == "licence" else FREE_MARK
+    return licence + (rng.choice(OPT_OUT_MARKS) if fault == "permission" else "")
+
+
+# package only
+def make_page(
+    identity: str, fault: str | None, earlier: Sequence[DirtyPage], sets: Sets, rng: random.Random
+) -> DirtyPage:
+    """A page with at most one fault for which it should go, and sometimes damage to repair."""
+    content = make_content(fault, earlier, sets, rng)
+    text = clean = content.text
+    faults, personal, decoys = {fault} - {None}, (), ()
+    if fault is None and rng.random() < 0.3:
+        text, clean, personal = add_sentences(text, clean, PERSONAL, rng.randrange(2, 6), rng)
+        faults.add("personal data")
+    if fault is None and rng.random() < 0.3:
+        text, clean, decoys = add_sentences(text, clean, DECOYS, rng.randrange(1, 4), rng)
+        faults.add("decoys")
+    shown = text
+    if rng.random() < 0.2 and damage(text) != text:
+        shown = damage(text)
+        faults.add("repair")
+    (site,) = rng.choices(tuple(SITES), tuple(SITES.values()))
+    frame, marks = make_frame(site, rng), head_marks(fault, rng)
+    html_language = content.language if content.language != "mixed" else "en"
+    html = framed(shown, site, frame, marks, html_language)
+    ((encoding, declared, _),) = rng.choices(ENCODINGS, [each[2] for each in ENCODINGS])
+    if (encoding, declared) != ("utf-8", "utf-8"):
+        faults.add("encoding")
+    licence = "all rights reserved" if fault == "licence" else STORY_LICENCE
+    return DirtyPage(
+        Document(identity, html, site, "web", licence, html_language), clean, frozenset(faults),
+        content.language, content.copy_of, content.leak, personal, decoys, text, frame,
+        encoding, declared,
+    )  # fmt: skip
+
+
+# package only
+def make_dirty_web(num_pages: int, seed: int = 0, sets: Sets | None = None) -> list[DirtyPage]:
+    """Pages, about half of them with a fault; a copy comes after its original, always.
+
+    `sets` are the evaluation sets that leak, by name and item; without them this room's own.
+    """
+    rng = random.Random(f"dirty web {seed}")
+    sets = held_out_stories() if sets is None else sets
+    turns = cycle(sorted(sets))  # each set leaks as often as any other
+    pages: list[DirtyPage] = []
+    originals: list[DirtyPage] = []
+    for number in range(num_pages):
+        is_faulty = rng.random() < 0.5
+        (drawn,) = rng.choices(FAULTS, tuple(FAULT_WEIGHTS.values()))
+        fault = drawn if is_faulty and originals else None
+        turn = next(turns) if fault == "contamination" else None
+        leaking = {name: items for name, items in sets.items() if name == turn}
+        page = make_page(f"web/{number}", fault, originals, leaking, rng)
+        pages.append(page)
+        is_plain = page.faults <= {"repair", "encoding"}
+        if is_plain and len(page.clean_text) > MIN_COPIED_CHARACTERS:
+            originals.append(page)
+    return pages
+
+
+def precision_and_recall(found: Collection[str], true: Collection[str]) -> tuple[float, float]:
+    """The share of the found that is true, and the share of the true that is found."""
+    num_right = len(set(found) & set(true))
+    return num_right / max(1, len(found)), num_right / max(1, len(true))
