@@ -21,7 +21,7 @@ from minillm.corpus.personal import (
     personal_data,
     pseudonym,
 )
-from minillm.corpus.report import PERSONAL_BARS, hits
+from minillm.corpus.scores import PERSONAL_BARS, hits
 from minillm.corpus.sources import Document
 
 HELD_OUT = "held-out people"  # the patterns were written on other seeds

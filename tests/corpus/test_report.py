@@ -6,10 +6,11 @@ from functools import cache
 
 import pytest
 
-from minillm.corpus import contamination, report
+from minillm.corpus import contamination, scores
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.web import make_dirty_web
-from minillm.corpus.report import (
+from minillm.corpus.report import report_figures, table
+from minillm.corpus.scores import (
     Cleaned,
     Row,
     boilerplate_row,
@@ -19,9 +20,7 @@ from minillm.corpus.report import (
     leak_rows,
     pairs_of,
     personal_rows,
-    report_figures,
     step_rows,
-    table,
 )
 
 SEED, NUM_PAGES = 20_262, 1500
@@ -69,8 +68,8 @@ def test_every_bar_is_reached_on_a_held_out_seed():
 @pytest.mark.parametrize(
     ("module", "name", "planted", "row_name"),
     [
-        (report, "personal_data", lambda text: [], "personal data: card"),
-        (report, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
+        (scores, "personal_data", lambda text: [], "personal data: card"),
+        (scores, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
         (contamination, "word_runs", lambda text, size=13: set(), "leaks: held-out stories"),
     ],
 )
@@ -81,7 +80,7 @@ def test_a_step_that_finds_nothing_misses_its_bar(monkeypatch, module, name, pla
 
 
 def test_flagging_everything_misses_the_bar_for_clean_pages(monkeypatch):
-    monkeypatch.setattr(report, "leak_report", lambda texts, sets: {
+    monkeypatch.setattr(scores, "leak_report", lambda texts, sets: {
         name: contamination.SetLeaks(1, {}, {each.id for each in texts}) for name in sets
     })  # fmt: skip
     missed = [row.name for row in rows_with_bars() if not row.is_reached]

@@ -27,6 +27,7 @@ def answers(pages: Sequence[DirtyPage]) -> Iterator[tuple[str, bytes, Mapping[st
         headers = {
             "Content-Type": f"text/html{charset}",
             "WARC-Date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **dict(page.headers),
         }
         yield page.url, encoded(page.document.text, page.encoding), headers
 
@@ -40,6 +41,7 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
         "faults": sorted(page.faults),
         "should_go": page.should_go,
         "licence": page.document.licence,
+        "headers": dict(page.headers),
         "language": page.language,
         "encoding": page.encoding,
         "declared": page.declared,

@@ -36,6 +36,7 @@ CLOSED_MARK = '<meta name="copyright" content="all rights reserved">'
 OPT_OUT_MARKS = (
     '<meta name="robots" content="noai, noimageai">', '<meta name="tdm-reservation" content="1">',
 )  # fmt: skip
+OPT_OUT_HEADERS = (("X-Robots-Tag", "noai"),)
 
 
 # package only
@@ -55,6 +56,7 @@ class DirtyPage:
     frame: Frame = Frame((), (), ())
     encoding: str = "utf-8"
     declared: str | None = "utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def should_go(self) -> bool:
@@ -101,10 +103,16 @@ def make_content(
 
 
 # package only
-def head_marks(fault: str | None, rng: random.Random) -> str:
-    """What the page's head says of its licence, and of being learned from."""
+def permission_marks(
+    fault: str | None, rng: random.Random
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What the page's head, and what its server's, say of its licence and of being learned from."""
     licence = CLOSED_MARK if fault == "licence" else FREE_MARK
-    return licence + (rng.choice(OPT_OUT_MARKS) if fault == "permission" else "")
+    if fault != "permission":
+        return licence, ()
+    if rng.random() < 1 / 3:
+        return licence, OPT_OUT_HEADERS
+    return licence + rng.choice(OPT_OUT_MARKS), ()
 
 
 # package only
@@ -126,7 +134,7 @@ def make_page(
         shown = damage(text)
         faults.add("repair")
     (site,) = rng.choices(tuple(SITES), tuple(SITES.values()))
-    frame, marks = make_frame(site, rng), head_marks(fault, rng)
+    frame, (marks, headers) = make_frame(site, rng), permission_marks(fault, rng)
     html_language = content.language if content.language != "mixed" else "en"
     html = framed(shown, site, frame, marks, html_language)
     ((encoding, declared, _),) = rng.choices(ENCODINGS, [each[2] for each in ENCODINGS])
@@ -136,7 +144,7 @@ def make_page(
     return DirtyPage(
         Document(identity, html, site, "web", licence, html_language), clean, frozenset(faults),
         content.language, content.copy_of, content.leak, personal, decoys, text, frame,
-        encoding, declared,
+        encoding, declared, headers,
     )  # fmt: skip
 
 
