@@ -126,6 +126,7 @@ def drop_leaks(sets: Sets, min_share: float = MIN_SHARE) -> Step:
     return step
 
 
+# package only
 @dataclass(slots=True)
 class SetLeaks:
     """Both directions for one set: which of its items leaked, and which documents hold them."""
@@ -135,6 +136,7 @@ class SetLeaks:
     documents: set[str] = field(default_factory=set)
 
 
+# package only
 def leak_report(
     documents: Iterable[Document], sets: Sets, min_share: float = MIN_SHARE
 ) -> dict[str, SetLeaks]:

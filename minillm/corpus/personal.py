@@ -76,6 +76,7 @@ ADDRESSED = re.compile(
 COUNTED = re.compile(r"\b(?:the|these|those|all|another|since|until)\s+$", re.IGNORECASE)
 
 
+# package only
 def email_in(value: str, before: str) -> str:
     """An e-mail address as it stands; its form is proof enough."""
     return value
@@ -87,6 +88,7 @@ def card_in(value: str, before: str) -> str:
     return value if is_luhn_valid(digits) and not NUMBERED.search(before) else ""
 
 
+# package only
 def iban_in(value: str, before: str) -> str:
     """An account number; what follows it may look like a part of it, and is left off."""
     while value and not is_iban_valid(value.replace(" ", "")):
@@ -94,11 +96,13 @@ def iban_in(value: str, before: str) -> str:
     return value if len(value) >= 15 else ""
 
 
+# package only
 def ssn_in(value: str, before: str) -> str:
     """A US social security number has no check digit: only its form and its words."""
     return "" if NUMBERED.search(before) else value
 
 
+# package only
 def dni_in(value: str, before: str) -> str:
     """A Spanish identity number has the letter that its digits ask for."""
     is_valid = is_dni_valid(value.replace("-", "").replace(".", ""))
@@ -123,6 +127,7 @@ def phone_in(value: str, before: str) -> str:
     return value if is_plausible and not NUMBERED.search(before) else ""
 
 
+# package only
 def street_in(value: str, before: str) -> str:
     """A house and its street; `the 12 Mill Road shops` counts houses."""
     return "" if value[0].isdecimal() and COUNTED.search(before) else value

@@ -57,6 +57,7 @@ def hits(found: Counter, true: Counter) -> dict[str, float]:
     return {"precision": precision, "recall": recall, "F1": mean}
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Cleaned:
     """The pages of a dirty web, their texts after the repairs, and what all steps made of them."""
@@ -167,6 +168,7 @@ def personal_rows(cleaned: Cleaned) -> Iterable[Row]:
     yield Row("personal data: decoys left alone", len(spared), {"kept": sum(spared) / len(spared)})
 
 
+# package only
 # package only
 def pairs_of(ids: Sequence[str], heads: Sequence[int]) -> Counter:
     """All pairs of the same family."""

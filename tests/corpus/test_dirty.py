@@ -23,25 +23,25 @@ from minillm.corpus.pipeline import StepMaker, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.webarchive import read_pages
 
-NUM_PAGES, SEED = 800, 20_261
-# Least precision and recall of each step; measured on four seeds, the lowest were .05 above. A
+NUM_PAGES, SEED = 1000, 20_261
+# Least precision and recall of each step; measured on four seeds, the lowest were .04 above. A
 # rejection is right if the page has any fault for which it should go; what is rejected wrongly are
 # songs and short notes, and what is missed is disguised.
 FLOORS = {
     "licence": (1.0, 1.0),
     "canary": (1.0, 1.0),
-    "length": (0.82, 0.82),
+    "length": (0.77, 0.82),
     "symbols": (0.95, 0.88),
-    "repeated lines": (0.6, 0.9),
-    "repeated words": (1.0, 0.63),
-    "common words": (0.92, 0.59),
-    "exact copy": (0.91, 0.62),
-    "near copy": (0.95, 0.75),
-    "contamination": (1.0, 0.67),
+    "repeated lines": (0.56, 0.83),
+    "repeated words": (1.0, 0.67),
+    "common words": (0.95, 0.57),
+    "exact copy": (0.89, 0.59),
+    "near copy": (0.95, 0.85),
+    "contamination": (1.0, 0.68),
 }
 FIRST_PAGES_OF_SEED_5 = [
     ("utf-8", []), ("utf-8", []), ("utf-8", []), ("utf-8", ["contamination"]),
-    ("utf-8", ["language"]), ("cp1252", ["exact copy"]),
+    ("utf-8", ["language"]), ("utf-8", ["contamination"]),
 ]  # fmt: skip
 
 

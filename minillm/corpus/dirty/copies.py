@@ -27,6 +27,7 @@ FILLERS = ("as people say", "so we hear", "in short", "by the way", "of course",
 WORDS_BETWEEN_FILLERS = 6
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class PlantedLeak:
     """Which item of which evaluation set stands on a page, and in whose words."""

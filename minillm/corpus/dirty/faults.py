@@ -19,7 +19,6 @@ def make_unfinished(rng: random.Random) -> str:
     return f"This page about {town_name(rng)} is not ready."
 
 
-# package only
 def make_stuffed(rng: random.Random) -> str:
     """Keywords in a row; one spammer in four varies them, and no count of pairs finds that one."""
     is_varied = rng.random() < 0.25
@@ -50,7 +49,6 @@ def make_list(rng: random.Random) -> str:
     return " ".join(rng.sample(NAME_STARTS, 12) + rng.sample(NAME_ENDS, 8) + common)
 
 
-# package only
 def make_gibberish(rng: random.Random) -> str:
     """Words of no language in the shape of sentences, or true words in a random order."""
     if rng.random() < 0.5:

@@ -69,7 +69,6 @@ def make_card(rng: random.Random) -> str:
     return rng.choices(shapes, (3, 1, 1))[0]
 
 
-# package only
 def make_iban(rng: random.Random) -> str:
     """An account number with true check digits, of a country that there is not."""
     country, account = rng.choice(("XA", "ZZ")), digits(rng, rng.choice((14, 16, 18)))
@@ -85,7 +84,6 @@ def make_ssn(rng: random.Random) -> str:
     return f"666-{rng.randrange(1, 100):02}-{rng.randrange(1, 10_000):04}"
 
 
-# package only
 def make_dni(rng: random.Random) -> str:
     """A Spanish identity number with its true letter, from the top of the range."""
     number = 99_900_000 + rng.randrange(100_000)

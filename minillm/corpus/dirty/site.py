@@ -40,6 +40,7 @@ STAMPS = (
 )
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Frame:
     """The lines around a text, those of links apart from the others."""

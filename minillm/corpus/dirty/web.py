@@ -25,7 +25,7 @@ from minillm.corpus.sources import Document
 MIN_COPIED_CHARACTERS = 250
 # Of faulty pages, how often each fault: copies and leaks more often, they come in several ways.
 FAULT_WEIGHTS = dict.fromkeys(("licence", "permission", *BAD_TEXTS), 2) | {
-    "language": 2, "mixed language": 1, "canary": 1, "contamination": 4, "exact copy": 3,
+    "language": 2, "mixed language": 1, "canary": 2, "contamination": 4, "exact copy": 3,
     "near copy": 4,
 }  # fmt: skip
 FAULTS = tuple(FAULT_WEIGHTS)
