@@ -15,11 +15,12 @@ from minillm.corpus.scores import (
     boilerplate_row,
     clean_web,
     family_row,
+    language_row,
     leak_rows,
     letter_rows,
     personal_rows,
     step_rows,
-    text_row,
+    text_rows,
 )
 
 # No pattern and no limit was written with this seed's pages in view.
@@ -35,7 +36,7 @@ def corpus_report(
     cleaned = clean_web(make_dirty_web(num_pages, seed, sets), sets)
     return [
         *step_rows(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
-        *personal_rows(cleaned), family_row(cleaned), *leak_rows(cleaned, sets), text_row(cleaned),
+        *personal_rows(cleaned), family_row(cleaned), language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned),
     ]  # fmt: skip
 
 

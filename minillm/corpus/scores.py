@@ -13,20 +13,25 @@ from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from minillm.corpus.classifier import civil_enough, good_enough
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import Sets, drop_leaks, leak_report, without_canary
 from minillm.corpus.dirty.crawl import CRAWL, answers
 from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.language import allowed_languages, load_identifier
 from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import masking, personal_data
 from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.spoken import macro_f1
 from minillm.corpus.webarchive import read_pages, write_pages
 
 PERSONAL_BARS = {"precision": 0.97, "recall": 0.98}
 BOILERPLATE_BARS = {"recall": 0.95, "kept": 0.98}
 FAMILY_BARS = {"F1": 0.97}
+LANGUAGE_BARS = {"F1": 0.97}
+MIN_LINE_CHARACTERS = 100
 LEAK_BARS = {"recall": 1.0}
 CLEAN_BARS = {"kept": 0.995}
 
@@ -90,6 +95,9 @@ def clean_web(pages: Sequence[DirtyPage], sets: Sets) -> Cleaned:
         "permission": lambda _: no_opt_out,
         "canary": lambda _: without_canary,
         **steps(),
+        "language": lambda _: allowed_languages(("en",)),
+        "civility": lambda _: civil_enough(),
+        "quality": lambda _: good_enough(),
         "contamination": lambda _: drop_leaks(sets),
     }
     kept, rejected = apply_steps(documents, makers)
@@ -111,7 +119,7 @@ def step_rows(cleaned: Cleaned) -> Iterable[Row]:
             figures["precision"] = len(found[name] & should_go) / len(found[name])
         if true:
             figures["recall"] = len(true - cleaned.kept.keys()) / len(true)
-        yield Row(f"step: {name}", len(true), figures)
+        yield Row(f"step: {name}", len(true or found[name]), figures)
 
 
 # package only
@@ -199,6 +207,21 @@ def family_row(cleaned: Cleaned) -> Row:
 
 
 # package only
+def language_row(cleaned: Cleaned) -> Row:
+    """The mean of the languages' F1, on the lines of pages in several languages and of articles."""
+    lines = {
+        line: language
+        for page in cleaned.pages
+        if page.faults & {"language", "mixed language"} or not page.should_go
+        for line, language in zip(page.shown_text.split("\n"), page.line_languages, strict=True)
+        if len(line) >= MIN_LINE_CHARACTERS
+    }
+    found = [language for language, _ in load_identifier().identify_all(list(lines))]
+    score = macro_f1(list(lines.values()), found)
+    return Row("language: lines ≥ 100 characters", len(lines), {"F1": score}, LANGUAGE_BARS)
+
+
+# package only
 def leak_rows(cleaned: Cleaned, sets: Sets) -> Iterable[Row]:
     """Leaks by set, in both directions; retold ones; and how many clean pages are left alone."""
     report = leak_report(cleaned.texts.values(), sets)
@@ -222,9 +245,10 @@ def leak_rows(cleaned: Cleaned, sets: Sets) -> Iterable[Row]:
 
 
 # package only
-def text_row(cleaned: Cleaned) -> Row:
-    """Of the good pages that are kept, how many are letter by letter the text that was put in."""
+def text_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """Of the good pages how many are kept, and of those how many are exactly what was put in."""
     good = {page.document.id: page.clean_text for page in cleaned.pages if not page.should_go}
     same = [each.text == good[identity] for identity, each in cleaned.kept.items()
             if identity in good]  # fmt: skip
-    return Row("kept pages: exactly the text put in", len(same), {"kept": sum(same) / len(same)})
+    yield Row("good pages: kept", len(good), {"kept": len(same) / len(good)})
+    yield Row("kept pages: exactly the text put in", len(same), {"kept": sum(same) / len(same)})

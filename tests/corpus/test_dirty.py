@@ -15,12 +15,13 @@ from minillm.corpus.dirty import FAULTS, DirtyPage, damage, make_dirty_web, prec
 from minillm.corpus.dirty.copies import held_out_stories, in_other_words, near_copy
 from minillm.corpus.dirty.crawl import CRAWL, TRUTH, answers, write_crawl
 from minillm.corpus.dirty.damage import ENCODINGS, encoded
-from minillm.corpus.dirty.languages import LANGUAGES
+from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.spoken import read_lines
 from minillm.corpus.webarchive import read_pages
 
 NUM_PAGES, SEED = 1000, 20_261
@@ -147,6 +148,24 @@ def test_all_faults_are_planted_and_named():
     assert {page.language for page in pages} == {"en", "mixed", *LANGUAGES}
     kinds = {(page.encoding, page.declared) for page in pages}
     assert kinds == {(encoding, declared) for encoding, declared, _ in ENCODINGS}
+
+
+def test_every_line_of_a_page_has_its_language():
+    pages = make_dirty_web(2000, 3)
+    for page in pages:
+        assert len(page.line_languages) == 1 + page.shown_text.count("\n")
+        foreign = set(page.line_languages) - {"en"}
+        assert bool(foreign) == bool(page.faults & {"language", "mixed language"})
+    found = [page for page in pages if page.document.licence == FOUND_LICENCE]
+    assert 10 < len(found) < sum("language" in page.faults for page in pages)
+    for page in found:
+        known = set(found_lines(page.language))
+        assert set(page.shown_text.split("\n")) <= known
+
+
+def test_found_lines_are_held_out_of_training():
+    trained = {line.text for line in read_lines() if line.split == "train"}
+    assert not trained & {text for language in LANGUAGES for text in found_lines(language)}
 
 
 def test_a_page_has_at_most_one_fault_for_which_it_should_go():

@@ -17,6 +17,7 @@ from minillm.corpus.scores import (
     clean_web,
     family_row,
     hits,
+    language_row,
     leak_rows,
     pairs_of,
     personal_rows,
@@ -24,6 +25,13 @@ from minillm.corpus.scores import (
 )
 
 SEED, NUM_PAGES = 20_262, 1500
+
+
+class SaysEnglish:
+    """An identifier that knows one language."""
+
+    def identify_all(self, texts: list[str]) -> list[tuple[str, float]]:
+        return [("en", 1.0)] * len(texts)
 
 
 @cache
@@ -34,7 +42,7 @@ def cleaned() -> Cleaned:
 
 def rows_with_bars() -> list[Row]:
     web = cleaned()
-    rows = [boilerplate_row(web), *personal_rows(web), family_row(web)]
+    rows = [boilerplate_row(web), *personal_rows(web), family_row(web), language_row(web)]
     return [row for row in (*rows, *leak_rows(web, held_out_stories())) if row.bars]
 
 
@@ -60,7 +68,7 @@ def test_a_row_is_reached_if_all_its_figures_are():
 
 def test_every_bar_is_reached_on_a_held_out_seed():
     rows = rows_with_bars()
-    assert len(rows) == 13
+    assert len(rows) == 14
     assert [table([row]) for row in rows if not row.is_reached] == []
     assert all(row.count >= 20 for row in rows)
 
@@ -70,6 +78,7 @@ def test_every_bar_is_reached_on_a_held_out_seed():
     [
         (scores, "personal_data", lambda text: [], "personal data: card"),
         (scores, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
+        (scores, "load_identifier", lambda: SaysEnglish(), "language"),
         (contamination, "word_runs", lambda text, size=13: set(), "leaks: held-out stories"),
     ],
 )

@@ -43,6 +43,7 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
         "licence": page.document.licence,
         "headers": dict(page.headers),
         "language": page.language,
+        "line_languages": page.line_languages,
         "encoding": page.encoding,
         "declared": page.declared,
         "copy_of": page.copy_of,

@@ -1,12 +1,15 @@
-"""The same town in other languages: pages that a corpus of English must do without.
+"""Pages in other languages, and pages in two: a corpus of English must do without them.
 
-In: a random generator. Out: text in French, Spanish, German, Danish, Dutch or Italian, or English
-with such lines in it. Thin on purpose: an identifier learns from other text than this.
+In: a random generator. Out: lines, each with its language: our own sentences about towns, and found
+lines of the committed fixture that no identifier was trained on. Thin on purpose: an identifier
+learns from other text than this.
 """
 
 import random
+from functools import cache
 
 from minillm.corpus.dirty.texts import make_article, town_name
+from minillm.corpus.spoken import read_lines
 
 SENTENCES: dict[str, tuple[str, ...]] = {
     "fr": (
@@ -63,8 +66,40 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Ogni estate c'è una festa in cui tutti mangiano fuori fino a tardi.",
         "Il vecchio ponte verso {other} è stato riparato più volte.",
     ),
+    "pt": (
+        "{town} é uma pequena cidade de {people} habitantes que fica junto ao rio.",
+        "As primeiras casas foram construídas em {year} por mercadores vindos de {other}.",
+        "Aos sábados há um grande mercado onde se compram queijo e mel.",
+        "No inverno faz tanto frio que às vezes o rio congela.",
+        "A escola tem um jardim de que as próprias crianças cuidam.",
+        "Todos os verões há uma festa em que toda a gente janta fora até tarde.",
+        "A ponte velha que leva a {other} já foi reparada muitas vezes.",
+    ),
+    "sv": (
+        "{town} är en liten stad med {people} invånare som ligger vid ån.",
+        "De första husen byggdes år {year} av köpmän som kom från {other}.",
+        "På lördagarna är det en stor marknad där man kan köpa ost och honung.",
+        "På vintern är det så kallt att ån fryser till is.",
+        "Skolan har en trädgård som barnen själva sköter hela året.",
+        "Varje sommar hålls en fest där alla äter ute till långt in på natten.",
+        "Den gamla bron till {other} har lagats många gånger.",
+    ),
 }
 LANGUAGES = tuple(SENTENCES)
+# Of the fixture's sources those whose licence a page can name in a link.
+FOUND_LICENCE, FOUND_SOURCES = "CC-BY-SA-4.0", ("encyclopaedia", "recipes")
+Lines = list[tuple[str, str]]
+
+
+# package only
+@cache
+def found_lines(language: str) -> tuple[str, ...]:
+    """Lines of a language that no identifier was trained on; none for some."""
+    return tuple(
+        line.text
+        for line in read_lines()
+        if (line.language, line.split) == (language, "validation") and line.source in FOUND_SOURCES
+    )
 
 
 # package only
@@ -80,7 +115,18 @@ def make_foreign(language: str, rng: random.Random) -> str:
 
 
 # package only
-def make_mixed(language: str, rng: random.Random) -> str:
+def foreign_lines(language: str, rng: random.Random) -> tuple[Lines, bool]:
+    """Lines in one language, half of the time found ones if there are any; are they found ones?"""
+    found = found_lines(language)
+    is_found = len(found) >= 4 and rng.random() < 0.5
+    texts = rng.sample(found, 4) if is_found else [make_foreign(language, rng)]
+    return [(text, language) for text in texts], is_found
+
+
+# package only
+def mixed_lines(language: str, rng: random.Random) -> Lines:
     """An English paragraph, and two of the other language around it: most of it is not English."""
-    lines = [make_foreign(language, rng), make_article(rng), make_foreign(language, rng)]
-    return "\n".join(lines)
+    return [
+        (make_foreign(language, rng), language), (make_article(rng), "en"),
+        (make_foreign(language, rng), language),
+    ]  # fmt: skip

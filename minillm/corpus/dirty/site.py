@@ -72,11 +72,11 @@ def blocks(lines: Sequence[str], tag: str) -> str:
 
 
 # package only
-def framed(text: str, site: str, frame: Frame, marks: str = "", language: str = "en") -> str:
+def framed(text: str, site: str, frame: Frame, marks: str = "") -> str:
     """The page: its head with the marks of licence and encoding, the frame, and the text inside."""
     menu = "".join(f'<li><a href="/{n}">{item}</a></li>' for n, item in enumerate(frame.links))
     return (
-        f'<html lang="{language}"><head><title>{site}</title>{marks}'
+        f'<html lang="en"><head><title>{site}</title>{marks}'
         f"<script>count('{site}');</script></head>\n<body>\n<ul>{menu}</ul>\n"
         f"{blocks(frame.before, 'div')}{blocks(text.split(chr(10)), 'p')}"
         f"{blocks(frame.after, 'div')}</body></html>"

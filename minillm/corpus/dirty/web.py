@@ -15,7 +15,7 @@ from minillm.corpus.contamination import CANARY, Sets
 from minillm.corpus.dirty.copies import PlantedLeak, held_out_stories, near_copy, plant_leak
 from minillm.corpus.dirty.damage import ENCODINGS, damage
 from minillm.corpus.dirty.faults import BAD_TEXTS
-from minillm.corpus.dirty.languages import LANGUAGES, make_foreign, make_mixed
+from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, foreign_lines, mixed_lines
 from minillm.corpus.dirty.people import DECOYS, PERSONAL, add_sentences
 from minillm.corpus.dirty.site import SITES, Frame, framed, make_frame
 from minillm.corpus.dirty.texts import make_article, make_text
@@ -31,8 +31,12 @@ FAULT_WEIGHTS = dict.fromkeys(("licence", "permission", *BAD_TEXTS), 2) | {
 FAULTS = tuple(FAULT_WEIGHTS)
 # What is to be repaired, and no reason to throw a page away.
 REPAIRS = frozenset(("repair", "encoding", "personal data", "decoys"))
-FREE_MARK = '<link rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">'
-CLOSED_MARK = '<meta name="copyright" content="all rights reserved">'
+CLOSED_LICENCE = "all rights reserved"
+LICENCE_MARKS = {
+    STORY_LICENCE: '<link rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">',
+    FOUND_LICENCE: '<link rel="license" href="https://creativecommons.org/licenses/by-sa/4.0/">',
+    CLOSED_LICENCE: '<meta name="copyright" content="all rights reserved">',
+}
 OPT_OUT_MARKS = (
     '<meta name="robots" content="noai, noimageai">', '<meta name="tdm-reservation" content="1">',
 )  # fmt: skip
@@ -47,7 +51,7 @@ class DirtyPage:
     document: Document
     clean_text: str
     faults: frozenset[str]
-    language: str = "en"
+    line_languages: tuple[str, ...] = ()
     copy_of: str | None = None
     leak: PlantedLeak | None = None
     personal_data: tuple[tuple[str, str], ...] = ()
@@ -64,6 +68,11 @@ class DirtyPage:
         return bool(self.faults - REPAIRS)
 
     @property
+    def language(self) -> str:
+        """The language of its lines, or `mixed`."""
+        return self.line_languages[0] if len(set(self.line_languages)) == 1 else "mixed"
+
+    @property
     def url(self) -> str:
         """Its address; all names below `.example` belong to nobody."""
         return f"https://{self.document.source}.example/{self.document.id}"
@@ -75,7 +84,8 @@ class Content:
     """A text on its way to a page, and what was planted in it."""
 
     text: str
-    language: str = "en"
+    line_languages: tuple[str, ...] = ()
+    licence: str = STORY_LICENCE
     copy_of: str | None = None
     leak: PlantedLeak | None = None
 
@@ -91,9 +101,12 @@ def make_content(
         text = near_copy(text, rng) if fault == "near copy" else text
         return Content(text, copy_of=original.document.id)
     if fault in ("language", "mixed language"):
-        language = rng.choice(LANGUAGES)
-        make = make_foreign if fault == "language" else make_mixed
-        return Content(make(language, rng), language if fault == "language" else "mixed")
+        language, is_found = rng.choice(LANGUAGES), False
+        lines = mixed_lines(language, rng)
+        if fault == "language":
+            lines, is_found = foreign_lines(language, rng)
+        texts, languages = zip(*lines, strict=True)
+        return Content("\n".join(texts), languages, FOUND_LICENCE if is_found else STORY_LICENCE)
     if fault == "contamination":
         text, leak = plant_leak(sets, rng)
         return Content(f"{make_article(rng)}\n{text}", leak=leak)
@@ -104,15 +117,15 @@ def make_content(
 
 # package only
 def permission_marks(
-    fault: str | None, rng: random.Random
+    fault: str | None, licence: str, rng: random.Random
 ) -> tuple[str, tuple[tuple[str, str], ...]]:
     """What the page's head, and what its server's, say of its licence and of being learned from."""
-    licence = CLOSED_MARK if fault == "licence" else FREE_MARK
+    mark = LICENCE_MARKS[licence]
     if fault != "permission":
-        return licence, ()
+        return mark, ()
     if rng.random() < 1 / 3:
-        return licence, OPT_OUT_HEADERS
-    return licence + rng.choice(OPT_OUT_MARKS), ()
+        return mark, OPT_OUT_HEADERS
+    return mark + rng.choice(OPT_OUT_MARKS), ()
 
 
 # package only
@@ -134,17 +147,16 @@ def make_page(
         shown = damage(text)
         faults.add("repair")
     (site,) = rng.choices(tuple(SITES), tuple(SITES.values()))
-    frame, (marks, headers) = make_frame(site, rng), permission_marks(fault, rng)
-    html_language = content.language if content.language != "mixed" else "en"
-    html = framed(shown, site, frame, marks, html_language)
+    licence = CLOSED_LICENCE if fault == "licence" else content.licence
+    frame, (marks, headers) = make_frame(site, rng), permission_marks(fault, licence, rng)
+    html = framed(shown, site, frame, marks)
     ((encoding, declared, _),) = rng.choices(ENCODINGS, [each[2] for each in ENCODINGS])
     if (encoding, declared) != ("utf-8", "utf-8"):
         faults.add("encoding")
-    licence = "all rights reserved" if fault == "licence" else STORY_LICENCE
+    lines = content.line_languages or ("en",) * (1 + text.count("\n"))
     return DirtyPage(
-        Document(identity, html, site, "web", licence, html_language), clean, frozenset(faults),
-        content.language, content.copy_of, content.leak, personal, decoys, text, frame,
-        encoding, declared, headers,
+        Document(identity, html, site, "web", licence, "en"), clean, frozenset(faults), lines,
+        content.copy_of, content.leak, personal, decoys, text, frame, encoding, declared, headers,
     )  # fmt: skip
 
 
