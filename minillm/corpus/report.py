@@ -36,7 +36,8 @@ def corpus_report(
     cleaned = clean_web(make_dirty_web(num_pages, seed, sets), sets)
     return [
         *step_rows(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
-        *personal_rows(cleaned), family_row(cleaned), language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned),
+        *personal_rows(cleaned), family_row(cleaned), language_row(cleaned),
+        *leak_rows(cleaned, sets), *text_rows(cleaned),
     ]  # fmt: skip
 
 

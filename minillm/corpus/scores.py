@@ -208,11 +208,11 @@ def family_row(cleaned: Cleaned) -> Row:
 
 # package only
 def language_row(cleaned: Cleaned) -> Row:
-    """The mean of the languages' F1, on the lines of pages in several languages and of articles."""
+    """The mean of the languages' F1, on the prose of foreign pages and of pages worth keeping."""
     lines = {
         line: language
         for page in cleaned.pages
-        if page.faults & {"language", "mixed language"} or not page.should_go
+        if page.faults <= REPAIRS - {"personal data", "decoys"} | {"language", "mixed language"}
         for line, language in zip(page.shown_text.split("\n"), page.line_languages, strict=True)
         if len(line) >= MIN_LINE_CHARACTERS
     }
