@@ -24,7 +24,7 @@ from minillm.corpus.scores import (
     step_rows,
 )
 
-SEED, NUM_PAGES = 20_262, 1500
+SEED, NUM_PAGES = 20_262, 1200
 
 
 class SaysEnglish:
