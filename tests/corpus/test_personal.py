@@ -94,7 +94,7 @@ def test_addresses_of_nobody(address, leads):
 def check_known_answers() -> None:
     text = (
         "pat.1@example.org, (212) 555-0143, +44 20 7946 0143, 0431 1998 2749 0946, "
-        "kim at example dot org; GB82 WEST 1234 5698 7654 32 OR so, 12345678Z, 666-01-2345. "
+        "kim at example dot org; GB82 WEST 1234 5698 7654 32 OR so, DNI 12345678Z, 666-01-2345. "
         "Call 2125550143 from 203.0.113.7 or 2001:db8::17. 12 Mill Road, Grünstraße 3, "
         "5 rue de Calville, Calle Mayor 7."
     )
@@ -110,7 +110,8 @@ def check_known_answers() -> None:
         "in 1914-1918 and 1939-1945", "0431 1998 2749 0947", "3.14159265358979", "a @ b", "2001",
         "pages 1200-1300", "1 234 567 people", "12:30", "version 1.2.3.4", "@home", "9780306406157",
         "ISBN 978-0-306-40615-7", "bell@1.4.2", "Bookmaker 3.4.1.7", "firmware 110.2.3.4",
-        "12345678A", "part number 123-45-6789", "2026-11-29", "29-11-2026", "01/02/2026",
+        "12345678A", "DNI 12345678A", "the key is marked 12345678Z",
+        "part number 123-45-6789", "2026-11-29", "29-11-2026", "01/02/2026",
         "John 3:16", "order no. 4111 1111 1111 1111", "GB83 WEST 1234 5698 7654 32", "192.168.0.1",
         "the 12 Mill Road houses", "look at this dot on the map", "12 345 678", "02111-1307",
         "In 1730 Mill Road was built", "tel aviv", "252.227-7013", "12:30:45", "std::string",
