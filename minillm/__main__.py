@@ -18,6 +18,7 @@ from minillm.verbs import (
     arguments,
     bench,
     compress,
+    corpus,
     evaluate,
     lineage,
     making,
@@ -103,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     verb("course", making.run_course, "run every notebook, without a screen")
-    verb("corpus", making.run_corpus, "text → documents")
+    corpus.add_options(verb("corpus", corpus.run_corpus, "text → documents; a dirty web"))
     add = verb("tokenizer", making.run_tokenizer, "documents → tokenizer.json").add_argument
     add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")

@@ -1,9 +1,9 @@
-"""From a page to its text: extraction from HTML, repair of characters, masking of personal data.
+"""From a page to its text: extraction from HTML, repair of characters, removal of boilerplate.
 
 In: a `Document` as it was found. Out: the same document with better text; nothing is rejected here.
-The ideas: navigation is text inside links; boilerplate is a line that many pages share; UTF-8 that
-was read as another encoding can be read back; and a card number carries its own check digit (Luhn,
-US patent 2950048). Thin so far: one kind of mojibake, three kinds of personal data, no tables.
+The ideas: navigation is text inside links; boilerplate is a line that many pages share, whatever
+the numbers in it; UTF-8 that was read as another encoding can be read back. Left out: letters that
+were damaged twice, tables.
 """
 
 import re
@@ -15,7 +15,10 @@ from html.parser import HTMLParser
 
 from minillm.corpus.sources import Document, Step
 
-BLOCK_TAGS = frozenset("p div li ul ol h1 h2 h3 h4 td tr table article header footer br".split())
+BLOCK_TAGS = frozenset(
+    "p div li ul ol dl dt dd h1 h2 h3 h4 h5 h6 td th tr table article section main nav aside header"
+    " footer pre blockquote form br hr".split()
+)
 HIDDEN_TAGS = frozenset("head script style template".split())
 HTML_SPACE = re.compile(r"[ \t\n\r\f]+")
 MAX_LINK_DENSITY = 0.5
@@ -110,10 +113,20 @@ def repair_text(document: Document) -> Document:
     return replace(document, text="\n".join(line.rstrip() for line in lines).strip("\n"))
 
 
+NUMBER = re.compile(r"\d+")
+
+
+def line_key(line: str) -> str:
+    """What makes lines the same: `Page 7 of 20` and `Page 8 of 20` are one line."""
+    return NUMBER.sub("0", line)
+
+
 def shared_lines(documents: Sequence[Document], min_documents: int) -> frozenset[str]:
-    """The lines that at least `min_documents` of the documents have."""
-    num_documents = Counter(line for each in documents for line in set(each.text.split("\n")))
-    return frozenset(line for line, count in num_documents.items() if count >= min_documents)
+    """The keys of lines that at least `min_documents` of the documents have."""
+    num_documents = Counter(
+        key for each in documents for key in set(map(line_key, each.text.split("\n")))
+    )
+    return frozenset(key for key, count in num_documents.items() if count >= min_documents)
 
 
 def drop_boilerplate(documents: Sequence[Document], min_pages: int = 8) -> Step:
@@ -123,39 +136,7 @@ def drop_boilerplate(documents: Sequence[Document], min_pages: int = 8) -> Step:
     def step(document: Document) -> Document:
         if document.kind != "web":
             return document
-        lines = [line for line in document.text.split("\n") if line not in boilerplate]
+        lines = [line for line in document.text.split("\n") if line_key(line) not in boilerplate]
         return replace(document, text="\n".join(lines))
 
     return step
-
-
-def is_luhn_valid(digits: str) -> bool:
-    """From the right, double every second digit (minus 9 above 9); the sum must end in 0."""
-    total = 0
-    for index, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + index % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
-
-
-EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
-CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)")
-COUNTRY = r"(?:\+\d{1,3}[ -]?)?"
-AREA = r"(?:\(\d{2,4}\) ?|\d{2,4}[ -])"
-PHONE = re.compile(rf"(?<![\w.+-])(?<!\d ){COUNTRY}{AREA}\d{{3,4}}[ -]\d{{4}}(?![ -]?\d)")
-
-
-def personal_data(text: str) -> list[tuple[str, str]]:
-    """(kind, value) of each e-mail address, card number and telephone number in a text."""
-    emails = EMAIL.findall(text) if "@" in text else []
-    cards = [each for each in CARD.findall(text) if is_luhn_valid(re.sub(r"\D", "", each))]
-    kinds = {"email": emails, "card": cards, "phone": PHONE.findall(text)}
-    return [(kind, value) for kind, values in kinds.items() for value in values]
-
-
-def mask_personal_data(document: Document) -> Document:
-    """Step: each value of personal data becomes the name of its kind, such as `<email>`."""
-    text = document.text
-    for kind, value in personal_data(text):
-        text = text.replace(value, f"<{kind}>")
-    return replace(document, text=text)

@@ -23,9 +23,10 @@ from minillm.core.records import (
     sha256_of,
 )
 from minillm.corpus import mix, quality
-from minillm.corpus.clean import drop_boilerplate, mask_personal_data, page_to_text, repair_text
+from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.personal import mask_personal_data
 from minillm.corpus.readers import read_own_file
 from minillm.corpus.sources import Document, Rejection, Step
 from minillm.corpus.sources import known_sources, read_source, source_content

@@ -25,9 +25,10 @@ from minillm.core.records import (
     read_json_lines,
 )
 from minillm.core.settings import built
-from minillm.corpus.clean import mask_personal_data, repair_text
+from minillm.corpus.clean import repair_text
 from minillm.corpus.contamination import drop_contaminated
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.personal import mask_personal_data
 from minillm.corpus.pipeline import StepMaker, apply_steps, read_documents
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import tell_story

@@ -47,12 +47,6 @@ def run_stage(args: argparse.Namespace, kind: str) -> int:
 
 
 # package only
-def run_corpus(args: argparse.Namespace) -> int:
-    """Text becomes documents."""
-    return run_stage(args, "documents")
-
-
-# package only
 def run_tokenizer(args: argparse.Namespace) -> int:
     """With --text and --out: train on the files as they are. Else the stage of the run."""
     from minillm.corpus.readers import read_own_file

@@ -1,50 +1,57 @@
 """The dirty web with known truth: what each step finds of what was planted, on its own seed."""
 
+import json
+import random
+from collections import Counter
 from functools import cache
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from minillm.corpus.clean import (
-    decode_windows_1252,
-    html_to_text,
-    is_luhn_valid,
-    personal_data,
-    repair_mojibake,
-)
-from minillm.corpus.contamination import drop_contaminated
-from minillm.corpus.dirty import (
-    FAULTS,
-    NUM_LEAKED_STORIES,
-    DirtyPage,
-    damage,
-    make_dirty_web,
-    precision_and_recall,
-)
+from minillm.corpus.clean import decode_windows_1252, page_to_text, repair_text
+from minillm.corpus.contamination import CANARY, drop_leaks, without_canary, word_runs
+from minillm.corpus.dirty import FAULTS, DirtyPage, damage, make_dirty_web, precision_and_recall
+from minillm.corpus.dirty.copies import held_out_stories, in_other_words, near_copy
+from minillm.corpus.dirty.crawl import CRAWL, TRUTH, answers, write_crawl
+from minillm.corpus.dirty.damage import ENCODINGS, encoded
+from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
+from minillm.corpus.dirty.texts import make_article
+from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
-from minillm.corpus.mix import LEVELS, tell_documents
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.spoken import read_lines
+from minillm.corpus.webarchive import read_pages
 
-NUM_PAGES, SEED = 800, 20_261
-# Least precision and recall of each step; measured on three seeds, the lowest were .05 above.
+NUM_PAGES, SEED = 1000, 20_261
+# Least precision and recall of each step; measured on four seeds, the lowest were .04 above. A
+# rejection is right if the page has any fault for which it should go; what is rejected wrongly are
+# songs and short notes, and what is missed is disguised.
 FLOORS = {
     "licence": (1.0, 1.0),
-    "length": (0.77, 1.0),
-    "symbols": (1.0, 0.9),
-    "repeated lines": (0.6, 0.87),
-    "repeated words": (1.0, 0.65),
-    "common words": (1.0, 0.65),
-    "exact copy": (0.95, 0.89),
-    "near copy": (0.92, 0.75),
-    "contamination": (0.75, 0.6),
+    "canary": (1.0, 1.0),
+    "length": (0.75, 0.66),
+    "symbols": (0.95, 0.88),
+    "repeated lines": (0.59, 0.83),
+    "repeated words": (1.0, 0.67),
+    "common words": (0.95, 0.56),
+    "exact copy": (0.93, 0.55),
+    "near copy": (0.95, 0.79),
+    "contamination": (1.0, 0.68),
 }
+FIRST_PAGES_OF_SEED_5 = [
+    ("utf-8", []), ("utf-8", []), ("utf-8", []), ("utf-8", ["contamination"]),
+    ("utf-8", ["language"]), ("utf-16", ["repeated lines"]),
+]  # fmt: skip
 
 
 def all_steps() -> dict[str, StepMaker]:
-    held_out = [
-        each for level in LEVELS for each in tell_documents(level, NUM_LEAKED_STORIES, "validation")
-    ]
-    return steps() | {"contamination": lambda _: drop_contaminated(held_out)}
+    return {
+        "canary": lambda _: without_canary,
+        **steps(),
+        "contamination": lambda _: drop_leaks(held_out_stories()),
+    }
 
 
 @cache
@@ -59,8 +66,10 @@ def check_floors(rejected) -> None:
     for step, (least_precision, least_recall) in FLOORS.items():
         found = {each.id for each in rejected if each.step == step}
         true = {page.document.id for page in pages if step in page.faults}
-        precision, recall = precision_and_recall(found, true)
-        assert len(true) >= 20
+        should_go = {page.document.id for page in pages if page.should_go}
+        precision, _ = precision_and_recall(found, should_go)
+        _, recall = precision_and_recall(found, true)
+        assert len(true) >= 8
         assert precision >= least_precision, (step, precision)
         assert recall >= least_recall, (step, recall)
 
@@ -81,25 +90,27 @@ def test_a_step_that_does_nothing_is_noticed(step):
 def test_what_is_kept_is_the_text_that_was_put_in():
     pages, kept, _ = cleaned()
     page_by_id = {page.document.id: page for page in pages}
-    wrong = [each for each in kept if each.text != page_by_id[each.id].clean_text]
-    hard = [
-        each
+    good = [each for each in kept if not page_by_id[each.id].should_go]
+    wrong = [each for each in good if each.text != page_by_id[each.id].clean_text]
+    frames = {
+        each.id: {*page_by_id[each.id].frame.before, *page_by_id[each.id].frame.after}
         for each in wrong
-        if each.source == "lonely-page" or "personal data" in page_by_id[each.id].faults
-    ]
-    assert wrong == hard, "only rare boilerplate and hidden numbers are left over"
-    assert len(wrong) < 0.1 * len(kept)
+    }
+    without_frame = {
+        each.id: "\n".join(line for line in each.text.split("\n") if line not in frames[each.id])
+        for each in wrong
+    }
+    deeper = [name for name, text in without_frame.items() if text != page_by_id[name].clean_text]
+    assert len(wrong) < 0.3 * len(good), "lines with a rare name in them are left"
+    assert len(deeper) < 0.03 * len(good), "and hardly anything else is wrong"
 
 
 def test_verbatim_leaks_are_found_without_exception():
     pages, kept, _ = cleaned()
-    verbatim = {
-        each.text
-        for level in LEVELS
-        for each in tell_documents(level, NUM_LEAKED_STORIES, "validation")
-    }
-    assert not [each.id for each in kept if each.text.split("\n")[-1] in verbatim]
-    assert sum(page.clean_text.split("\n")[-1] in verbatim for page in pages) >= 20
+    kept_ids = {each.id for each in kept}
+    verbatim = [page for page in pages if page.leak and page.leak.way == "verbatim"]
+    assert len(verbatim) >= 15
+    assert not [page for page in verbatim if page.document.id in kept_ids]
 
 
 def test_near_copies_at_the_threshold_are_found_without_exception():
@@ -110,33 +121,10 @@ def test_near_copies_at_the_threshold_are_found_without_exception():
         page
         for page in pages
         if page.copy_of in kept_ids
-        and jaccard(shingles(page.clean_text), shingles(page_by_id[page.copy_of].clean_text)) >= 0.7
+        and jaccard(shingles(page.clean_text), shingles(page_by_id[page.copy_of].clean_text)) >= 0.8
     ]
     assert len(alike) >= 40
     assert not [page for page in alike if page.document.id in kept_ids]
-
-
-def test_personal_data_by_kind():
-    pages, _, _ = cleaned()
-    for kind, least_precision, least_recall in (
-        ("email", 1.0, 0.7), ("phone", 0.95, 0.6), ("card", 0.85, 1.0),
-    ):  # fmt: skip
-        found, true = set(), set()
-        for page in pages:
-            text = repair_mojibake(html_to_text(page.document.text))
-            found |= {(page.document.id, value) for k, value in personal_data(text) if k == kind}
-            true |= {(page.document.id, value) for k, value in page.personal_data if k == kind}
-        precision, recall = precision_and_recall(found, true)
-        assert len(true) >= 30
-        assert precision >= least_precision and recall >= least_recall, (kind, precision, recall)
-
-
-def test_made_up_numbers_are_obviously_made_up():
-    values = [value for page in cleaned()[0] for value in page.personal_data]
-    assert all("example" in value for kind, value in values if kind == "email")
-    assert all("555" in value or "7946" in value for kind, value in values if kind == "phone")
-    cards = [value.replace(" ", "") for kind, value in values if kind == "card"]
-    assert all(value.startswith("0") and is_luhn_valid(value) for value in cards)
 
 
 def test_the_same_seed_makes_the_same_pages():
@@ -145,15 +133,158 @@ def test_the_same_seed_makes_the_same_pages():
     assert make_dirty_web(0) == []
 
 
-def test_faults_are_named_like_steps():
-    assert set(FAULTS) <= set(all_steps())
-    planted = {fault for page in cleaned()[0] for fault in page.faults}
-    assert planted == {*FAULTS, "repair", "personal data"}
+def test_the_draws_are_those_of_every_platform():
+    pages = make_dirty_web(30, 5)
+    shape = [(page.encoding, sorted(page.faults - REPAIRS)) for page in pages]
+    assert shape[:6] == FIRST_PAGES_OF_SEED_5
+
+
+def test_all_faults_are_planted_and_named():
+    pages = make_dirty_web(2000, 3)
+    planted = Counter(fault for page in pages for fault in page.faults)
+    assert set(planted) == {*FAULTS, *REPAIRS}
+    assert min(planted.values()) >= 15
+    assert 0.4 < sum(page.should_go for page in pages) / len(pages) < 0.6
+    assert {page.language for page in pages} == {"en", "mixed", *LANGUAGES}
+    kinds = {(page.encoding, page.declared) for page in pages}
+    assert kinds == {(encoding, declared) for encoding, declared, _ in ENCODINGS}
+
+
+def test_every_line_of_a_page_has_its_language():
+    pages = make_dirty_web(2000, 3)
+    for page in pages:
+        assert len(page.line_languages) == 1 + page.shown_text.count("\n")
+        foreign = set(page.line_languages) - {"en"}
+        assert bool(foreign) == bool(page.faults & {"language", "mixed language"})
+    found = [page for page in pages if page.document.licence == FOUND_LICENCE]
+    assert 5 <= len(found) < sum("language" in page.faults for page in pages)
+    for page in found:
+        known = set(found_lines(page.language))
+        assert set(page.shown_text.split("\n")) <= known
+
+
+def test_found_lines_are_held_out_of_training():
+    trained = {line.text for line in read_lines() if line.split == "train"}
+    assert not trained & {text for language in LANGUAGES for text in found_lines(language)}
+
+
+def test_a_page_has_at_most_one_fault_for_which_it_should_go():
+    for page in cleaned()[0]:
+        assert len(page.faults - REPAIRS) <= 1
+        assert page.should_go == bool(page.faults - REPAIRS)
+        assert (page.copy_of is not None) == bool(page.faults & {"exact copy", "near copy"})
+        assert (page.leak is not None) == ("contamination" in page.faults)
+        assert bool(page.personal_data) == ("personal data" in page.faults)
+        assert (CANARY in page.shown_text) == ("canary" in page.faults)
+
+
+def test_a_copy_comes_after_its_original():
+    seen = {}
+    for page in cleaned()[0]:
+        if page.copy_of is not None:
+            assert (page.clean_text == seen[page.copy_of]) == ("exact copy" in page.faults)
+        seen[page.document.id] = page.clean_text
+
+
+def test_what_is_planted_stands_on_the_page():
+    for page in cleaned()[0]:
+        for _, value in (*page.personal_data, *page.decoys):
+            assert value in page.shown_text
+        for line in (*page.frame.before, *page.frame.after):
+            assert line in page.document.text
+        assert not [value for _, value in page.personal_data if value in page.clean_text]
+
+
+def test_every_set_leaks_in_turn_and_only_sets_that_are_given():
+    sets = {name: {"one": f"The {name} are told. " * 9} for name in ("bells", "ropes", "clocks")}
+    leaks = [page.leak for page in make_dirty_web(600, 2, sets) if page.leak]
+    assert [leak.set for leak in leaks[:6]] == ["bells", "clocks", "ropes"] * 2
+    assert {leak.way for leak in leaks} == {"verbatim", "paraphrased"}
+
+
+def test_without_sets_nothing_leaks_but_the_rooms_own():
+    own = {page.leak.set for page in cleaned()[0] if page.leak}
+    assert own == set(held_out_stories())
+
+
+def test_a_retelling_keeps_no_run_of_thirteen_words():
+    for items in held_out_stories().values():
+        for number, text in enumerate(items.values()):
+            told = in_other_words(text, random.Random(number))
+            assert not word_runs(text) & word_runs(told)
+            assert len(set(text.split()) & set(told.split())) > 0.5 * len(set(text.split()))
+
+
+def test_near_copies_come_in_three_ways():
+    text = make_article(random.Random(1))
+    likeness = [
+        jaccard(shingles(text), shingles(near_copy(text, random.Random(number))))
+        for number in range(60)
+    ]
+    assert 0.3 < min(likeness) and 0.6 < sorted(likeness)[len(likeness) // 2] < 1
 
 
 def test_damage_by_hand():
     assert damage("no quotes") == "no quotes"
     assert damage('"No"') == "â€œNoâ€\x9d" == decode_windows_1252("“No”".encode())
+
+
+def test_bytes_by_hand():
+    assert encoded("é −", "utf-8") == b"\xc3\xa9 \xe2\x88\x92"
+    assert encoded("é −", "cp1252") == b"\xe9 &#8722;"
+    assert encoded("é", "utf-16") == b"\xff\xfe\xe9\x00"
+    assert encoded("é é é", "mixed") == b"\xc3\xa9 \xe9 \xc3\xa9"
+
+
+def text_of(html: str) -> str:
+    """The text of a page without any other fault."""
+    return repair_text(page_to_text(Document("d", html, "t", "web", "", "en"))).text
+
+
+def test_a_crawl_on_disk_is_read_back_as_it_was(tmp_path):
+    pages = make_dirty_web(300, 8)
+    figures = write_crawl(pages, tmp_path)
+    assert figures["pages"] == 300 and figures["bytes"] == (tmp_path / CRAWL).stat().st_size
+    read = list(read_pages(tmp_path / CRAWL))
+    assert [each.id for each in read] == [page.url for page in pages]
+    different = [
+        page.encoding
+        for page, each in zip(pages, read, strict=True)
+        if text_of(each.text) != text_of(page.document.text)
+    ]
+    # a page with few letters of Windows-1252 among valid UTF-8 passes for damaged UTF-8
+    assert len(different) <= 5 and set(different) <= {"mixed", "cp1252"}
+
+
+def test_the_truth_file_says_all_that_was_planted(tmp_path):
+    pages = make_dirty_web(120, 8)
+    write_crawl(pages, tmp_path)
+    lines = (tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(pages)
+    for page, line in zip(pages, map(json.loads, lines), strict=True):
+        assert line["url"] == page.url and set(line["faults"]) == page.faults
+        assert [tuple(each) for each in line["personal_data"]] == list(page.personal_data)
+        assert set(line["boilerplate"]) >= set(page.frame.before)
+        assert (line["leak"] is None) == (page.leak is None)
+
+
+def test_two_crawls_of_a_seed_are_equal_to_the_byte(tmp_path):
+    for name in ("one", "two"):
+        write_crawl(make_dirty_web(60, 4), tmp_path / name)
+    for file in (CRAWL, TRUTH):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_the_crawl_holds_no_word_of_the_truth():
+    for _, _, headers in answers(make_dirty_web(60, 4)):
+        assert set(headers) <= {"Content-Type", "WARC-Date", "X-Robots-Tag"}
+
+
+@given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
+def test_precision_and_recall_are_shares(found, true):
+    precision, recall = precision_and_recall(found, true)
+    assert 0 <= precision <= 1 and 0 <= recall <= 1
+    assert precision_and_recall(true, found) == (recall, precision)
 
 
 def test_precision_and_recall_by_hand():

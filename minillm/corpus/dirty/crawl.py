@@ -1,0 +1,71 @@
+"""The dirty web on disk: a raw crawl as WARC, and beside it the truth, one line a page.
+
+In: pages. Out: `crawl.warc.gz` and `truth.jsonl`. The one idea: the crawl holds only what a crawler
+would bring, bytes and headers; all that is known about them stands in the other file.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from minillm.corpus.dirty.damage import encoded
+from minillm.corpus.dirty.web import DirtyPage
+from minillm.corpus.webarchive import write_pages
+
+CRAWL, TRUTH = "crawl.warc.gz", "truth.jsonl"
+FIRST_VISIT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+# package only
+def answers(pages: Sequence[DirtyPage]) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
+    """What the server of each page sends: (address, bytes, headers), a second after the last."""
+    for number, page in enumerate(pages):
+        moment = FIRST_VISIT + timedelta(seconds=number)
+        charset = f"; charset={page.declared}" if page.declared else ""
+        headers = {
+            "Content-Type": f"text/html{charset}",
+            "WARC-Date": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            **dict(page.headers),
+        }
+        yield page.url, encoded(page.document.text, page.encoding), headers
+
+
+# package only
+def truth_of(page: DirtyPage) -> dict[str, object]:
+    """All that was planted in a page, as it stands in the truth file."""
+    return {
+        "url": page.url,
+        "id": page.document.id,
+        "faults": sorted(page.faults),
+        "should_go": page.should_go,
+        "licence": page.document.licence,
+        "headers": dict(page.headers),
+        "language": page.language,
+        "line_languages": page.line_languages,
+        "encoding": page.encoding,
+        "declared": page.declared,
+        "copy_of": page.copy_of,
+        "leak": asdict(page.leak) if page.leak else None,
+        "personal_data": page.personal_data,
+        "decoys": page.decoys,
+        "boilerplate": [*page.frame.links, *page.frame.before, *page.frame.after],
+        "shown_text": page.shown_text,
+        "clean_text": page.clean_text,
+    }
+
+
+# package only
+def write_crawl(pages: Sequence[DirtyPage], folder: Path) -> dict[str, int | str]:
+    """Write the crawl and the truth into a folder; how much there is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pages(folder / CRAWL, answers(pages))
+    lines = (json.dumps(truth_of(page), ensure_ascii=False) for page in pages)
+    (folder / TRUTH).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return {
+        "pages": len(pages),
+        "bytes": (folder / CRAWL).stat().st_size,
+        "should_go": sum(page.should_go for page in pages),
+        "path": str(folder),
+    }

@@ -1,0 +1,254 @@
+"""What each step of the corpus finds of what was planted in a dirty web.
+
+In: pages with their truth. Out: `Row`s of figures, some with a bar to reach. The pages are written
+as a crawl, read back, and taken through the steps; only then is the truth looked at. The idea:
+precision says what a step destroys and recall what it lets through, so both are shown. Left out:
+natural dirt, of which nobody knows the truth.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from minillm.corpus.classifier import civil_enough, good_enough
+from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
+from minillm.corpus.contamination import Sets, drop_leaks, leak_report, without_canary
+from minillm.corpus.dirty.crawl import CRAWL, answers
+from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
+from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.language import allowed_languages, load_identifier
+from minillm.corpus.permission import no_opt_out
+from minillm.corpus.personal import masking, personal_data
+from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
+from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.spoken import macro_f1
+from minillm.corpus.webarchive import read_pages, write_pages
+
+PERSONAL_BARS = {"precision": 0.97, "recall": 0.98}
+BOILERPLATE_BARS = {"recall": 0.95, "kept": 0.98}
+FAMILY_BARS = {"F1": 0.97}
+LANGUAGE_BARS = {"F1": 0.97}
+MIN_LINE_CHARACTERS = 100
+LEAK_BARS = {"recall": 1.0}
+CLEAN_BARS = {"kept": 0.995}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: how many there are, the figures, and what each has to reach."""
+
+    name: str
+    count: int
+    figures: Mapping[str, float]
+    bars: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Do all figures that have a bar reach it? None without one."""
+        if not self.bars:
+            return None
+        return all(self.figures[name] >= bar for name, bar in self.bars.items())
+
+
+def hits(found: Counter, true: Counter) -> dict[str, float]:
+    """Precision, recall and their harmonic mean F1, of things that can occur more than once."""
+    num_right = (found & true).total()
+    precision = num_right / found.total() if found else 1.0
+    recall = num_right / true.total() if true else 1.0
+    mean = 2 * precision * recall / (precision + recall) if num_right else 0.0
+    return {"precision": precision, "recall": recall, "F1": mean}
+
+
+# package only
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """The pages of a dirty web, their texts after the repairs, and what all steps made of them."""
+
+    pages: Sequence[DirtyPage]
+    raw: Mapping[str, Document]
+    repaired: Mapping[str, Document]
+    texts: Mapping[str, Document]
+    kept: Mapping[str, Document]
+    rejected: Sequence[Rejection]
+
+
+# package only
+def crawled(pages: Sequence[DirtyPage]) -> list[Document]:
+    """The pages written as a crawl and read back, under their short names."""
+    with TemporaryDirectory() as folder:
+        write_pages(Path(folder) / CRAWL, answers(pages))
+        read = list(read_pages(Path(folder) / CRAWL))
+    id_by_url = {page.url: page.document.id for page in pages}
+    return [replace(each, id=id_by_url[each.id]) for each in read if isinstance(each, Document)]
+
+
+# package only
+def clean_web(pages: Sequence[DirtyPage], sets: Sets) -> Cleaned:
+    """The crawl taken through all steps, and beside them the texts after the repairs alone."""
+    documents = crawled(pages)
+    repaired = [repair_text(page_to_text(each)) for each in documents]
+    texts, _ = apply_step(repaired, drop_boilerplate(repaired))
+    makers: dict[str, StepMaker] = {
+        "permission": lambda _: no_opt_out,
+        "canary": lambda _: without_canary,
+        **steps(),
+        "language": lambda _: allowed_languages(("en",)),
+        "civility": lambda _: civil_enough(),
+        "quality": lambda _: good_enough(),
+        "contamination": lambda _: drop_leaks(sets),
+    }
+    kept, rejected = apply_steps(documents, makers)
+    by_id = [{each.id: each for each in some} for some in (documents, repaired, texts, kept)]
+    return Cleaned(pages, *by_id, rejected)
+
+
+# package only
+def step_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """For each step the share of its rejections that deserved it, for each fault the share gone."""
+    should_go = {page.document.id for page in cleaned.pages if page.should_go}
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for rejection in cleaned.rejected:
+        found[rejection.step].add(rejection.id)
+    for name in dict.fromkeys((*FAULTS, *found)):
+        true = {page.document.id for page in cleaned.pages if name in page.faults}
+        figures = {}
+        if found[name]:
+            figures["precision"] = len(found[name] & should_go) / len(found[name])
+        if true:
+            figures["recall"] = len(true - cleaned.kept.keys()) / len(true)
+        yield Row(f"step: {name}", len(true or found[name]), figures)
+
+
+# package only
+def letter_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """Of pages in each encoding, how many are read as they were written."""
+    right: defaultdict[str, list[bool]] = defaultdict(list)
+    for page in cleaned.pages:
+        expected = repair_text(page_to_text(page.document)).text
+        said = page.declared or "nothing"
+        name = page.encoding if said == page.encoding else f"{page.encoding} said to be {said}"
+        right[name].append(cleaned.repaired[page.document.id].text == expected)
+    for name in sorted(right):
+        kept = sum(right[name]) / len(right[name])
+        yield Row(f"letters: {name}", len(right[name]), {"kept": kept})
+
+
+# package only
+def boilerplate_row(cleaned: Cleaned) -> Row:
+    """Lines around the text that are gone, and characters of good texts that are left."""
+    num_lines = num_gone = num_characters = num_left = 0
+    for page in cleaned.pages:
+        left = Counter(cleaned.texts[page.document.id].text.split("\n"))
+        frame = (*page.frame.before, *page.frame.after)
+        num_lines += len(frame)
+        num_gone += sum(line not in left for line in frame)
+        if not page.should_go:
+            true = Counter(cleaned.repaired[page.document.id].text.split("\n")) - Counter(frame)
+            num_characters += sum(len(line) * count for line, count in true.items())
+            num_left += sum(len(line) * count for line, count in (left & true).items())
+    figures = {"recall": num_gone / num_lines, "kept": num_left / num_characters}
+    return Row("boilerplate: lines gone, text kept", num_lines, figures, BOILERPLATE_BARS)
+
+
+# package only
+def personal_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """Personal data by kind, as found in the repaired texts of the pages worth keeping."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    true: Counter[tuple[str, str, str]] = Counter()
+    for page in cleaned.pages:
+        if not page.should_go:
+            text = cleaned.repaired[page.document.id].text
+            found.update((kind, page.document.id, value) for kind, value in personal_data(text))
+            true.update((kind, page.document.id, value) for kind, value in page.personal_data)
+    for kind in sorted({each[0] for each in true}):
+        ours, theirs = (
+            Counter({key: n for key, n in some.items() if key[0] == kind}) for some in (found, true)
+        )
+        yield Row(f"personal data: {kind}", theirs.total(), hits(ours, theirs), PERSONAL_BARS)
+    spared = [
+        value in masking("report")(cleaned.repaired[page.document.id]).text
+        for page in cleaned.pages
+        for _, value in page.decoys
+    ]
+    yield Row("personal data: decoys left alone", len(spared), {"kept": sum(spared) / len(spared)})
+
+
+# package only
+# package only
+def pairs_of(ids: Sequence[str], heads: Sequence[int]) -> Counter:
+    """All pairs of the same family."""
+    families: defaultdict[int, list[str]] = defaultdict(list)
+    for identity, head in zip(ids, heads, strict=True):
+        families[head].append(identity)
+    return Counter(pair for each in families.values() for pair in combinations(sorted(each), 2))
+
+
+# package only
+def family_row(cleaned: Cleaned) -> Row:
+    """Families of copies: found ones against planted ones, among pages without another fault.
+
+    A copy whose words were changed so much that J < .7 is no member of the true family.
+    """
+    copies = {"exact copy", "near copy"}
+    pages = [page for page in cleaned.pages if page.faults <= REPAIRS | copies]
+    place = {page.document.id: index for index, page in enumerate(pages)}
+    parts = [shingles(page.clean_text) for page in pages]
+    links = [
+        (place[page.copy_of], place[page.document.id]) for page in pages if page.copy_of is not None
+    ]
+    true = [pair for pair in links if jaccard(parts[pair[0]], parts[pair[1]]) >= THRESHOLD]
+    ids = [page.document.id for page in pages]
+    found = near_duplicates([cleaned.texts[identity].text for identity in ids])
+    figures = hits(pairs_of(ids, found), pairs_of(ids, family_heads(len(ids), true)))
+    return Row("copies: pairs of a family, J ≥ .7", len(true), figures, FAMILY_BARS)
+
+
+# package only
+def language_row(cleaned: Cleaned) -> Row:
+    """The mean of the languages' F1, on the prose of foreign pages and of pages worth keeping."""
+    lines = {
+        line: language
+        for page in cleaned.pages
+        if page.faults <= REPAIRS - {"personal data", "decoys"} | {"language", "mixed language"}
+        for line, language in zip(page.shown_text.split("\n"), page.line_languages, strict=True)
+        if len(line) >= MIN_LINE_CHARACTERS
+    }
+    found = [language for language, _ in load_identifier().identify_all(list(lines))]
+    score = macro_f1(list(lines.values()), found)
+    return Row("language: lines ≥ 100 characters", len(lines), {"F1": score}, LANGUAGE_BARS)
+
+
+# package only
+def leak_rows(cleaned: Cleaned, sets: Sets) -> Iterable[Row]:
+    """Leaks by set, in both directions; retold ones; and how many clean pages are left alone."""
+    report = leak_report(cleaned.texts.values(), sets)
+    flagged = set().union(*(each.documents for each in report.values()))
+    leaky = [page for page in cleaned.pages if page.leak]
+    for name, found in report.items():
+        mine = [page for page in leaky if page.leak.set == name and page.leak.way == "verbatim"]
+        items = {page.leak.item for page in mine}
+        if mine:
+            num_found = sum(page.document.id in found.documents for page in mine)
+            figures = {"recall": num_found / len(mine)}
+            yield Row(f"leaks: {name}, pages", len(mine), figures, LEAK_BARS)
+            figures = {"recall": len(items & found.share_by_item.keys()) / len(items)}
+            yield Row(f"leaks: {name}, items", len(items), figures, LEAK_BARS)
+    retold = [page.document.id in flagged for page in leaky if page.leak.way == "paraphrased"]
+    if retold:
+        yield Row("leaks: in other words", len(retold), {"recall": sum(retold) / len(retold)})
+    clean = [page.document.id not in flagged for page in cleaned.pages if page.leak is None]
+    yield Row("leaks: clean pages left alone", len(clean), {"kept": sum(clean) / len(clean)},
+              CLEAN_BARS)  # fmt: skip
+
+
+# package only
+def text_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """Of the good pages how many are kept, and of those how many are exactly what was put in."""
+    good = {page.document.id: page.clean_text for page in cleaned.pages if not page.should_go}
+    same = [each.text == good[identity] for identity, each in cleaned.kept.items()
+            if identity in good]  # fmt: skip
+    yield Row("good pages: kept", len(good), {"kept": len(same) / len(good)})
+    yield Row("kept pages: exactly the text put in", len(same), {"kept": sum(same) / len(same)})

@@ -1,0 +1,122 @@
+"""The verb `corpus`: text → documents; and with an action, the dirty web and the report on it.
+
+Without an action it is the run's stage. `dirty` writes a made-up crawl and its truth, `report`
+takes one of a held-out seed through all steps and says what each has found: neither reads a run.
+"""
+
+import argparse
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from minillm.verbs.arguments import figures_out, notes, refuse
+from minillm.verbs.making import run_stage
+
+if TYPE_CHECKING:
+    from minillm.corpus.contamination import Sets
+
+DIRTY, REPORT = "dirty", "report"
+OF_A_RUN = ("run", "recipe", "set", "home", "text")
+NO_RUN = "the dirty web belongs to no run; leave it out"
+ONLY_DIRTY_WEB = f"only `minillm corpus {DIRTY}` and `minillm corpus {REPORT}` heed it"
+NUM_ITEMS = 40
+
+
+# package only
+def add_options(made: argparse.ArgumentParser) -> None:
+    """What only `corpus` takes."""
+    add = made.add_argument
+    words = "dirty: write a made-up crawl and its truth; report: what each step finds of one"
+    add("what", nargs="?", choices=(DIRTY, REPORT), help=words)
+    add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
+    add("--pages", type=int, metavar="M", help="with an action: how many pages (default: 2000)")
+    add("--out", type=Path, metavar="DIR", help="with dirty: the folder for crawl and truth")
+
+
+# package only
+def evaluation_sets() -> "Sets":
+    """Every set that a model of this course is evaluated on, a part of each, by name and item."""
+    from minillm.align.instructions import question_prompt, story_conversations
+    from minillm.corpus.mix import LEVELS, tell_documents
+    from minillm.corpus.storyworld import tell_story
+    from minillm.evaluate.items import EvaluateConfig, evaluation_stories, one_pair, one_question
+    from minillm.evaluate.redteam import PROBES
+    from minillm.monitor.feedback import FIRST_SLICE_SEED
+
+    told = evaluation_stories(EvaluateConfig(stories=NUM_ITEMS, levels=LEVELS))
+    stories = {f"{each.level}/{each.seed}": each for each in told}
+    pairs = [pair for pair in map(one_pair, told) if pair is not None]
+    questions = {name: one_question(each) for name, each in stories.items() if each.questions}
+    held_out = [
+        each for level in LEVELS for each in tell_documents(level, NUM_ITEMS, "validation")
+    ]
+    attacks = [each for probe in PROBES for each in probe.attacks(told[:: len(LEVELS)])]
+    return {
+        "held-out stories": {each.id: each.text for each in held_out},
+        "evaluation stories": {name: each.text for name, each in stories.items()},
+        "minimal pairs": {each.id: each.context + each.true for each in pairs},
+        "questions": {
+            name: f"{question_prompt(stories[name].text, each.text).content} {each.answer}"
+            for name, each in questions.items()
+        },
+        "conversations": {
+            each.source: "\n".join(message.content for message in each.messages)
+            for each in story_conversations(told, seed=0)
+        },
+        "attacks": {
+            each.id: "\n".join(message.content for message in each.messages) for each in attacks
+        },
+        "the loop's slice": {
+            str(at): tell_story(FIRST_SLICE_SEED + at, 1).text for at in range(NUM_ITEMS)
+        },
+    }
+
+
+# package only
+def run_corpus(args: argparse.Namespace) -> int:
+    """Text becomes documents; or the dirty web, or what the steps make of it."""
+    if args.what is None:
+        refuse(args, ("seed", "pages", "out"), ONLY_DIRTY_WEB)
+        return run_stage(args, "documents")
+    refuse(args, OF_A_RUN, NO_RUN)
+    if args.pages is not None and args.pages < 1:
+        raise ValueError(f"--pages {args.pages}: give a count of at least 1")
+    return write_dirty_web(args) if args.what == DIRTY else report_dirty_web(args)
+
+
+# package only
+def write_dirty_web(args: argparse.Namespace) -> int:
+    """A crawl and its truth in a folder."""
+    from minillm.corpus.dirty.crawl import write_crawl
+    from minillm.corpus.dirty.web import make_dirty_web
+    from minillm.corpus.report import NUM_PAGES
+
+    if args.out is None:
+        raise ValueError("--out is missing: name the folder for crawl and truth (--out DIR)")
+    num_pages = NUM_PAGES if args.pages is None else args.pages
+    pages = make_dirty_web(num_pages, args.seed or 0, evaluation_sets())
+    figures = write_crawl(pages, args.out)
+    words = f"{figures['pages']:,} pages, {figures['should_go']:,} of them to be thrown out"
+    print(f"dirty web: {words} → {args.out}", file=notes(args))
+    figures_out(args, figures)
+    return 0
+
+
+# package only
+def report_dirty_web(args: argparse.Namespace) -> int:
+    """One table of what each step finds of what was planted; 1 if a bar is not reached."""
+    from minillm.corpus.report import HELD_OUT_SEED, NUM_PAGES, corpus_report, report_figures, table
+
+    refuse(args, ("out",), "the report prints its figures, with --json as an object")
+    started = perf_counter()
+    seed = HELD_OUT_SEED if args.seed is None else args.seed
+    num_pages = NUM_PAGES if args.pages is None else args.pages
+    rows = corpus_report(seed, num_pages, evaluation_sets())
+    print(table(rows), file=notes(args))
+    missed = [row.name for row in rows if row.is_reached is False]
+    seconds = perf_counter() - started
+    verdict = f"bars not reached: {', '.join(missed)}" if missed else "every bar is reached"
+    print(f"{num_pages:,} pages of seed {seed}, {seconds:.0f} s: {verdict}", file=notes(args))
+    figures = {"seed": seed, "pages": num_pages, "seconds": round(seconds, 1)}
+    figures_out(args, figures | {"missed": missed, "rows": report_figures(rows)})
+    return 1 if missed else 0

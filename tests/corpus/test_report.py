@@ -1,0 +1,123 @@
+"""The report of the corpus: figures by hand, every bar on a held-out seed, planted faults seen."""
+
+import json
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from minillm.corpus import contamination, scores
+from minillm.corpus.dirty.copies import held_out_stories
+from minillm.corpus.dirty.web import make_dirty_web
+from minillm.corpus.report import report_figures, table
+from minillm.corpus.scores import (
+    Cleaned,
+    Row,
+    boilerplate_row,
+    clean_web,
+    family_row,
+    hits,
+    language_row,
+    leak_rows,
+    pairs_of,
+    personal_rows,
+    step_rows,
+)
+
+SEED, NUM_PAGES = 20_262, 1200
+
+
+class SaysEnglish:
+    """An identifier that knows one language."""
+
+    def identify_all(self, texts: list[str]) -> list[tuple[str, float]]:
+        return [("en", 1.0)] * len(texts)
+
+
+@cache
+def cleaned() -> Cleaned:
+    sets = held_out_stories()
+    return clean_web(make_dirty_web(NUM_PAGES, SEED, sets), sets)
+
+
+def rows_with_bars() -> list[Row]:
+    web = cleaned()
+    rows = [boilerplate_row(web), *personal_rows(web), family_row(web)]
+    return [row for row in (*rows, *leak_rows(web, held_out_stories())) if row.bars]
+
+
+def test_hits_by_hand():
+    found, true = Counter("aabc"), Counter("abbd")
+    precision, recall = 2 / 4, 2 / 4
+    assert hits(found, true) == {"precision": precision, "recall": recall, "F1": 0.5}
+    assert hits(Counter(), Counter()) == {"precision": 1.0, "recall": 1.0, "F1": 0.0}
+    assert hits(Counter(), Counter("a"))["recall"] == 0
+
+
+def test_pairs_by_hand():
+    pairs = pairs_of(["a", "b", "c", "d"], [0, 0, 0, 3])
+    assert pairs == Counter([("a", "b"), ("a", "c"), ("b", "c")])
+
+
+def test_a_row_is_reached_if_all_its_figures_are():
+    assert Row("x", 1, {"recall": 0.99}).is_reached is None
+    assert Row("x", 1, {"recall": 0.98}, {"recall": 0.98}).is_reached is True
+    row = Row("x", 1, {"recall": 0.99, "precision": 0.9}, {"recall": 0.98, "precision": 0.97})
+    assert row.is_reached is False
+
+
+def test_every_bar_is_reached_on_a_held_out_seed():
+    rows = rows_with_bars()
+    assert len(rows) == 13
+    assert [table([row]) for row in rows if not row.is_reached] == []
+    assert all(row.count >= 20 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "planted", "row_name"),
+    [
+        (scores, "personal_data", lambda text: [], "personal data: card"),
+        (scores, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
+        (contamination, "word_runs", lambda text, size=13: set(), "leaks: held-out stories"),
+    ],
+)
+def test_a_step_that_finds_nothing_misses_its_bar(monkeypatch, module, name, planted, row_name):
+    monkeypatch.setattr(module, name, planted)
+    missed = [row.name for row in rows_with_bars() if not row.is_reached]
+    assert any(each.startswith(row_name) for each in missed)
+
+
+def test_one_language_for_all_misses_the_bar(monkeypatch):
+    row = language_row(cleaned())
+    assert row.count > 300 and row.figures["F1"] > 0.9
+    monkeypatch.setattr(scores, "load_identifier", SaysEnglish)
+    assert language_row(cleaned()).is_reached is False
+    assert language_row(cleaned()).figures["F1"] < 0.2
+
+
+def test_flagging_everything_misses_the_bar_for_clean_pages(monkeypatch):
+    monkeypatch.setattr(scores, "leak_report", lambda texts, sets: {
+        name: contamination.SetLeaks(1, {}, {each.id for each in texts}) for name in sets
+    })  # fmt: skip
+    missed = [row.name for row in rows_with_bars() if not row.is_reached]
+    assert "leaks: clean pages left alone" in missed
+
+
+def test_every_fault_and_every_rejecting_step_has_a_row():
+    rows = {row.name.removeprefix("step: "): row for row in step_rows(cleaned())}
+    assert {each.step for each in cleaned().rejected} <= set(rows)
+    assert all(0 <= value <= 1 for row in rows.values() for value in row.figures.values())
+    assert rows["licence"].figures == {"precision": 1.0, "recall": 1.0}
+
+
+def test_table_and_figures_say_the_same():
+    rows = [
+        Row("first", 3, {"precision": 0.51239, "recall": 1.0}, {"recall": 1.0}),
+        Row("second", 7, {"kept": 0.9}, {"kept": 0.95}),
+    ]
+    lines = table(rows).splitlines()
+    assert lines[2].split() == ["first", "3", "0.512", "1.000", "✓", "recall", "≥", "1"]
+    assert lines[3].split() == ["second", "7", "0.900", "✗", "kept", "≥", "0.95"]
+    figures = json.loads(json.dumps(report_figures(rows)))
+    assert figures["first"]["precision"] == 0.5124 and figures["first"]["reached"] is True
+    assert figures["second"]["reached"] is False and figures["second"]["n"] == 7

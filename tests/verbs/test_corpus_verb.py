@@ -1,0 +1,63 @@
+"""The verb `corpus`: its actions, their figures, and what they refuse in one line."""
+
+import json
+
+import pytest
+
+from minillm.__main__ import main
+from minillm.corpus.dirty.crawl import CRAWL, TRUTH
+from minillm.verbs.corpus import NUM_ITEMS, evaluation_sets
+
+
+def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
+    words = ["corpus", "dirty", "--seed", "3", "--pages", "50", "--out", str(tmp_path), "--json"]
+    assert main(words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["pages"] == 50 and figures["should_go"] > 5
+    assert (tmp_path / CRAWL).stat().st_size == figures["bytes"]
+    assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 50
+
+
+def test_report_prints_one_table_and_gives_its_figures(capsys):
+    code = main(["corpus", "report", "--seed", "4", "--pages", "400", "--json"])
+    printed = capsys.readouterr()
+    figures = json.loads(printed.out)
+    missed = [name for name, row in figures["rows"].items() if row["reached"] is False]
+    assert figures["missed"] == missed and code == (1 if missed else 0)
+    assert figures["pages"] == 400 and figures["seed"] == 4
+    assert all(name in printed.err for name in figures["rows"])
+
+
+def test_every_evaluation_set_is_looked_for():
+    sets = evaluation_sets()
+    assert set(sets) == {
+        "held-out stories", "evaluation stories", "minimal pairs", "questions", "conversations",
+        "attacks", "the loop's slice",
+    }  # fmt: skip
+    assert all(len(items) >= NUM_ITEMS for items in sets.values())
+    assert all(text.strip() for items in sets.values() for text in items.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["dirty"], "--out is missing"),
+        (["dirty", "--out", "x", "--pages", "0"], "at least 1"),
+        (["dirty", "--out", "x", "--run", "mine"], "--run: the dirty web belongs to no run"),
+        (["report", "--out", "x"], "--out: the report prints"),
+        (["report", "--set", "a=1"], "--set: the dirty web"),
+        (["--seed", "3"], "--seed: only"),
+        (["--pages", "3"], "--pages: only"),
+    ],
+)
+def test_what_cannot_be_heeded_is_refused_in_one_line(words, said, capsys):
+    assert main(["corpus", *words]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_an_unknown_action_is_wrong_usage(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["corpus", "clean"])
+    assert ended.value.code == 2
+    assert "dirty" in capsys.readouterr().err
