@@ -2,10 +2,11 @@
 
 In: documents. Out: the same documents, chosen, split and ordered. The one idea: chance belongs to a
 document's id, not to a shared sequence of random numbers, so that one document more or less moves
-no other. Left out: weighting sources by temperature.
+no other. Left out: reading a small source several times.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -49,6 +50,37 @@ def capped(
             break
         kept.append(document)
     return kept
+
+
+def temperature_shares(sizes: Mapping[str, int], temperature: float) -> dict[str, float]:
+    """Each source's share of a mix, size^(1/T) over the sum: T = 1 keeps shares, T → ∞ evens them.
+
+    Devlin et al. 2018 for languages, with 1/T as exponent.
+    """
+    largest = max(sizes.values())
+    weights = {name: (size / largest) ** (1 / temperature) for name, size in sizes.items()}
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
+
+
+def mixed(documents: Sequence[Document], temperature: float, seed: int) -> list[Document]:
+    """The largest choice of documents whose sources have these shares, none taken twice.
+
+    Of the source that is used up first everything is kept; the order is that of `documents`.
+    """
+    sizes: Counter[str] = Counter()
+    for each in documents:
+        sizes[each.source] += len(each.text)
+    if not sizes:
+        return []
+    shares = temperature_shares(sizes, temperature)
+    total = min(size / shares[name] for name, size in sizes.items())
+    kept: set[str] = set()
+    for name in sizes:
+        budget = round(total * shares[name])
+        own = [each for each in documents if each.source == name]
+        kept.update(each.id for each in capped(own, budget, seed))
+    return [each for each in documents if each.id in kept]
 
 
 def hold_out(document: Document, fraction: float, seed: int) -> Document:

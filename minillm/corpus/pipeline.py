@@ -23,6 +23,7 @@ from minillm.core.records import (
     sha256_of,
 )
 from minillm.corpus import mix, quality
+from minillm.corpus.card import data_card, write_card
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
@@ -43,6 +44,7 @@ class CorpusConfig:
     sources: tuple[str, ...] = ()
     text_files: tuple[str, ...] = ()
     max_source_characters: int | None = None
+    temperature: float = 1.0
     languages: tuple[str, ...] = ("en",)
     licences: tuple[str, ...] = LICENCES
     validation_fraction: float = 0.02
@@ -70,6 +72,11 @@ def check_corpus_config(config: CorpusConfig) -> None:
     limit = config.max_source_characters
     if limit is not None and limit < 1:
         raise ValueError(f"max_source_characters is {limit}; give at least 1, or None for no limit")
+    if not config.temperature > 0:
+        raise ValueError(
+            f"temperature is {config.temperature}; give 1 to keep the sources' shares, more to even"
+            " them"
+        )
     fraction = config.validation_fraction
     if not 0 <= fraction <= 0.5:
         raise ValueError(f"validation_fraction is {fraction}; give 0 ≤ fraction ≤ 0.5")
@@ -151,6 +158,8 @@ def found_documents(
 ) -> tuple[list[Document], list[Rejection]]:
     """What the sources hold and the steps let through, some of it for validation."""
     kept, rejected = apply_steps(read_sources(config, missing), steps(config.licences))
+    if config.temperature != 1:
+        kept = mix.mixed(kept, config.temperature, config.seed)
     return [mix.hold_out(each, config.validation_fraction, config.seed) for each in kept], rejected
 
 
@@ -210,6 +219,9 @@ def write_documents(
         )
     write_json_lines(folder / "documents.jsonl", train + validation)
     write_json_lines(folder / "rejected.jsonl", rejected)
+    languages = (*config.languages, "unknown") if texts else config.languages
+    licences = (*config.licences, "user") if texts else config.licences
+    write_card(folder, data_card(train + validation, rejected, languages, licences))
     return {
         "num_documents": len(train),
         "num_bytes": sum(len(each.text.encode()) for each in train),

@@ -167,3 +167,46 @@ def test_documents_that_a_cap_has_kept_are_spread_over_the_whole_training_order(
     assert len(kept) == 200
     # the mean of 200 uniform draws: 5 standard deviations are 5 · √(1/12/200) = .102
     assert abs(sum(places) / len(places) - 0.5) < 0.102
+
+
+def sized(**sizes: int) -> list[Document]:
+    """Documents of ten characters each, so many of each source."""
+    return [
+        Document(f"{source}/{index}", "ten chars!", source, "web", "CC0-1.0", "en")
+        for source, count in sizes.items()
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(1.0, 0.1), (2.0, 0.25), (1e9, 0.5)])
+def test_temperature_shares_by_hand(temperature: float, share: float):
+    shares = mix.temperature_shares({"large": 900, "small": 100}, temperature)
+    assert shares["small"] == pytest.approx(share)
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1.0, 1.5, 2.0, 5.0]))
+def test_a_mix_has_its_shares_and_takes_nothing_twice(large: int, small: int, temperature: float):
+    documents = sized(large=large, small=small)
+    kept = mix.mixed(documents, temperature, seed=0)
+    assert len({each.id for each in kept}) == len(kept)
+    assert [each for each in documents if each in kept] == kept
+    shares = mix.temperature_shares({"large": large, "small": small}, temperature)
+    total = min(large / shares["large"], small / shares["small"])
+    for source in ("large", "small"):
+        num_kept = sum(each.source == source for each in kept)
+        assert abs(num_kept - total * shares[source]) < 1.1
+
+
+def test_with_temperature_one_everything_is_kept():
+    documents = sized(large=30, small=7)
+    assert mix.mixed(documents, 1.0, seed=3) == documents
+    assert mix.mixed([], 2.0, seed=3) == []
+
+
+def test_a_mix_by_the_wrong_exponent_would_be_noticed(monkeypatch: pytest.MonkeyPatch):
+    documents = sized(large=90, small=10)
+    right = mix.mixed(documents, 2.0, seed=0)
+    shares = mix.temperature_shares
+    monkeypatch.setattr(mix, "temperature_shares", lambda sizes, t: shares(sizes, 1 / t))
+    assert len(mix.mixed(documents, 2.0, seed=0)) != len(right) == 40

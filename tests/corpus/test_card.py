@@ -1,0 +1,197 @@
+"""The data card counts what is there, names what is not, and notices what cleaning forgot."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from math import log, sqrt
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm.core.records import Run
+from minillm.corpus import card
+from minillm.corpus.card import (
+    card_page,
+    checklist,
+    coverage,
+    data_card,
+    empty_cells,
+    log_odds,
+    mentions,
+    style_of,
+    words_after,
+)
+from minillm.corpus.mix import tell_documents
+from minillm.corpus.pipeline import CorpusConfig, make_documents
+from minillm.corpus.sources import Document, Rejection
+
+LICENCES = ("CC0-1.0",)
+
+
+def document(text: str, kind: str = "story", language: str = "en", **fields: str) -> Document:
+    return Document(fields.pop("id", text), text, "hand", kind, "CC0-1.0", language, **fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ('"Hi!" said Ella.', "dialogue"),
+        ("ROMEO\nAh me!\nJULIET\nWhat is it?", "dialogue"),
+        ("Ella: Hello\nAdam: Hello", "dialogue"),
+        ("- bread\n- honey\nMix both.", "list"),
+        ("1. Cut.\n2) Fry.", "list"),
+        ("Ella went home.", "prose"),
+        ("", "prose"),
+    ],
+)
+def test_a_style_is_read_off_the_marks(text: str, style: str):
+    assert style_of(document(text)) == style
+    assert style_of(document(text, kind="code")) == "code"
+
+
+def test_coverage_counts_bytes_by_language_kind_and_style():
+    texts = [document("né"), document("né", language="fr"), document("x = 1", kind="code")]
+    assert coverage(texts) == {
+        ("en", "story", "prose"): 3, ("fr", "story", "prose"): 3, ("en", "code", "code"): 5,
+    }  # fmt: skip
+
+
+def test_empty_cells_are_those_asked_for_and_not_there():
+    cells = {("en", "story", "prose"): 3, ("en", "code", "code"): 5}
+    assert empty_cells(cells, ["en"], ["story", "code"]) == [
+        ("en", "story", "dialogue"), ("en", "story", "list"),
+    ]  # fmt: skip
+    assert ("fr", "code", "code") in empty_cells(cells, ["en", "fr"], ["code"])
+
+
+def test_mentions_and_what_follows_are_counted_by_hand():
+    texts = [document("She saw the boys. HE ran, she ran, and her boy sat.")]
+    counts = mentions(texts)
+    assert counts["she / he"] == (2, 1)
+    assert counts["her hers / him his"] == (1, 0)
+    assert counts["girl girls / boy boys"] == (0, 2)
+    assert words_after(texts, "she") == {"saw": 1, "ran": 1}
+
+
+COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1)
+
+
+@given(COUNTS, COUNTS)
+def test_log_odds_are_the_formula_and_change_sign_with_the_sides(left: dict, right: dict):
+    scores, mirrored = log_odds(left, right), log_odds(right, left)
+    n, m = sum(left.values()), sum(right.values())
+    for word, score in scores.items():
+        prior = left.get(word, 0) + right.get(word, 0)
+        one, two = left.get(word, 0) + prior, right.get(word, 0) + prior
+        if n + n + m == one or m + n + m == two:
+            assert score == 0.0  # the only word of a side has no odds
+            continue
+        odds = log(one / (n + n + m - one)) - log(two / (m + n + m - two))
+        assert score == pytest.approx(odds / sqrt(1 / one + 1 / two), abs=1e-9)
+        assert mirrored[word] == pytest.approx(-score, abs=1e-9)
+
+
+def test_a_word_that_both_sides_use_alike_has_no_log_odds():
+    assert log_odds({"a": 3, "b": 7}, {"a": 30, "b": 70})["a"] == pytest.approx(0.0)
+
+
+def sound_corpus() -> list[Document]:
+    train = [*tell_documents(1, 60, "train"), *tell_documents(2, 60, "train")]
+    other = [replace(each, source="elsewhere") for each in tell_documents(3, 60, "train")]
+    return [*train, *other, *tell_documents(1, 10, "validation")]
+
+
+def failing(documents: list[Document]) -> list[str]:
+    return [each.question for each in checklist(documents, ("en",), LICENCES) if not each.holds]
+
+
+def leak(documents: list[Document]) -> list[Document]:
+    exam = next(each for each in documents if each.split == "validation")
+    return [*documents, replace(exam, id="leak", split="train")]
+
+
+def unmasked(documents: list[Document]) -> list[Document]:
+    return [replace(documents[0], text="Write to pat.0123@example.org."), *documents[1:]]
+
+
+def copies(documents: list[Document]) -> list[Document]:
+    return [*documents, *(replace(each, id=f"again {each.id}") for each in documents[:20])]
+
+
+def foreign(documents: list[Document]) -> list[Document]:
+    return [replace(each, language="fr") for each in documents]
+
+
+def forbidden(documents: list[Document]) -> list[Document]:
+    return [replace(documents[0], licence="all rights reserved"), *documents[1:]]
+
+
+def one_source(documents: list[Document]) -> list[Document]:
+    return [replace(each, source="one") for each in documents]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "question"),
+    [
+        (leak, "share 13 words with held-out ones"),
+        (unmasked, "with personal data"),
+        (copies, "near copies"),
+        (foreign, "other languages"),
+        (forbidden, "other licences"),
+        (one_source, "largest source"),
+    ],
+)
+def test_each_fault_turns_its_own_question_and_no_other(spoil, question: str):
+    documents = sound_corpus()
+    assert failing(documents) == []
+    (found,) = failing(spoil(documents))
+    assert question in found
+
+
+def test_a_checklist_that_forgets_the_held_out_side_would_not_see_the_leak(monkeypatch):
+    documents = leak(sound_corpus())
+    assert failing(documents)
+    monkeypatch.setattr(card, "word_runs", lambda text: set())
+    assert failing(documents) == []
+
+
+def test_the_card_says_what_was_thrown_out_and_shows_the_first():
+    texts = [document("Ella had a kite."), document("Adam | Ben", kind="list")]
+    rejected = [Rejection("a", "web", "length", "3 is below 10", 3, 10)] * 2
+    made = data_card(texts, rejected, ("en",), LICENCES)
+    assert made["rejected_by_step"] == {"length": 2}
+    assert made["bytes_by"]["kind"] == {"story": 16, "list": 10}
+    assert made["examples"]["rejected"] == {"length": "a: 3 is below 10 (3, 10)"}
+    page = card_page(made)
+    assert "| length | 2 |" in page and "Ella had a kite." in page
+    assert all(line.count("|") - line.count("\\|") >= 3 for line in page.split("\n") if "|" in line)
+
+
+def test_an_empty_corpus_has_a_card_too():
+    made = data_card([], [], ("en",), LICENCES)
+    assert made["num_documents"] == 0 and "0 documents" in card_page(made)
+
+
+def test_the_stage_writes_the_card_beside_the_documents(tmp_path: Path):
+    run = Run(name="try", path=tmp_path / "runs" / "try")
+    artifact = make_documents(CorpusConfig(stories=(30, 0, 0), held_out_stories=5), run)
+    made = json.loads((artifact.path / "card.json").read_text(encoding="utf-8"))
+    lines = (artifact.path / "documents.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    assert made["num_documents"] == len(texts)
+    assert made["num_bytes"] == sum(len(text.encode()) for text in texts)
+    assert Counter(made["bytes_by"]["source"]) == {"stories": made["num_bytes"]}
+    assert "# Data card" in (artifact.path / "card.md").read_text(encoding="utf-8")
+
+
+def test_a_users_own_text_is_what_was_asked_for(tmp_path: Path):
+    (tmp_path / "own.txt").write_text("Der Hund lief nach Hause. " * 40, encoding="utf-8")
+    run = Run(name="try", path=tmp_path / "runs" / "try")
+    own = str(tmp_path / "own.txt")
+    make_documents(CorpusConfig(stories=(0, 0, 0), held_out_stories=0, text_files=(own,)), run)
+    made = json.loads((run.path / "documents" / "card.json").read_text(encoding="utf-8"))
+    answers = {each["question"]: each["holds"] for each in made["checklist"]}
+    assert answers["share of text under other licences than allowed"]
+    assert answers["share of text in other languages than asked for"]
