@@ -4,26 +4,33 @@ In: documents and a tokenizer. Out, for each split: `train_0000.bin`, `train_000
 `train.index.npy` and `shards.json`. A document is stored as [<|endoftext|>, d1 … dn]: the mark
 begins it and is, as a target, the end of the document before; one more mark closes the sequence.
 So the target of position p is always the token at p + 1. Files are mapped, not read: the operating
-system fetches the pages that a batch touches. Thin: a split is gathered in memory to be written.
+system fetches the pages that a batch touches. Ids of more than 65,536 tokens take four bytes.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from minillm.batches.description import (
+    DESCRIPTION,  # noqa: F401  a name that belongs to reading shards as well
+    REMEDY,
+    SPLITS,
+    id_type,
+    map_ids,
+    read_description,
+    require_file,
+)
+from minillm.batches.writing import write_shards
 from minillm.core.progress import track
-from minillm.core.records import Artifact, Run, atomic_write, counted, make_artifact
+from minillm.core.records import Artifact, Run, counted, make_artifact
 from minillm.corpus.pipeline import read_documents
-from minillm.corpus.sources import Document
 from minillm.tokenizer.bytepair import Tokenizer
 
-SPLITS = ("train", "validation")
-DESCRIPTION = "shards.json"
-MAX_UINT16_IDS = 1 << 16
-REMEDY = "delete the folder to make the shards again"
+# what decides the bytes of the artifact
+CODE = tuple(f"minillm.batches.{name}" for name in ("description", "writing", "shards"))
+COUNTS = ("num_documents", "num_validation_documents")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,12 +103,12 @@ class Shards:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Tokens start … stop − 1 of the sequence: position p is number p % n of file p // n."""
         assert 0 <= start <= stop <= self.num_tokens + 1, (start, stop, self.num_tokens)
-        parts = [np.zeros(0, np.uint16)]
+        parts = [self.files[0][:0]] if start == stop else []
         while start < stop:
             shard, first = divmod(start, self.tokens_per_shard)
             parts.append(self.files[shard][first : first + stop - start])
             start += len(parts[-1])
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def document(self, index: int) -> np.ndarray:
         """[<|endoftext|>, d1 … dn]."""
@@ -110,12 +117,12 @@ class Shards:
 
 def token_sequence(texts: Iterable[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
     """The sequence of all texts; and, a line for each, the tokens and bytes before it, then all."""
-    parts, index = [], [(0, 0)]
+    parts, index, dtype = [], [(0, 0)], id_type(tokenizer.vocab_size)
     for text in texts:
-        tokens = np.array([tokenizer.end_of_text, *tokenizer.encode(text)], np.uint16)
+        tokens = np.array([tokenizer.end_of_text, *tokenizer.encode(text)], dtype)
         parts.append(tokens)
         index.append((index[-1][0] + len(tokens), index[-1][1] + len(text.encode())))
-    parts.append(np.array([tokenizer.end_of_text], np.uint16))
+    parts.append(np.array([tokenizer.end_of_text], dtype))
     return np.concatenate(parts), np.array(index, np.int64)
 
 
@@ -126,49 +133,6 @@ def write_split(
     for number, start in enumerate(range(0, len(tokens), tokens_per_shard)):
         tokens[start : start + tokens_per_shard].tofile(folder / f"{split}_{number:04d}.bin")
     np.save(folder / f"{split}.index.npy", index)
-
-
-# package only
-def write_shards(
-    folder: Path, documents: Iterable[Document], tokenizer: Tokenizer, tokens_per_shard: int
-) -> dict[str, int]:
-    """Encode the documents of each split and write them; returns the figures of the manifest."""
-    if tokenizer.vocab_size > MAX_UINT16_IDS:
-        raise ValueError(
-            f"vocab_size = {tokenizer.vocab_size:,}: shards store an id in two bytes, so at most "
-            f"{MAX_UINT16_IDS:,} ids; train a tokenizer with fewer"
-        )
-    texts: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for document in documents:
-        texts[document.split].append(document.text)
-    figures = {}
-    for split in SPLITS:
-        tokens, index = token_sequence(track(texts[split], f"encoding {split}"), tokenizer)
-        write_split(folder, split, tokens, index, tokens_per_shard)
-        figures[f"{split}_documents"] = len(index) - 1
-        figures[f"{split}_tokens"], figures[f"{split}_bytes"] = index[-1].tolist()
-    atomic_write(folder / DESCRIPTION, json.dumps({"tokens_per_shard": tokens_per_shard}))
-    return figures
-
-
-# package only
-def require_file(path: Path) -> Path:
-    """The path; FileNotFoundError if there is no such file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing, without it the shards cannot be read; {REMEDY}")
-    return path
-
-
-# package only
-def read_description(path: Path) -> int:
-    """How many tokens a full file holds; ValueError where the description does not say it."""
-    try:
-        tokens_per_shard = json.loads(require_file(path).read_bytes())["tokens_per_shard"]
-    except (ValueError, KeyError, TypeError):
-        tokens_per_shard = None
-    if not isinstance(tokens_per_shard, int) or tokens_per_shard < 1:
-        raise ValueError(f"{path}: does not say tokens_per_shard, a positive count; {REMEDY}")
-    return tokens_per_shard
 
 
 # package only
@@ -186,16 +150,17 @@ def read_index(path: Path) -> np.ndarray:
 
 
 # package only
-def map_file(path: Path, num_tokens: int) -> np.ndarray:
-    """The tokens of one file, mapped; ValueError where it has another size than the index says."""
-    num_bytes = require_file(path).stat().st_size
-    if num_bytes != 2 * num_tokens:
-        raise ValueError(
-            f"{path}: {num_bytes:,} bytes found, {2 * num_tokens:,} expected "
-            f"({num_tokens:,} tokens of 2 bytes); {REMEDY}"
-        )
-    # a plain view of the map, because slices of np.memmap itself cost 5 µs each
-    return np.asarray(np.memmap(path, np.uint16, mode="r"))
+def check_marks(path: Path, offsets: np.ndarray, files: tuple[np.ndarray, ...], size: int) -> None:
+    """ValueError for the first document, or end of all, that does not begin with the mark."""
+    for number, file in enumerate(files):
+        first, end = np.searchsorted(offsets, [number * size, (number + 1) * size])
+        wrong = np.flatnonzero(file[offsets[first:end] - number * size] != files[0][0])
+        if len(wrong):
+            document = int(first + wrong[0])
+            raise ValueError(
+                f"{path}: document {document:,} should begin at token {offsets[document]:,}, but "
+                f"there is no opening mark; {REMEDY}"
+            )
 
 
 # package only
@@ -204,21 +169,16 @@ def open_shards(path: Path, split: str) -> Shards:
     if split not in SPLITS:
         raise ValueError(f"split = {split!r}: choose one of {', '.join(SPLITS)}")
     index_path = path / f"{split}.index.npy"
-    index, tokens_per_shard = read_index(index_path), read_description(path / DESCRIPTION)
-    num_stored = int(index[-1, 0]) + 1
+    index, description = read_index(index_path), read_description(path)
+    num_stored, size = int(index[-1, 0]) + 1, description.tokens_per_shard
     files = tuple(
-        map_file(path / f"{split}_{number:04d}.bin", min(tokens_per_shard, num_stored - start))
-        for number, start in enumerate(range(0, num_stored, tokens_per_shard))
+        map_ids(path / f"{split}_{number:04d}.bin", min(size, num_stored - start), description)
+        for number, start in enumerate(range(0, num_stored, size))
     )
-    for document, offset in enumerate(index[:, 0].tolist()):
-        if files[offset // tokens_per_shard][offset % tokens_per_shard] != files[0][0]:
-            raise ValueError(
-                f"{index_path}: document {document:,} should begin at token {offset:,}, but there "
-                f"is no opening mark; {REMEDY}"
-            )
+    offsets = index[:, 0].copy()
+    check_marks(index_path, offsets, files, size)
     return Shards(
-        files=files, tokens_per_shard=tokens_per_shard,
-        offsets=index[:, 0].copy(), document_bytes=np.diff(index[:, 1]),
+        files=files, tokens_per_shard=size, offsets=offsets, document_bytes=np.diff(index[:, 1])
     )
 
 
@@ -228,13 +188,13 @@ def make_shards(config: BatchesConfig, run: Run) -> Artifact:
 
     def write(folder: Path) -> dict[str, int]:
         encoder = Tokenizer.load(tokenizer.path / "tokenizer.json")
-        return write_shards(
-            folder, read_documents(documents.path), encoder, config.tokens_per_shard
-        )
+        total = sum(documents.figures.get(name, 0) for name in COUNTS)
+        read = track(read_documents(documents.path), "encoding", total)
+        return write_shards(folder, read, encoder, config.tokens_per_shard)
 
     return make_artifact(
-        run, "shards", config=config, parents=[documents, tokenizer],
-        code=("minillm.batches.shards",), write=write, summary=shards_summary,
+        run, "shards", config=config, parents=[documents, tokenizer], code=CODE,
+        write=write, summary=shards_summary,
     )
 
 

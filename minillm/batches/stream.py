@@ -3,8 +3,8 @@
 Epoch 0 keeps the order of the documents, which may be a curriculum, up to packing and shuffling in
 a window; later epochs shuffle the documents themselves. What a batch holds follows from the seed
 and its number, so the whole state of a stream is one integer: how many batches it has given out.
-Ranks see the same global batches, and each takes every world_size-th row of them. Left out:
-reading ahead in a thread, because a batch takes less than a millisecond.
+Ranks see the same global batches, and each takes every world_size-th row of them: so a run may go
+on with another number of ranks. Left out: reading ahead, which `prefetch` does.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def epoch_rows(lengths: np.ndarray, config: BatchesConfig, epoch: int) -> list[l
         window = order[first : first + config.window_documents]
         packed = pack(lengths[window].tolist(), config.context_length, config.max_gap)
         for index in random.permutation(len(packed)):
-            rows.append([Piece(window[number], *where) for number, *where in packed[index]])
+            rows.append([Piece(window[which], start, n) for which, start, n in packed[index]])
     return rows
 
 
@@ -50,20 +50,26 @@ def batch_of_rows(
 ) -> Batch:
     """Lay the pieces side by side. The padding is <|endoftext|> without a target, and counts as
     one more piece of its row, so that no document can look at it."""
-    tokens_BT = np.full((num_rows, context_length), shards.end_of_text, np.int64)
-    targets_BT = np.full((num_rows, context_length), IGNORE, np.int64)
-    documents_BT = np.zeros((num_rows, context_length), np.int32)
-    for row, pieces in enumerate(rows):
-        column = 0
-        for ordinal, (document, start, length) in enumerate(pieces):
+    marks_T = np.full(context_length, shards.end_of_text, np.int64)
+    ignored_T = np.full(context_length, IGNORE, np.int64)
+    tokens, targets, ordinals, lengths = [], [], [], []
+    for pieces in [*rows, *[[]] * (num_rows - len(rows))]:
+        space = context_length
+        for document, start, length in pieces:
             position = int(shards.offsets[document]) + start
-            tokens = shards.read(position, position + length + 1)
-            tokens_BT[row, column : column + length] = tokens[:-1]
-            targets_BT[row, column : column + length] = tokens[1:]
-            documents_BT[row, column : column + length] = ordinal
-            column += length
-        documents_BT[row, column:] = len(pieces)
-    return Batch(*(torch.from_numpy(part) for part in (tokens_BT, targets_BT, documents_BT)))
+            stretch = shards.read(position, position + length + 1)
+            tokens.append(stretch[:-1])
+            targets.append(stretch[1:])
+            lengths.append(length)
+            space -= length
+        tokens.append(marks_T[:space])
+        targets.append(ignored_T[:space])
+        lengths.append(space)
+        ordinals.extend(range(len(pieces) + 1))
+    documents = np.repeat(np.array(ordinals, np.int32), lengths)
+    parts = np.concatenate(tokens, dtype=np.int64), np.concatenate(targets, dtype=np.int64)
+    shape = (num_rows, context_length)
+    return Batch(*(torch.from_numpy(part.reshape(shape)) for part in (*parts, documents)))
 
 
 def rows_of_batch(rows: list[list[Piece]], number: int, num_batches: int) -> list[list[Piece]]:
