@@ -36,10 +36,11 @@ def rank_correlation(order: Sequence[int] | np.ndarray) -> float:
     ρ = 1 − 6 Σ d² / (n³ − n), d the difference of the two ranks; by chance about ± 1/√n.
     """
     order = np.asarray(order)
-    if len(np.unique(order)) != len(order) or len(order) < 2:
+    count, num_distinct = len(order), len(np.unique(order))
+    if num_distinct != count or count < 2:
         raise ValueError(
-            f"{len(order)} numbers, {len(np.unique(order))} of them distinct: an order has at "
-            "least two, and each once"
+            f"{count} numbers, {num_distinct} of them distinct: an order has at least two, and "
+            "each once"
         )
-    difference = order.argsort().argsort() - np.arange(len(order))
-    return 1 - 6 * float((difference.astype(np.float64) ** 2).sum()) / (len(order) ** 3 - len(order))
+    difference = order.argsort().argsort() - np.arange(count)
+    return 1 - 6 * float((difference.astype(np.float64) ** 2).sum()) / (count**3 - count)

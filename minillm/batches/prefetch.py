@@ -10,7 +10,6 @@ the batch that it struck, and ends the stream.
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import Protocol
 
 import torch
@@ -78,10 +77,7 @@ class Prefetched:
     def __enter__(self) -> "Prefetched":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -86,7 +86,7 @@ STRATEGIES: dict[str, Callable[[Sequence[int], int], Rows]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PackingFigures:
-    """Fractions of places, of documents that would fit into a row, of tokens, of pairs of tokens."""
+    """Fractions of places, of documents that fit into a row, of tokens, of pairs of tokens."""
 
     num_rows: int
     wasted_fraction: float

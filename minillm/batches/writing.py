@@ -86,6 +86,7 @@ def write_file(folder: Path, name: str, *parts: bytes) -> str:
     return digest.hexdigest()
 
 
+# package only
 class SplitWriter:
     """One split's tokens → files of `tokens_per_shard`, under waiting names until all are done."""
 
@@ -166,8 +167,10 @@ class SplitWriter:
         name = f"{self.split}.index.npy"
         self.names.append(name)
         index, header = np.frombuffer(self.index, np.int64).reshape(-1, 2), io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(index))
-        self.sha256_by_name[name] = write_file(self.folder, name, header.getvalue(), index.tobytes())
+        fields = np.lib.format.header_data_from_array_1_0(index)
+        np.lib.format.write_array_header_1_0(header, fields)
+        parts = header.getvalue(), index.tobytes()
+        self.sha256_by_name[name] = write_file(self.folder, name, *parts)
 
     def discard(self) -> None:
         """Remove all that was written and not published."""

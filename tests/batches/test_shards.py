@@ -80,14 +80,6 @@ def test_a_split_without_documents_is_empty_but_readable(tmp_path):
     assert (shards.num_documents, shards.num_tokens, shards.num_bytes) == (0, 0, 0)
 
 
-def test_ids_beyond_two_bytes_are_refused(tmp_path):
-    class Big(Tokenizer):
-        vocab_size = 65_537
-
-    with pytest.raises(ValueError, match=r"vocab_size = 65,537: .* at most 65,536 ids; train"):
-        write_shards(tmp_path, documents(), Big([], SPECIAL_TOKENS), 11)
-
-
 def test_a_file_cut_off_is_named_with_both_sizes(written):
     folder = written([5, 1, 9, 2], 7)
     path = folder / "train_0001.bin"
