@@ -103,12 +103,15 @@ class Shards:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Tokens start … stop − 1 of the sequence: position p is number p % n of file p // n."""
         assert 0 <= start <= stop <= self.num_tokens + 1, (start, stop, self.num_tokens)
-        parts = [self.files[0][:0]] if start == stop else []
+        shard, first = divmod(start, self.tokens_per_shard)
+        if start < stop and first + stop - start <= self.tokens_per_shard:
+            return self.files[shard][first : first + stop - start]
+        parts = [self.files[0][:0]]
         while start < stop:
             shard, first = divmod(start, self.tokens_per_shard)
             parts.append(self.files[shard][first : first + stop - start])
             start += len(parts[-1])
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return np.concatenate(parts)
 
     def document(self, index: int) -> np.ndarray:
         """[<|endoftext|>, d1 … dn]."""
