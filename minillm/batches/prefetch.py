@@ -41,10 +41,8 @@ class Prefetched:
         self.is_gpu = torch.device(device).type == "cuda"
         # one thread alone touches the stream, and does what it is asked in order
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
-        self.ahead: deque[Future[tuple[Batch, int]]] = deque()
-        self.is_closed = False
-        for _ in range(depth):
-            self.ahead.append(self.thread.submit(self.make))
+        first: list[Future] = [self.thread.submit(self.make) for _ in range(depth)]
+        self.ahead, self.is_closed = deque(first), False
 
     def make(self) -> tuple[Batch, int]:
         """In the thread: the next batch, and the stream's position after it."""
