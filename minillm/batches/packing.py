@@ -7,6 +7,7 @@ longest, and cut a document only where the row would otherwise stay too empty. A
 token after the cut is the last target of one piece and the first input of the next.
 """
 
+from array import array
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from operator import attrgetter
@@ -59,3 +60,31 @@ def pack(lengths: Sequence[int], capacity: int, max_gap: int = 0) -> list[list[P
     while pool:
         rows.append(fill_row(pool, capacity, max_gap))
     return rows
+
+
+# package only
+class Rows(Sequence[list[Piece]]):
+    """Rows kept as three numbers a piece: 24 bytes, where tuples in lists take 100, and nothing
+    that Python's garbage collector would walk through again and again."""
+
+    def __init__(self) -> None:
+        self.numbers, self.ends = array("q"), array("q", [0])
+
+    def append(self, row: Sequence[tuple[int, int, int]]) -> None:
+        """One row more, of (document, start, length)."""
+        for piece in row:
+            self.numbers.extend(piece)
+        self.ends.append(len(self.numbers))
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def row(self, place: int) -> list[Piece]:
+        """The pieces of one row."""
+        numbers = iter(self.numbers[self.ends[place] : self.ends[place + 1]])
+        return list(map(Piece, numbers, numbers, numbers))
+
+    def __getitem__(self, index: int | slice) -> list:
+        if isinstance(index, slice):
+            return [self.row(place) for place in range(*index.indices(len(self)))]
+        return self.row(range(len(self))[index])

@@ -102,10 +102,12 @@ class Shards:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Tokens start … stop − 1 of the sequence: position p is number p % n of file p // n."""
+        if 0 <= start < stop:
+            shard, first = divmod(start, self.tokens_per_shard)
+            part = self.files[shard][first : first + stop - start]
+            if len(part) == stop - start:
+                return part
         assert 0 <= start <= stop <= self.num_tokens + 1, (start, stop, self.num_tokens)
-        shard, first = divmod(start, self.tokens_per_shard)
-        if start < stop and first + stop - start <= self.tokens_per_shard:
-            return self.files[shard][first : first + stop - start]
         parts = [self.files[0][:0]]
         while start < stop:
             shard, first = divmod(start, self.tokens_per_shard)

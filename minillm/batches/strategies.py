@@ -15,7 +15,7 @@ import numpy as np
 from minillm.batches.packing import Piece, pack
 from minillm.batches.shards import BatchesConfig
 
-Rows = list[list[Piece]]
+Packed = list[list[Piece]]
 
 
 # package only
@@ -28,12 +28,12 @@ def cut_long(lengths: Sequence[int], capacity: int) -> list[Piece]:
     ]
 
 
-def pad(lengths: Sequence[int], capacity: int) -> Rows:
+def pad(lengths: Sequence[int], capacity: int) -> Packed:
     """A row for each document; the rest of the row stays empty."""
     return [[piece] for piece in cut_long(lengths, capacity)]
 
 
-def concatenate(lengths: Sequence[int], capacity: int) -> Rows:
+def concatenate(lengths: Sequence[int], capacity: int) -> Packed:
     """One line of all documents, cut every `capacity` tokens, wherever that is."""
     rows, space = [], 0
     for document, length in enumerate(lengths):
@@ -49,9 +49,9 @@ def concatenate(lengths: Sequence[int], capacity: int) -> Rows:
     return rows
 
 
-def first_fit(lengths: Sequence[int], capacity: int) -> Rows:
+def first_fit(lengths: Sequence[int], capacity: int) -> Packed:
     """Documents as they come, each into the first row that has room for it."""
-    rows: Rows = []
+    rows: Packed = []
     spaces = np.zeros(len(cut_long(lengths, capacity)), np.int64)
     for piece in cut_long(lengths, capacity):
         # rows that are not yet begun have room for anything, and there are always enough of them
@@ -65,17 +65,17 @@ def first_fit(lengths: Sequence[int], capacity: int) -> Rows:
     return rows
 
 
-def best_fit(lengths: Sequence[int], capacity: int) -> Rows:
+def best_fit(lengths: Sequence[int], capacity: int) -> Packed:
     """The longest that still fits; nothing is cut that would fit into a row."""
     return pack(lengths, capacity, max_gap=capacity)
 
 
-def best_fit_filled(lengths: Sequence[int], capacity: int) -> Rows:
+def best_fit_filled(lengths: Sequence[int], capacity: int) -> Packed:
     """Best fit that cuts a document where a larger gap than the stream allows would stay."""
     return pack(lengths, capacity, BatchesConfig(context_length=capacity).max_gap)
 
 
-STRATEGIES: dict[str, Callable[[Sequence[int], int], Rows]] = {
+STRATEGIES: dict[str, Callable[[Sequence[int], int], Packed]] = {
     "padding": pad,
     "concatenate": concatenate,
     "first fit": first_fit,
@@ -100,7 +100,7 @@ def pairs(length: int) -> int:
     return length * (length + 1) // 2
 
 
-def packing_figures(rows: Rows, lengths: Sequence[int], capacity: int) -> PackingFigures:
+def packing_figures(rows: Packed, lengths: Sequence[int], capacity: int) -> PackingFigures:
     """What rows of these documents cost. Without a row or a document every fraction is 0."""
     num_tokens = sum(lengths)
     pieces = Counter(piece.document for row in rows for piece in row)

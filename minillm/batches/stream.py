@@ -7,12 +7,13 @@ Ranks see the same global batches, and each takes every world_size-th row of the
 on with another number of ranks. Left out: reading ahead, which `prefetch` does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from minillm.batches.packing import Piece, pack
+from minillm.batches.packing import Piece, Rows, pack
 from minillm.batches.shards import BatchesConfig, Shards
 
 # the target that no loss counts: torch's own default
@@ -32,16 +33,16 @@ class Batch:
         return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
-def epoch_rows(lengths: np.ndarray, config: BatchesConfig, epoch: int) -> list[list[Piece]]:
+def epoch_rows(lengths: np.ndarray, config: BatchesConfig, epoch: int) -> Rows:
     """The rows of an epoch in the order of training: window by window, shuffled within each."""
     random = np.random.default_rng([config.seed, epoch])
     order = range(len(lengths)) if epoch == 0 else random.permutation(len(lengths)).tolist()
-    rows = []
+    rows = Rows()
     for first in range(0, len(order), config.window_documents):
         window = order[first : first + config.window_documents]
         packed = pack(lengths[window].tolist(), config.context_length, config.max_gap)
         for index in random.permutation(len(packed)):
-            rows.append([Piece(window[which], start, n) for which, start, n in packed[index]])
+            rows.append([(window[which], start, n) for which, start, n in packed[index]])
     return rows
 
 
@@ -52,11 +53,11 @@ def batch_of_rows(
     one more piece of its row, so that no document can look at it."""
     marks_T = np.full(context_length, shards.end_of_text, np.int64)
     ignored_T = np.full(context_length, IGNORE, np.int64)
-    tokens, targets, ordinals, lengths = [], [], [], []
+    offsets, tokens, targets, ordinals, lengths = shards.offsets, [], [], [], []
     for pieces in [*rows, *[[]] * (num_rows - len(rows))]:
         space = context_length
         for document, start, length in pieces:
-            position = int(shards.offsets[document]) + start
+            position = int(offsets[document]) + start
             stretch = shards.read(position, position + length + 1)
             tokens.append(stretch[:-1])
             targets.append(stretch[1:])
@@ -72,7 +73,7 @@ def batch_of_rows(
     return Batch(*(torch.from_numpy(part.reshape(shape)) for part in (*parts, documents)))
 
 
-def rows_of_batch(rows: list[list[Piece]], number: int, num_batches: int) -> list[list[Piece]]:
+def rows_of_batch(rows: Sequence[list[Piece]], number: int, num_batches: int) -> list[list[Piece]]:
     """Rows dealt evenly, so that no batch at the end of an epoch is nearly empty."""
     return rows[len(rows) * number // num_batches : len(rows) * (number + 1) // num_batches]
 

@@ -1,6 +1,7 @@
 """Rows hold every token once, never too many, and stay hardly empty."""
 
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minillm.batches import packing
-from minillm.batches.packing import Piece, pack
+from minillm.batches.packing import Piece, Rows, pack
 from minillm.batches.shards import BatchesConfig
 
-Rows = list[list[Piece]]
+Packed = list[list[Piece]]
 CAPACITY = 256
 
 
-def faults(rows: Rows, lengths: Sequence[int], capacity: int, max_gap: int) -> list[str]:
+def faults(rows: Packed, lengths: Sequence[int], capacity: int, max_gap: int) -> list[str]:
     """What is wrong with rows that should hold documents of these lengths."""
     held = Counter(
         (document, position)
@@ -41,19 +42,19 @@ def faults(rows: Rows, lengths: Sequence[int], capacity: int, max_gap: int) -> l
     return found
 
 
-def waste(rows: Rows) -> float:
+def waste(rows: Packed) -> float:
     used = sum(piece.length for row in rows for piece in row)
     return 1 - used / (CAPACITY * len(rows))
 
 
-def num_cut(rows: Rows) -> int:
+def num_cut(rows: Packed) -> int:
     pieces = Counter(piece.document for row in rows for piece in row)
     return sum(count > 1 for count in pieces.values())
 
 
-def first_fit(lengths: Sequence[int], capacity: int) -> Rows:
+def first_fit(lengths: Sequence[int], capacity: int) -> Packed:
     """Documents as they come, each into the first row with room: what best fit is compared with."""
-    rows: Rows = []
+    rows: Packed = []
     spaces: list[int] = []
     for document, length in enumerate(lengths):
         row = next((index for index, space in enumerate(spaces) if space >= length), None)
@@ -103,6 +104,35 @@ def test_rows_hold_every_token_once_and_are_as_full_as_promised(lengths, capacit
     assert faults(pack(lengths, capacity, max_gap), lengths, capacity, max_gap) == []
 
 
+@given(
+    rows=st.lists(st.lists(st.tuples(*[st.integers(0, 2**40)] * 3), max_size=4), max_size=9),
+    index=st.integers(-12, 12), start=st.integers(-12, 12), step=st.sampled_from([-2, -1, 1, 2]),
+)
+def test_rows_in_arrays_are_a_list_of_rows(rows, index, start, step):
+    kept = Rows()
+    for row in rows:
+        kept.append(row)
+    assert list(kept) == rows and len(kept) == len(rows)
+    assert kept[start:index:step] == rows[start:index:step]
+    if -len(rows) <= index < len(rows):
+        assert kept[index] == rows[index]
+        assert all(isinstance(piece, Piece) for piece in kept[index])
+    else:
+        with pytest.raises(IndexError):
+            kept[index]
+
+
+def test_rows_in_arrays_take_a_quarter_of_the_memory():
+    tracemalloc.start()
+    kept, rows = Rows(), pack([200] * 20_000, CAPACITY)
+    as_lists = tracemalloc.get_traced_memory()[0]
+    for row in rows:
+        kept.append(row)
+    in_arrays = tracemalloc.get_traced_memory()[0] - as_lists
+    tracemalloc.stop()
+    assert in_arrays < as_lists / 4
+
+
 @given(lengths=st.lists(st.integers(1, 33), max_size=40))
 def test_what_fits_into_a_row_stays_whole_when_gaps_are_allowed(lengths):
     assert num_cut(pack(lengths, 33, max_gap=33)) == 0
@@ -134,7 +164,7 @@ def test_the_shortest_document_is_cut_so_that_few_are():
     assert num_cut(rows) <= len(rows) // 5 + 1
 
 
-def overlapping(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
+def overlapping(lengths: Sequence[int], capacity: int, max_gap: int) -> Packed:
     return [
         [Piece(document, start, min(capacity, length - start))]
         for document, length in enumerate(lengths)
@@ -142,7 +172,7 @@ def overlapping(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
     ]
 
 
-def skipping(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
+def skipping(lengths: Sequence[int], capacity: int, max_gap: int) -> Packed:
     return [
         [Piece(document, start, min(capacity, length - start))]
         for document, length in enumerate(lengths)
@@ -150,15 +180,15 @@ def skipping(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
     ]
 
 
-def truncating(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
+def truncating(lengths: Sequence[int], capacity: int, max_gap: int) -> Packed:
     return pack([min(length, capacity) for length in lengths], capacity, max_gap)
 
 
-def greedy_beyond(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
+def greedy_beyond(lengths: Sequence[int], capacity: int, max_gap: int) -> Packed:
     return pack(lengths, capacity + 1, max_gap)
 
 
-def never_filling(lengths: Sequence[int], capacity: int, max_gap: int) -> Rows:
+def never_filling(lengths: Sequence[int], capacity: int, max_gap: int) -> Packed:
     return pack(lengths, capacity, capacity)
 
 
