@@ -19,7 +19,7 @@ import numpy as np
 
 import minillm
 from minillm.core.records import atomic_write
-from minillm.corpus.duplicates import mixed
+from minillm.corpus.signatures import mixed
 from minillm.corpus.quality import PROSE
 from minillm.corpus.sources import Document, Rejection, Step
 
