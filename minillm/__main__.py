@@ -17,6 +17,7 @@ from minillm.verbs import (
     align,
     arguments,
     bench,
+    cleaning,
     compress,
     evaluate,
     lineage,
@@ -103,7 +104,10 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     verb("course", making.run_course, "run every notebook, without a screen")
-    verb("corpus", making.run_corpus, "text → documents")
+    made = verb("corpus", making.run_corpus, "text → documents")
+    made.add_argument("what", nargs="?", choices=(cleaning.CLEAN,), help="clean: files of them")
+    made.add_argument("--out", type=Path, metavar="DIR", help="with clean: the result's folder")
+    cleaning.add_options(made)
     add = verb("tokenizer", making.run_tokenizer, "documents → tokenizer.json").add_argument
     add("--vocab-size", type=int, help="with --text: all tokens, the 256 bytes too (default: 4096)")
     add("--out", type=Path, metavar="DIR", help="with --text: where tokenizer.json is written")

@@ -7,6 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
+from minillm.verbs import cleaning
 from minillm.verbs.arguments import chosen_run, figures_out, notes, refuse
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def run_stage(args: argparse.Namespace, kind: str) -> int:
 
 # package only
 def run_corpus(args: argparse.Namespace) -> int:
-    """Text becomes documents."""
+    """Text becomes documents: those of a run, or files of them are cleaned."""
+    if args.what == cleaning.CLEAN:
+        return cleaning.run_clean(args)
+    refuse(args, (*cleaning.OPTIONS, "out"), cleaning.ONLY_CLEAN)
     return run_stage(args, "documents")
 
 
