@@ -52,7 +52,7 @@ def line_digest(line: str) -> str:
 def count_lines(documents: Sequence[Numbered], _: Json | None) -> dict[str, int]:
     """How many web pages of the shard have a line, by the line's digest."""
     pages = (each.text.split("\n") for _, each in documents if each.kind == "web")
-    return dict(Counter(line_digest(line) for lines in pages for line in set(lines)))
+    return dict(Counter(name for lines in pages for name in set(map(line_digest, lines))))
 
 
 def shared_digests(counts: Sequence[dict[str, int]], _: Json | None) -> list[str]:
