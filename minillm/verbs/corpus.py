@@ -1,7 +1,8 @@
 """The verb `corpus`: text → documents; and with an action, the dirty web and the report on it.
 
 Without an action it is the run's stage. `dirty` writes a made-up crawl and its truth, `report`
-takes one of a held-out seed through all steps and says what each has found: neither reads a run.
+takes one of a held-out seed through all steps and says what each has found, `clean` takes files of
+documents through them, on one machine or many: none of these reads a run.
 """
 
 import argparse
@@ -9,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from minillm.verbs import cleaning
 from minillm.verbs.arguments import figures_out, notes, refuse
 from minillm.verbs.making import run_stage
 
@@ -26,11 +28,13 @@ NUM_ITEMS = 40
 def add_options(made: argparse.ArgumentParser) -> None:
     """What only `corpus` takes."""
     add = made.add_argument
-    words = "dirty: write a made-up crawl and its truth; report: what each step finds of one"
-    add("what", nargs="?", choices=(DIRTY, REPORT), help=words)
+    words = "dirty: write a made-up crawl and its truth; report: what each step finds of one; "
+    words += "clean: take files of documents through the steps"
+    add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
     add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
     add("--pages", type=int, metavar="M", help="with an action: how many pages (default: 2000)")
-    add("--out", type=Path, metavar="DIR", help="with dirty: the folder for crawl and truth")
+    add("--out", type=Path, metavar="DIR", help="with dirty or clean: the folder of the result")
+    cleaning.add_options(made)
 
 
 # package only
@@ -75,6 +79,10 @@ def evaluation_sets() -> "Sets":
 # package only
 def run_corpus(args: argparse.Namespace) -> int:
     """Text becomes documents; or the dirty web, or what the steps make of it."""
+    if args.what == cleaning.CLEAN:
+        refuse(args, ("seed", "pages"), ONLY_DIRTY_WEB)
+        return cleaning.run_clean(args)
+    refuse(args, cleaning.OPTIONS, cleaning.ONLY_CLEAN)
     if args.what is None:
         refuse(args, ("seed", "pages", "out"), ONLY_DIRTY_WEB)
         return run_stage(args, "documents")

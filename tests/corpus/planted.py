@@ -1,0 +1,65 @@
+"""Steps for shards that crash, fail or dawdle on demand; workers import them by name.
+
+`STEPS` is the course's own list with one step more in front, which looks for the files that a test
+has planted in a folder, and leaves a mark there for each document that it sees.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from minillm.corpus import pipeline
+from minillm.corpus.pipeline import StepMaker
+from minillm.corpus.sources import Document, Step
+
+STEPS = "tests.corpus.planted:steps"
+
+
+def place() -> str:
+    """The machine, by Ray's name for it, or else the process."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return str(os.getpid())
+    return ray.get_runtime_context().get_node_id()
+
+
+def fail(path: Path) -> None:
+    raise ValueError(f"{path.stem} is planted to fail")
+
+
+def dawdle(path: Path) -> None:
+    time.sleep(float(path.read_text(encoding="utf-8")))
+
+
+def die(path: Path) -> None:
+    """End this process at once; a file `.once` is gone then, and the next try succeeds."""
+    if path.suffix == ".once":
+        path.unlink()
+    os._exit(9)
+
+
+KINDS = {"fail": fail, "sleep": dawdle, "once": die, "always": die}
+
+
+def trouble(folder: str) -> Step:
+    """Make the step that does to a document what a file named after it, or `all`, says."""
+
+    def step(document: Document) -> Document:
+        with open(Path(folder) / "seen", "a", encoding="utf-8") as stream:
+            stream.write(f"{document.id} {place()}\n")
+        for kind in KINDS:
+            for name in (document.id.replace("/", "-"), "all"):
+                if (path := Path(folder) / f"{name}.{kind}").is_file():
+                    KINDS[kind](path)
+        return document
+
+    return step
+
+
+def steps(folder: str, names: Sequence[str] | None = None) -> dict[str, StepMaker]:
+    """The course's steps, or some of them, after the one that makes trouble."""
+    real = pipeline.steps()
+    chosen = {name: real[name] for name in (names or real)}
+    return {"trouble": lambda _: trouble(folder)} | chosen
