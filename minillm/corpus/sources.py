@@ -23,6 +23,7 @@ from zipfile import ZipFile
 
 import minillm
 from minillm.core.records import file_sha256
+from minillm.corpus.translations import read_chat, read_messages
 
 SOURCES_FILE = Path(minillm.__file__).parent.parent / "data" / "sources.json"
 DOWNLOAD_TIMEOUT_S = 20
@@ -227,6 +228,9 @@ READERS: dict[str, Callable[[ZipFile, str], Iterator[tuple[str, str]]]] = {
     "recipes": read_recipes,
     "plays": read_plays,
     "bible": read_bible,
+    "django": read_messages,
+    "wagtail": read_messages,
+    "chat": read_chat,
 }
 
 

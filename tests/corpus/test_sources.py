@@ -93,7 +93,8 @@ def wheels(tmp_path: Path) -> tuple[Path, dict[str, Source]]:
 
 def test_every_entry_of_the_source_list_is_complete():
     found = known_sources()
-    assert list(found) == ["encyclopaedia", "recipes", "plays", "bible", "python"]
+    names = "encyclopaedia recipes plays bible django wagtail chat python"
+    assert list(found) == names.split()
     for source in found.values():
         assert source.licence and source.attribution and source.what and source.kind
         assert (source.package is None) == (source.sha256 is None) == (source.name == "python")
