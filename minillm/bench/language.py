@@ -72,7 +72,8 @@ def tested(lines: Iterable[Line]) -> list[Line]:
 # package only
 def long_lines(lines: Iterable[Line]) -> list[Line]:
     """The held-out lines, as they are, of at least 100 characters."""
-    return [each for each in lines if each.split == "validation" and len(each.text) >= MIN_CHARACTERS]
+    held_out = [each for each in lines if each.split == "validation"]
+    return [each for each in held_out if len(each.text) >= MIN_CHARACTERS]
 
 
 # package only

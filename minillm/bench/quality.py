@@ -59,7 +59,8 @@ def split_of(document: Document) -> str:
 # package only
 def english(source: str, split: str) -> list[Document]:
     """The English documents of a source and a split, in an order drawn by lot."""
-    found = [each for each in read_source(known_sources()[source], ("en",)) if split_of(each) == split]
+    documents = read_source(known_sources()[source], ("en",))
+    found = [each for each in documents if split_of(each) == split]
     return sorted(found, key=lambda each: chance(each.id, 3))
 
 
@@ -118,7 +119,9 @@ def trained_quality(
 
 
 # package only
-def with_sentences(made: Sequence[Remark], sentences: Sequence[str]) -> tuple[list[str], list[bool]]:
+def with_sentences(
+    made: Sequence[Remark], sentences: Sequence[str]
+) -> tuple[list[str], list[bool]]:
     """Texts and labels of remarks and of sentences that insult nobody."""
     texts = [each.text for each in made] + list(sentences)
     return texts, [each.is_bad for each in made] + [False] * len(sentences)
@@ -147,7 +150,8 @@ def found_by_kind(classifier: Classifier, made: Sequence[Example | Remark]) -> d
     """The share of each kind that the classifier calls bad."""
     called_bad = classifier.probabilities([each.text for each in made]) > classifier.threshold
     kinds = np.array([each.kind for each in made])
-    return {kind: round(float(called_bad[kinds == kind].mean()), 4) for kind in dict.fromkeys(kinds)}
+    shares = {kind: called_bad[kinds == kind].mean() for kind in dict.fromkeys(kinds)}
+    return {str(kind): round(float(share), 4) for kind, share in shares.items()}
 
 
 # package only

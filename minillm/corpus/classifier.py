@@ -35,7 +35,7 @@ WEIGHT_DECAY = 1e-7
 
 
 def shape(token: str) -> str:
-    """What a token looks like: `the` → a, `bridge` → aa, `Anna` → A, `42` → 0, `?` → ?, `x1` → _."""
+    """How a token looks: `the` → a, `bridge` → aa, `Anna` → A, `42` → 0, `?` → ?, `x1` → _."""
     if token.isdigit():
         return "0"
     if not token.isalpha():

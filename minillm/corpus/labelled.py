@@ -19,7 +19,8 @@ MENUS = (
 )  # fmt: skip
 NOTICES = (
     "This website uses cookies to improve your experience.", "Accept all cookies",
-    "Click here to subscribe to our newsletter.", "All rights reserved.", "Follow us on social media",
+    "Click here to subscribe to our newsletter.", "All rights reserved.",
+    "Follow us on social media",
     "Your browser does not support this feature.", "Please enable scripts to view this page.",
     "You must be logged in to post a comment.", "Page not found.", "Leave a reply",
     "Enter your e-mail address to get updates.", "Terms and conditions apply.",
@@ -96,10 +97,13 @@ def code(words: Sequence[str], rng: random.Random) -> str:
         one, two, number = rng.choice(words).lower(), rng.choice(words).lower(), rng.randrange(100)
         lines.append(rng.choice((
             f"import {one}.{two} as {two[:2]}", f"def {one}_{two}(self, {one}=None):",
-            f"    return self.{one}[{number}] + {two}({one})", f"for (int i = 0; i < {number}; i++) {{",
-            f"    {one}->{two} = ({number} << 2) | 0x{number:x};", "}", f"var {one} = {{'{two}': {number}}};",
+            f"    return self.{one}[{number}] + {two}({one})",
+            f"for (int i = 0; i < {number}; i++) {{", "}",
+            f"    {one}->{two} = ({number} << 2) | 0x{number:x};",
+            f"var {one} = {{'{two}': {number}}};",
             f".{one}-{two} {{ margin: {number}px; }}", f"<div class=\"{one}\"><a href=\"#{two}\">",
-            f"SELECT {one}, COUNT(*) FROM {two} WHERE id > {number};", f"if {one} is None: raise {two}",
+            f"SELECT {one}, COUNT(*) FROM {two} WHERE id > {number};",
+            f"if {one} is None: raise {two}",
             f"echo ${one.upper()} | grep -v {two} > /dev/null", f"  - {one}: [{number}, {two}]",
         )))  # fmt: skip
     return "\n".join(lines)
@@ -126,8 +130,8 @@ class Example:
 
 
 def words_for(texts: Sequence[str]) -> list[str]:
-    """The words of texts, as often as they occur: what dirt is made from."""
-    return [word.strip(".,;:!?\"'()") for text in texts for word in text.split() if word.isalpha()]
+    """The words without a mark, as often as they occur: what dirt is made of."""
+    return [word for text in texts for word in text.split() if word.isalpha()]
 
 
 def labelled(texts: Sequence[str], seed: int, kinds: Sequence[str] = tuple(DIRT)) -> list[Example]:

@@ -1,16 +1,17 @@
 """Readers of wheels that hold the same kind of text in many languages: messages and chat.
 
 In: a wheel and what the source list says of it. Out: (name, text) of each document, one message or
-turn a line. The idea: programs are translated by people into dozens of languages, and the catalogues
-of translations (gettext's `.po` files) ship with them. Placeholders and markup go; what is not yet
-translated is left out. No YAML library: a conversation file is a list of lists of lines.
+turn a line. The idea: programs are translated by people into dozens of languages, and the
+catalogues of translations (gettext's `.po` files) ship with them. Placeholders and markup go; what
+is not yet translated is left out. No YAML library: a conversation is a list of lists of lines.
 """
 
 import re
 from collections.abc import Iterator
 from zipfile import ZipFile
 
-ENTRY = re.compile(r'^msgid((?:\s+"(?:[^"\\\n]|\\.)*")+)\s+msgstr((?:\s+"(?:[^"\\\n]|\\.)*")+)', re.M)
+STRINGS = r'((?:\s+"(?:[^"\\\n]|\\.)*")+)'
+ENTRY = re.compile(rf"^msgid{STRINGS}\s+msgstr{STRINGS}", re.M)
 QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{[^}]*\}|<[^>]+>|&\w+;|\\[a-z]")
 TURN = re.compile(r"^\s*(?:- )?\s*- +(.+)$", re.M)

@@ -192,7 +192,7 @@ def test_the_fixture_alone_trains_a_fair_identifier(lines):
 
 
 def test_probabilities_are_calibrated(known, lines):
-    """Of what is called 90 % sure about 90 % is right; uncalibrated, the same sums claim far more."""
+    """What is called 90 % sure is right in about 90 %; the plain sums claim far more."""
     held_out = [each for each in lines if each.split == "validation"]
     texts, true = [each.text for each in held_out], [each.language for each in held_out]
     index = [known.languages.index(each) for each in true]
@@ -280,7 +280,8 @@ def test_the_step_keeps_what_is_asked_for_and_says_why_not(known):
     mixed = step(page(f"{ENGLISH}\n{FRENCH}\n{FRENCH}"))
     assert isinstance(mixed, Rejection) and mixed.reason == "fr 67%, en 33%"
     assert mixed.value == pytest.approx(0.33, abs=0.02)
-    assert isinstance(allowed_languages(["en", "fr"], known)(page(f"{ENGLISH}\n{FRENCH}")), Document)
+    both = allowed_languages(["en", "fr"], known)
+    assert isinstance(both(page(f"{ENGLISH}\n{FRENCH}")), Document)
 
 
 def test_the_step_corrects_a_wrong_label(known):

@@ -22,6 +22,12 @@ from minillm.corpus.spoken import (
 )
 from minillm.corpus.translations import messages, read_chat, read_messages
 
+CONVERSATION = """categories:
+- eten
+conversations:
+- - Wat eet je?
+  - 'Brood met kaas.'
+"""
 CATALOGUE = r'''
 msgid ""
 msgstr "Last-Translator: somebody"
@@ -135,8 +141,9 @@ def test_wheels_of_messages_and_chat_are_read():
     with ZipFile(stream, "w") as archive:
         archive.writestr("web/admin/locale/da/LC_MESSAGES/django.po", CATALOGUE)
         archive.writestr("web/admin/locale/de/LC_MESSAGES/django.po", CATALOGUE)
-        archive.writestr("talk/nl/food.yml", "categories:\n- eten\nconversations:\n- - Wat eet je?\n  - 'Brood met kaas.'\n")
+        archive.writestr("talk/nl/food.yml", CONVERSATION)
         archive.writestr("talk/nl/README.md", "- - not this one")
     with ZipFile(stream) as archive:
-        assert list(read_messages(archive, "da")) == [("web/admin", 'Gem\nSlet og alle "kopier"?\n')]
+        said = 'Gem\nSlet og alle "kopier"?\n'
+        assert list(read_messages(archive, "da")) == [("web/admin", said)]
         assert list(read_chat(archive, "talk/nl/")) == [("food", "Wat eet je?\nBrood met kaas.\n")]
