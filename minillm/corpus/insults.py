@@ -195,6 +195,7 @@ NUM_FOLDS = 5
 TRAINING_FOLDS, TEST_FOLDS = (0, 1, 2, 3), (4,)
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A sentence, the kind and the template that it was made from."""
@@ -209,6 +210,7 @@ class Remark:
         return self.kind in BAD_KINDS
 
 
+# package only
 def filled(template: str, is_kind: bool, rng: random.Random) -> str:
     """The template with rude words in its places, or with kind ones."""
     adjectives, nouns = (KIND_ADJECTIVES, KIND_NOUNS) if is_kind else (ADJECTIVES, NOUNS)
@@ -222,6 +224,7 @@ def filled(template: str, is_kind: bool, rng: random.Random) -> str:
     return text[0].upper() + text[1:]
 
 
+# package only
 def remarks(
     count: int, seed: int, folds: Sequence[int], kinds: Sequence[str] = tuple(TEMPLATES)
 ) -> list[Remark]:

@@ -98,8 +98,8 @@ def code(words: Sequence[str], rng: random.Random) -> str:
         lines.append(rng.choice((
             f"import {one}.{two} as {two[:2]}", f"def {one}_{two}(self, {one}=None):",
             f"    return self.{one}[{number}] + {two}({one})",
-            f"for (int i = 0; i < {number}; i++) {{", "}",
-            f"    {one}->{two} = ({number} << 2) | 0x{number:x};",
+            f"for (int i = 0; i < {number}; i++) {{",
+            f"    {one}->{two} = ({number} << 2) | 0x{number:x};", "}",
             f"var {one} = {{'{two}': {number}}};",
             f".{one}-{two} {{ margin: {number}px; }}", f"<div class=\"{one}\"><a href=\"#{two}\">",
             f"SELECT {one}, COUNT(*) FROM {two} WHERE id > {number};",
@@ -120,6 +120,7 @@ DIRT: dict[str, Callable[[Sequence[str], random.Random], str]] = {
 }
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Example:
     """A text, the kind it is of, and whether it is bad."""
@@ -129,11 +130,13 @@ class Example:
     is_bad: bool
 
 
+# package only
 def words_for(texts: Sequence[str]) -> list[str]:
     """The words without a mark, as often as they occur: what dirt is made of."""
     return [word for text in texts for word in text.split() if word.isalpha()]
 
 
+# package only
 def labelled(texts: Sequence[str], seed: int, kinds: Sequence[str] = tuple(DIRT)) -> list[Example]:
     """The good texts, and as many bad ones of these kinds, made from the same words."""
     rng = random.Random(f"labelled {seed}")

@@ -28,6 +28,7 @@ MIN_LETTERS = 3
 LIST_MARK = re.compile(r"^(?:-|\d+\.) ")
 
 
+# package only
 @dataclass(frozen=True, slots=True)
 class Line:
     """A line of text in a known language, and where it stood."""
@@ -39,12 +40,14 @@ class Line:
     split: str
 
 
+# package only
 def held_out_split(document: Document) -> str:
     """Drawn by the document's name without its language: translations go the same way."""
     name = document.id.replace(f"/{document.language}/", "/", 1)
     return "validation" if chance(f"held out {name}", 0) < HELD_OUT_SHARE else "train"
 
 
+# package only
 def lines_of(document: Document) -> Iterator[Line]:
     """The lines of a document that hold a few letters, without the marks of lists."""
     split = held_out_split(document)
@@ -54,6 +57,7 @@ def lines_of(document: Document) -> Iterator[Line]:
             yield Line(text, document.language, document.source, document.id, split)
 
 
+# package only
 def without_repeats(lines: Iterable[Line]) -> list[Line]:
     """Each text once in a language, and no held-out line that training has, whatever its case."""
     trained: set[str] = set()
@@ -89,6 +93,7 @@ def json_lines(lines: Iterable[Line]) -> str:
     return "".join(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
 
 
+# package only
 def training_lines(lines: Iterable[Line]) -> dict[str, list[str]]:
     """Lines to train on by language, at most so many of a source, whole documents at the end."""
     by_place: dict[tuple[str, str], list[Line]] = defaultdict(list)

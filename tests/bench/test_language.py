@@ -43,7 +43,7 @@ def test_the_peer_chooses_among_ours_where_it_is_told_to():
     finnish = "Lapset kävelivät joelle, koska aamu oli niin lämmin."
     assert bench.lid_names(None)([finnish]) == ["fi"]
     assert bench.lid_names(LANGUAGES)([finnish])[0] in (*LANGUAGES, UNKNOWN)
-    norwegian = "Jeg har ikke lyst til å gå på skolen i dag, for det regner."
+    norwegian = "Nordmenn kan ikke lenger kjøpe billetter på jernbanestasjonen, har de bestemt."
     assert bench.lid_names(None)([norwegian]) == ["nb"]
 
 
