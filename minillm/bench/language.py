@@ -115,7 +115,8 @@ def drop_without_source(lines: Sequence[Line], source: str) -> dict[str, float]:
     with_it = train_identifier(training_lines([*elsewhere, *here]))
     without = train_identifier(training_lines(elsewhere))
     figures = scores(test, {"with": our_names(with_it), "without": our_names(without)})
-    return {"passages": len(test)} | figures | {"drop": round(figures["with"] - figures["without"], 4)}
+    drop = round(figures["with"] - figures["without"], 4)
+    return {"passages": len(test)} | figures | {"drop": drop}
 
 
 # package only
