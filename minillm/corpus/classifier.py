@@ -25,7 +25,8 @@ from minillm.corpus.sources import Document, Rejection, Step
 
 FOLDER = Path(minillm.__file__).parent.parent / "data" / "classifiers"
 TOKEN = re.compile(r"\w+|[^\w\s]|\n")
-SENTENCE = re.compile(r"[^.!?\n]*[^.!?\n\s][^.!?\n]*[.!?]*[\"”]*")
+# After a mark, with or without a quote, unless a small letter goes on: "Why?" asked Ben.
+SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"”]))\s+(?![a-zß-ÿ])|\n")
 SHORT_LETTERS = 3
 NUM_FEATURES = 2**15
 NUM_STEPS = 300
@@ -206,14 +207,20 @@ def good_enough(classifier: Classifier | None = None, threshold: float | None = 
     return step
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text that hold a letter."""
+    parts = [part.strip() for part in SENTENCE_END.split(text)]
+    return [part for part in parts if any(map(str.isalpha, part))]
+
+
 def rudest(text: str, classifier: Classifier) -> tuple[float, str]:
     """The highest probability of a text's sentences, and that sentence; 0 without sentences."""
-    sentences = [each.strip() for each in SENTENCE.findall(text)]
-    if not sentences:
+    said = sentences(text)
+    if not said:
         return 0.0, ""
-    probabilities = classifier.probabilities(sentences)
+    probabilities = classifier.probabilities(said)
     worst = int(probabilities.argmax())
-    return float(probabilities[worst]), sentences[worst]
+    return float(probabilities[worst]), said[worst]
 
 
 def civil_enough(classifier: Classifier | None = None, threshold: float | None = None) -> Step:

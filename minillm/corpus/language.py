@@ -35,6 +35,8 @@ CALIBRATION_SHARE = 0.2
 TEMPERATURES = np.geomspace(1, 50, 60)
 # So few known lines may be called unknown: one in two hundred.
 STRANGE_SHARE = 0.005
+# Longer texts say the same words again: their evidence a letter scatters no less.
+INDEPENDENT_LETTERS = 100
 LARGEST_CODE = 127
 # The chance that the next line of a page is in another language.
 SWITCH = 0.01
@@ -103,7 +105,7 @@ class Identifier:
 
     def is_strange(self, scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Is the evidence a letter less than that of nearly all lines of known languages?"""
-        least = self.typical - self.spread / np.sqrt(lengths)
+        least = self.typical - self.spread / np.sqrt(np.minimum(lengths, INDEPENDENT_LETTERS))
         return (scores.max(axis=1) / lengths < least) | (lengths <= 2)
 
     def identify_all(self, texts: Sequence[str]) -> list[tuple[str, float]]:
@@ -136,7 +138,8 @@ def calibrated(identifier: Identifier, lines: Sequence[str], true: Sequence[str]
     rows = np.arange(len(index))
     losses = [-log_softmax(scores / each)[rows, index].mean() for each in TEMPERATURES]
     evidence = scores.max(axis=1) / lengths
-    shortfall = (evidence.mean() - evidence) * np.sqrt(lengths)
+    draws = np.minimum(lengths, INDEPENDENT_LETTERS)
+    shortfall = (evidence.mean() - evidence) * np.sqrt(draws)
     return replace(
         identifier,
         temperature=float(TEMPERATURES[np.argmin(losses)]),
