@@ -19,8 +19,8 @@ import numpy as np
 
 import minillm
 from minillm.core.records import atomic_write
-from minillm.corpus.signatures import mixed
 from minillm.corpus.quality import PROSE
+from minillm.corpus.signatures import mixed
 from minillm.corpus.sources import Document, Rejection, Step
 
 MODEL_FILE = Path(minillm.__file__).parent.parent / "data" / "classifiers" / "language.npz"
