@@ -404,8 +404,8 @@ EXERCISES = (
         title="The merge behind a token",
         question="A file of ranks lists tokens in the order of learning and says nothing of "
         "merges. Which two tokens was `token` made from? Begin with its bytes; the pair whose "
-        "joined token has the lowest rank is merged, again and again, until two parts are left. With the tokens "
-        "`a b c bc abc` in this order, `abc` was made from `a` and `bc`.",
+        "joined token has the lowest rank is merged, again and again, until two parts are left. "
+        "With the tokens `a b c bc abc` in this order, `abc` was made from `a` and `bc`.",
         solution=solutions.merge_behind,
         cases=(
             (b"abc", {b"a": 0, b"b": 1, b"c": 2, b"bc": 3, b"abc": 4}),

@@ -23,7 +23,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from minillm.bench.measuring import median_seconds
-from minillm.corpus.dirty import make_article
+from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
 from minillm.corpus.signatures import (
     NUM_BANDS,
