@@ -25,8 +25,9 @@ from minillm.core.records import (
 from minillm.corpus import mix, quality
 from minillm.corpus.card import data_card, write_card
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
-from minillm.corpus.contamination import drop_contaminated
+from minillm.corpus.contamination import drop_contaminated, without_canary
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import mask_personal_data
 from minillm.corpus.readers import read_own_file
 from minillm.corpus.sources import Document, Rejection, Step
@@ -93,6 +94,8 @@ def steps(licences: Sequence[str] = LICENCES) -> dict[str, StepMaker]:
     """The steps in order, each made from the documents that reach it: some count them first."""
     return {
         "licence": lambda _: quality.allowed_licence(licences),
+        "permission": lambda _: no_opt_out,
+        "canary": lambda _: without_canary,
         "page to text": lambda _: page_to_text,
         "repair": lambda _: repair_text,
         "boilerplate": drop_boilerplate,

@@ -15,12 +15,11 @@ from tempfile import TemporaryDirectory
 
 from minillm.corpus.classifier import civil_enough, good_enough
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
-from minillm.corpus.contamination import Sets, drop_leaks, leak_report, without_canary
+from minillm.corpus.contamination import Sets, drop_leaks, leak_report
 from minillm.corpus.dirty.crawl import CRAWL, answers
 from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
 from minillm.corpus.language import allowed_languages, load_identifier
-from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import masking, personal_data
 from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
@@ -92,8 +91,6 @@ def clean_web(pages: Sequence[DirtyPage], sets: Sets) -> Cleaned:
     repaired = [repair_text(page_to_text(each)) for each in documents]
     texts, _ = apply_step(repaired, drop_boilerplate(repaired))
     makers: dict[str, StepMaker] = {
-        "permission": lambda _: no_opt_out,
-        "canary": lambda _: without_canary,
         **steps(),
         "language": lambda _: allowed_languages(("en",)),
         "civility": lambda _: civil_enough(),
