@@ -25,7 +25,7 @@ END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|im_start|>", "<|im_end|>", "<|pad|>")
 
 # What is remembered of a text: enough for all frequent words; bounds, since texts have none.
-MAX_REMEMBERED = 1 << 18
+MAX_REMEMBERED = 1 << 19
 MAX_REMEMBERED_CHARACTERS = 64
 
 
