@@ -57,15 +57,15 @@ class TokenizerConfig:
 class TokenTable:
     """The bytes that each id stands for, special tokens last: all that decoding needs."""
 
-    def __init__(self, merges: Iterable[Merge], special_tokens: Iterable[str]) -> None:
-        self.merges = list(merges)
-        ids = vocabulary(self.merges)
-        self.special_ids = {name: len(ids) + index for index, name in enumerate(special_tokens)}
-        self._token_by_id = [*ids, *(name.encode("utf-8") for name in self.special_ids)]
+    def __init__(self, tokens: Iterable[bytes], special_tokens: Iterable[str]) -> None:
+        self._token_by_id = list(tokens)
+        begin = len(self._token_by_id)
+        self.special_ids = {name: begin + index for index, name in enumerate(special_tokens)}
+        self._token_by_id += [name.encode("utf-8") for name in self.special_ids]
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids: bytes, merged tokens and special tokens."""
+        """The number of ids: bytes, longer tokens and special tokens."""
         return len(self._token_by_id)
 
     @property
@@ -116,7 +116,8 @@ class Tokenizer(TokenTable):
     def __init__(
         self, merges: Iterable[Merge], special_tokens: Iterable[str] = SPECIAL_TOKENS
     ) -> None:
-        super().__init__(merges, special_tokens)
+        self.merges = list(merges)
+        super().__init__(vocabulary(self.merges), special_tokens)
         self._rank, self._rules = merge_rules(self.merges)
         self._ids_of = Remembered(self._encode_piece)
 

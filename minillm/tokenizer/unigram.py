@@ -20,7 +20,7 @@ from pathlib import Path
 
 from minillm.core.records import atomic_write
 from minillm.tokenizer.alphabet import cut_at_spaces, split_words
-from minillm.tokenizer.bytepair import END_OF_TEXT, SPECIAL_TOKENS, Remembered
+from minillm.tokenizer.bytepair import END_OF_TEXT, SPECIAL_TOKENS, Remembered, TokenTable
 from minillm.tokenizer.formats import SPECIAL_FLAGS, SPLIT_STEP
 from minillm.tokenizer.merges import count_words
 from minillm.tokenizer.paths import (
@@ -60,7 +60,7 @@ class UnigramConfig:
 
 
 # package only
-class UnigramTokenizer:
+class UnigramTokenizer(TokenTable):
     """Encodes by the most probable pieces; for every text, `decode(encode(text)) == text`."""
 
     def __init__(
@@ -70,21 +70,9 @@ class UnigramTokenizer:
         self.unknown = min(self.vocabulary.values()) - UNKNOWN_PENALTY
         self.longest = max(map(len, self.vocabulary))
         self.id_by_piece = {piece: 256 + index for index, piece in enumerate(self.vocabulary)}
-        begin = 256 + len(self.vocabulary)
-        self.special_ids = {name: begin + index for index, name in enumerate(special_tokens)}
-        self._token_by_id = [bytes([byte]) for byte in range(256)]
-        self._token_by_id += [name.encode() for name in (*self.id_by_piece, *self.special_ids)]
+        tokens = [bytes([byte]) for byte in range(256)] + [each.encode() for each in self.vocabulary]
+        super().__init__(tokens, special_tokens)
         self._ids_of = Remembered(self._encode_part)
-
-    @property
-    def vocab_size(self) -> int:
-        """The number of ids: bytes, pieces and special tokens."""
-        return len(self._token_by_id)
-
-    @property
-    def end_of_text(self) -> int:
-        """The id of the mark between documents."""
-        return self.special_ids[END_OF_TEXT]
 
     def arriving(self, word: str) -> Arriving:
         """The lattice of one word."""
@@ -132,23 +120,6 @@ class UnigramTokenizer:
         for word in split_words(text):
             ids += self.ids_of(word, sampled_path(self.arriving(word), alpha, chance))
         return ids
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """The bytes that a token stands for; a special token stands for its name."""
-        if not 0 <= token_id < self.vocab_size:
-            raise ValueError(
-                f"token id is {token_id}; this tokenizer has 0 to {self.vocab_size - 1}: "
-                "decode with the tokenizer that encoded"
-            )
-        return self._token_by_id[token_id]
-
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes of the tokens, joined."""
-        return b"".join(self.token_bytes(token_id) for token_id in ids)
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; bytes that are no character (or half of one) are shown as �."""
-        return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json` of the type Unigram, which `tokenizers` loads too."""
