@@ -70,8 +70,8 @@ class UnigramTokenizer(TokenTable):
         self.unknown = min(self.vocabulary.values()) - UNKNOWN_PENALTY
         self.longest = max(map(len, self.vocabulary))
         self.id_by_piece = {piece: 256 + index for index, piece in enumerate(self.vocabulary)}
-        tokens = [bytes([byte]) for byte in range(256)] + [each.encode() for each in self.vocabulary]
-        super().__init__(tokens, special_tokens)
+        alphabet = [bytes([byte]) for byte in range(256)]
+        super().__init__([*alphabet, *map(str.encode, self.vocabulary)], special_tokens)
         self._ids_of = Remembered(self._encode_part)
 
     def arriving(self, word: str) -> Arriving:
