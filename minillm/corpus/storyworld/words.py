@@ -8,6 +8,8 @@ and food that is eaten up.
 
 from dataclasses import dataclass
 
+from minillm.corpus.storyworld.wide.names import WIDE_BOYS, WIDE_GIRLS
+
 GIRLS = (
     "Mia Anna Lily Emma Lucy Ella Nora Ruby Zoe Clara "
     "Ivy Alice Maya Jane Molly Sara Tina Eva Grace Ida"
@@ -15,7 +17,8 @@ GIRLS = (
 BOYS = (
     "Tom Ben Max Sam Leo Jack Finn Noah Paul Adam Luke Theo Hugo Oscar Peter Dan Tim Joe Fred Carl"
 ).split()
-SEX = {name: "girl" for name in GIRLS} | {name: "boy" for name in BOYS}
+EVERY_GIRL, EVERY_BOY = (*GIRLS, *WIDE_GIRLS), (*BOYS, *WIDE_BOYS)  # those of level 4
+SEX = dict.fromkeys(EVERY_GIRL, "girl") | dict.fromkeys(EVERY_BOY, "boy")
 
 
 @dataclass(frozen=True, slots=True)
