@@ -47,13 +47,17 @@ def errand(memory: Memory, person: str, whom: str | None = None) -> bool:
     return True
 
 
-def send(memory: Memory, sender: str, carrier: str | None, thing: str, to: str | None) -> None:
+def send(
+    memory: Memory, sender: str, carrier: str | None, thing: str, to: str | None, is_again: bool
+) -> None:
     """To ask somebody to bring a thing to another, or to remind him of it."""
     carrier, to = other_person(carrier, sender), other_person(to, sender)
     if carrier == to:
         raise Contradiction(f"{carrier} is sent to {carrier}")
-    if memory.holder[thing] == carrier and memory.errands.get(thing) == to:
+    if is_again:
         must_own(memory, sender, thing)
+        memory.must_hold(carrier, thing, "carries")
+        errand(memory, carrier, to)
         return
     hand_over(memory, sender, carrier, thing)
     memory.errands[thing] = to
@@ -87,8 +91,8 @@ def confess(memory: Memory, person: str, verb: str, thing: str, spot: str | None
     verbs = LOST_VERBS if verb in LOST_VERBS else (verb,)
     if not any((each, person, thing, None) in memory.history for each in verbs):
         raise Contradiction(f"{person} did not {verb} the {thing}")
-    if spot is not None and memory.holder[thing] != spot:
-        raise Contradiction(f"the {thing} is {memory.holder[thing]}")
+    if spot is not None and not memory.holder[thing] == spot == memory.last_seen[person, thing]:
+        raise Contradiction(f"{person} did not {verb} the {thing} {spot}")
     if memory.holder[thing] not in SEX:
         memory.mood[memory.owner[thing]] = -1
 

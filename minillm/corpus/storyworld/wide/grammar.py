@@ -33,10 +33,10 @@ REGULAR = (
     "gaze look|discover find|snatch take|repair mend|notice see|agree agree|turn turn|point point|"
     "offer offer|remind remind|apologise apologise|blame blame|believe think|trust trust|"
     "deliver deliver|warn warn|remember remember|listen listen|miss miss|change change|fetch fetch|"
-    "scold scold|dare dare|explain explain|receive get|share eat|dream nod"
+    "scold scold|work nod|dare dare|explain explain|receive get|share eat|dream nod"
 )
 CREATURE_DID = sorted({did for each in CREATURES.values() for did in each})
-WIDE_ADVERBS = set(HOW) | set("often instead secretly late hurriedly".split())
+WIDE_ADVERBS = set(HOW) | set("often instead secretly late hard".split())
 WIDE_STATES = set(TRAITS) | {"ashamed", "sure", "wild", "late", "yours", "nice"}
 WIDE_BARE = {hobby.split()[-1] for hobby in HOBBIES if " " in hobby} | {"turns"}
 WIDE_OTHERS = set(

@@ -37,6 +37,10 @@ MORE = {
     "forgive": ("{A} {how} forgave {B}.", '"I forgive you, {B}," said {A}.'),
     "hide": ("{A} {how} hid {t} {s} for a game.", "For fun, {A} hid {t} {s}."),
     "seek": ("{A} {how} looked for {t}.", "{A} searched for {t} for a long time."),
+    "clap": (
+        '"You found it, {B}!" said {A}.', '"You found it!" said {A} to {B}.',
+        "{A} smiled because {B} had found {t}.",
+    ),
     "end has": ("From then on, {A} had {t}.", "At sunset, {A} went home with {t}."),
     "end again": ("So {t} was with {A} again.", "At sunset, {A} went home with {t} again."),
     "offer": ("{A} offered {B} {t} for {o}.", "{A} {how} offered {t} for {o}."),
@@ -47,7 +51,10 @@ MORE = {
     "tell": ("{A} {how} told {B} that {t} was {s}.", '"Try {s}, {B}," said {A}.'),
     "break": ("{A} was too wild, and {t} broke.", "{A} slipped and broke {t}."),
     "sad of break": ("{A} felt {sad} because {t} was broken.",),
-    "mend": ("{A} repaired {t} for {B}.", "{A} {how} mended {t}."),
+    "mend": (
+        "{A} repaired {t} for {B}.", "{A} {how} mended {t} for {B}.",
+        "{A} wanted to help {B} and mended {t}.",
+    ),
     "promise": ('"I promise you {t}, {B}," said {A}.', "{A} {how} promised {t} to {B}."),
     "give freely": ("{A} {how} gave {t} to {B}.", "{A} turned to {B} and gave {b_him} {t}."),
 }  # fmt: skip

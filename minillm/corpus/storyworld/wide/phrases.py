@@ -104,7 +104,8 @@ NEW = {
     "sad of blame": (
         "{A} was {sad} because {B} had blamed {him}.",
         "{A} felt {sad} because {B} had blamed {him} for nothing.",
-        "{A} was {sad} and began to cry.",
+        "{A} cried because {B} had blamed {him}.",
+        "{A} was {sad} and turned away from {B}.",
     ),
     "confess move": (
         '"I put it {s}, {B}," said {A}.',
@@ -198,6 +199,18 @@ NEW = {
         "But {A} {how} said no to {B}.",
         "But {A} would not give {t} to {B}.",
     ),
+    "end own": (
+        "From then on, {t} belonged to {A}.",
+        "Now {t} belonged to {A}, and {B} was {glad} too.",
+        "In the end, {t} belonged to {A}.",
+        "So {t} belonged to {A} now, and {A} and {B} were good friends.",
+    ),
+    "mend alone": (
+        "But {A} was clever and mended {t}.",
+        "{A} {how} repaired {t}.",
+        "{A} mended {t} in the end.",
+        "{A} worked hard and mended {t}.",
+    ),
     "relent": (
         "But then {A} changed {his} mind.",
         "{A} thought of {B} and changed {his} mind.",
@@ -237,7 +250,7 @@ NEW = {
     "sad of gift": (
         "{A} was {sad} because {B} had given {t} to {C}.",
         "{A} felt {sad} because {C} had {t}.",
-        "{A} was {sad} and began to cry.",
+        "{A} cried because {C} had {t}.",
     ),
     "propose": (
         '"Would you like {t}, {B}?" asked {A}.',
@@ -270,4 +283,10 @@ NEW = {
 }  # fmt: skip
 
 SMALL = PHRASES | WIDE_PHRASES
-EVERY_PHRASE = SMALL | {kind: SMALL[kind] + more for kind, more in MORE.items()} | NEW
+# Where three people are told of, these leave open who it was.
+OPEN = ("if {he} could", '"You found it!"', "was clever and mended", "clapped for {B}")
+KNOWN = {
+    kind: tuple(phrase for phrase in phrases if not any(words in phrase for words in OPEN))
+    for kind, phrases in SMALL.items()
+}
+EVERY_PHRASE = KNOWN | {kind: KNOWN[kind] + more for kind, more in MORE.items()} | NEW

@@ -86,6 +86,8 @@ def be(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         minds.sorry(memory, one(subjects), None)
         return True
     if subjects and clause.state == "sorry" and clause.inner is not None:
+        if memory.person(clause.inner.subject[0]) not in subjects:
+            raise Contradiction(f"{subjects[0]} is sorry for what another did")
         return changed_mind(memory, one(subjects))
     return with_person(memory, clause, subjects)
 

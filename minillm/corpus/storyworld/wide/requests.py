@@ -27,7 +27,8 @@ def order(memory: Memory, speaker: str, hearer: str | None, told: Clause) -> boo
             claims.hand_over(memory, speaker, hearer, thing)
     elif told.verb == "take" and "to" in told.prepositions:
         thing = thing_of(memory, told)
-        claims.send(memory, speaker, hearer, thing, person_after(memory, told, "to"))
+        is_again = "now" in told.words or told.mood == "told"
+        claims.send(memory, speaker, hearer, thing, person_after(memory, told, "to"), is_again)
     elif told.verb == "take" and "instead" in told.words:
         memory.must_hold(speaker, thing_of(memory, told), "offers")
     elif told.word == "keep" and has_word(told, "promise"):
@@ -92,6 +93,7 @@ def tell(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         return False
     told = other_of(memory, clause, teller)
     if inner.subject == clause.objects[-1:] and not inner.is_past and inner.link != "that":
+        inner.mood = "told"
         return order(memory, teller, told, inner)
     if inner.verb == "be" and inner.is_negated and inner.state in ("his", "hers"):
         memory.person(Noun("person", teller))
@@ -205,7 +207,7 @@ def send(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`sent Tom to Mia with the kite`."""
     sender = one(subjects)
     to = person_after(memory, clause, "to")
-    claims.send(memory, sender, other_of(memory, clause, sender), thing_of(memory, clause), to)
+    claims.send(memory, sender, other_of(memory, clause, sender), thing_of(memory, clause), to, False)
     return True
 
 

@@ -18,7 +18,7 @@ from minillm.corpus.storyworld.words import SEX
 def aside(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Animals, and what is done without a thing: to sit, to slip, to turn to somebody."""
     for subject in subjects:
-        other_of(memory, clause, subject, "to", "with", "for")
+        other_of(memory, clause, subject, "to", "with", "for", "from")
     return True
 
 
@@ -103,9 +103,20 @@ def apologise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
-def break_or_mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
+def break_promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`broke his promise`."""
     return has_word(clause, "promise") and reading.forget_promise(memory, one(subjects))
+
+
+def mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
+    """One mends a thing for who holds it, or owns it."""
+    deeds.mend(memory, clause, subjects)
+    thing = thing_of(memory, clause)
+    near = {memory.holder[thing], memory.owner[thing]}
+    for other in memory.in_sentence - set(subjects):
+        if other not in near:
+            raise Contradiction(f"{other} has nothing to do with the {thing}")
+    return True
 
 
 def change(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
@@ -185,7 +196,7 @@ WIDE_RULES: dict[str, Rule] = {
     "help": requests.help_to, "listen": requests.listen, "confess": requests.admit,
     "turn": aside, "point": aside, "animal": animal, "see": watch, "hear": watch, "watch": watch,
     "like": like, "eat": eat, "get": get, "spend": spend, "agree": agree, "blame": blame,
-    "forgive": forgive, "apologise": apologise, "break": break_or_mend, "change": change,
+    "forgive": forgive, "apologise": apologise, "break": break_promise, "mend": mend, "change": change,
     "remember": remember, "fetch": fetch, "go": go, "trust": trust, "dare": dare, "scold": scold,
 }  # fmt: skip
 
