@@ -51,7 +51,7 @@ KIND_OF_NOUN = (
     | dict.fromkeys(KIN, "kin")
 )
 WIDE_ADVERBIALS = [
-    "for an hour", "again and again", "for a joke", "for fun", "from then on", "at sunset",
+    "for some time", "again and again", "for a joke", "for fun", "from then on", "at sunset",
     "more than anything", "in a hurry", "on the way", "at first", "for the first turn",
     "to make up for it", "after a while", "a little later", "before long", "a moment later",
     "for nothing", "at once", "some time later", "once more", "as usual",

@@ -11,8 +11,8 @@ MORE = {
         '"Could you lend me {t}, {B}?" asked {A}.', "{A} {how} asked {B} to lend {him} {t}.",
     ),
     "give": ("{A} {how} gave {t} to {B}.", "{A} thought about it and gave {B} {t}."),
-    "lend": ("{A} {how} lent {t} to {B}.", "{A} agreed and lent {B} {t} for an hour."),
-    "use": ("{A} {how} {used} {t} for an hour.", "{A} {used} {t} again and again."),
+    "lend": ("{A} {how} lent {t} to {B}.", "{A} agreed and lent {B} {t} for some time."),
+    "use": ("{A} {how} {used} {t} for some time.", "{A} {used} {t} again and again."),
     "give back": (
         "{A} {how} gave {t} back to {B}.", "{A} came to {B} and returned {t}.",
     ),

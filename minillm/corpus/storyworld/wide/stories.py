@@ -25,6 +25,7 @@ PLOTS = tuple(WIDE_PLOTS)
 # what comes to pass beside the plot: how often, and whether before it begins
 ASIDES = (("trait", 0.7, True), ("kin", 0.5, True), ("creature", 0.8, False), ("snack", 0.5, False))
 ORIGIN_RATE = 0.6
+SHORT_PLOT = 8  # events; a shorter one is told with all that happens besides
 
 
 # package only
@@ -58,15 +59,16 @@ def with_asides(
     """The story with what happens besides, each at a place by lot."""
     scene, *havings = opening
     people = [cast.a, cast.b, cast.c]
+    is_short = len(plot) < SHORT_PLOT
     for kind, rate, is_before in ASIDES:
-        if rng.random() < rate:
+        if rng.random() < rate or is_short:
             who, whom = rng.sample(people, 2)
             extra = aside(kind, who, whom, rng)
             if is_before:
                 havings.insert(rng.randint(0, len(havings)), extra)
             else:
                 plot.insert(rng.randint(0, len(plot) - 2), extra)  # the end speaks of "both"
-    if rng.random() < ORIGIN_RATE:
+    if rng.random() < ORIGIN_RATE or is_short:
         first = rng.choice([i for i, event in enumerate(havings) if event.kind == "have"])
         owned = havings[first]
         havings.insert(first + 1, replace(owned, kind="origin", whom=None))

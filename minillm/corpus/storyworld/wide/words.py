@@ -48,10 +48,10 @@ WIDE_TABLE = (
     ("launch", "launched", TOY, "rocket glider parachute airship", ""),
     ("sail", "sailed", TOY, "yacht sailboat schooner galleon", "raft"),
     ("row", "rowed", RIDE, "", "dinghy canoe kayak"),
-    ("ride", "rode", RIDE, "", "tricycle unicycle skateboard wagon toboggan carriage"),
+    ("ride", "rode", RIDE, "", "tricycle velocipede skateboard wagon toboggan carriage"),
     ("push", "pushed", RIDE, "", "wheelbarrow pram trolley buggy"),
     ("pull", "pulled", RIDE, "", "handcart sleigh"),
-    ("strum", "strummed", MUSIC, "banjo ukulele lute mandolin", "harp"),
+    ("strum", "strummed", MUSIC, "banjo zither lute mandolin", "harp"),
     ("shake", "shook", MUSIC, "rattle maraca tambourine", ""),
     ("strike", "struck", MUSIC, "gong triangle xylophone bongo", ""),
     ("play", "played", MUSIC,
@@ -81,14 +81,14 @@ WIDE_TABLE = (
     ("wave", "waved", TOY, "flag banner pennant wand handkerchief", ""),
     ("solve", "solved", PAPER, "riddle crossword maze", ""),
     ("cuddle", "cuddled", SOFT,
-     "panda koala giraffe elephant unicorn hippo walrus penguin bunny kangaroo", ""),
+     "panda koala giraffe elephant dinosaur hippo walrus penguin bunny kangaroo", ""),
     ("open", "opened", PAPER, "parcel envelope purse locket casket", ""),
     ("hammer with", "hammered with", TOOL, "mallet anvil", ""),
     ("fill", "filled", DISH, "flask lunchbox satchel rucksack hamper jar thermos suitcase", ""),
     ("build with", "built with", TOY, "brick plank girder", ""),
     ("use", "used", TOOL,
      "telescope microscope magnet calculator thermometer stopwatch screwdriver spanner sieve "
-     "funnel pump hose padlock periscope hourglass kaleidoscope loudspeaker radio", ""),
+     "funnel pump hose padlock periscope sundial kaleidoscope loudspeaker radio", ""),
 )  # fmt: skip
 WIDE_THINGS = {
     noun: Thing(noun, use, used, looks, is_small)
