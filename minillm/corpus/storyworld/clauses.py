@@ -28,7 +28,8 @@ from minillm.corpus.storyworld.words import SEX
 
 MAX_ADVERBIAL_WORDS = 6
 BE, HAVE = ("was", "were", "is", "am", "are"), ("had", "have")
-OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help", "warn", "teach")  # "asked Mia to lend": Mia is to lend
+# "asked Mia to lend": Mia is to lend
+OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help", "warn", "teach")
 
 
 @dataclass(slots=True)

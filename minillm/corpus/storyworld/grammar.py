@@ -100,7 +100,8 @@ ADVERBIALS = {
     + [f"one {time}" for time in DAYTIMES]
 }  # fmt: skip
 LOOKS = {look for thing in EVERY_THING.values() for look in thing.looks} | set(COLOURS)
-ADJECTIVES = LOOKS | set(EVERY_WEATHER) | set(wide.TRAITS) | {"good", "big", "three", "best", "little", "wonderful"}
+ADJECTIVES = LOOKS | set(EVERY_WEATHER) | set(wide.TRAITS)
+ADJECTIVES |= {"good", "big", "three", "best", "little", "wonderful"}
 GOOD = set(EVERY_GLAD) | {"proud"}
 BAD = set(EVERY_UNHAPPY)
 STATES = (
@@ -109,7 +110,8 @@ STATES = (
     | {"sorry", "gone", "his", "hers", "wonderful", "angry", "kind", "broken", "careful", "clever"}
     | wide.WIDE_STATES
 )
-NOUNS = {noun: "thing" for noun in EVERY_THING} | {place.split()[-1]: "place" for place in EVERY_PLACE}
+NOUNS = dict.fromkeys(EVERY_THING, "thing")
+NOUNS |= {place.split()[-1]: "place" for place in EVERY_PLACE}
 NOUNS |= {noun: "other" for noun in BARE_NOUNS}
 NOUNS |= {spot.split()[-1]: "spot" for spot in EVERY_SPOT} | {noun: "other" for noun in OTHER_NOUNS}
 NOUNS |= {noun: kind for noun, kind in wide.KIND_OF_NOUN.items() if noun not in NOUNS}

@@ -53,6 +53,7 @@ class Memory:
     offered: set[tuple[str, str, str]] = field(default_factory=set)  # (giver, taker, thing)
     accused: set[tuple[str, str, str]] = field(default_factory=set)  # (accuser, accused, thing)
     errands: dict[str, str] = field(default_factory=dict)  # thing → to whom it is carried
+    passed_over: dict[str, int] = field(default_factory=dict)  # asked for what another got: when
     unasked: int | None = None  # the sentence in which somebody was not asked
     has_weather: bool = False
     num_sentences: int = 0

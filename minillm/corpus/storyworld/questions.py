@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_THING, EVERY_WEATHER
+from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_THING
 from minillm.corpus.storyworld.words import COLOURS, SEX, THINGS, WEATHERS
 from minillm.corpus.storyworld.world import Event
 
@@ -171,7 +171,9 @@ def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> 
 
 
 Kinds = dict[str, Callable[[list[Event], list[str], random.Random], list[Fact]]]
-KINDS: Kinds = {"who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no}
+KINDS: Kinds = {
+    "who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no
+}  # fmt: skip
 
 
 def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:

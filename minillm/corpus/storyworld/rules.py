@@ -13,7 +13,8 @@ from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import Contradiction, Memory
 from minillm.corpus.storyworld.roles import is_person, one, other_of, spot_of, thing_of
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
-from minillm.corpus.storyworld.wide.rules import hear, read
+from minillm.corpus.storyworld.wide.hearing import hear
+from minillm.corpus.storyworld.wide.rules import read
 
 Rule = Callable[[Memory, Clause, list[str]], None]
 

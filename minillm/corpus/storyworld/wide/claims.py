@@ -12,12 +12,14 @@ from minillm.corpus.storyworld.words import SEX
 LOST_VERBS = ("lose", "put", "hide")
 
 
+# package only
 def must_own(memory: Memory, person: str, thing: str) -> None:
     """What one does with one's own thing alone."""
     if memory.owner[thing] != person:
         raise Contradiction(f"the {thing} belongs to {memory.owner[thing]}, not to {person}")
 
 
+# package only
 def other_person(person: str | None, than: str) -> str:
     """Somebody else, who must be known."""
     if person is None:
@@ -27,6 +29,7 @@ def other_person(person: str | None, than: str) -> str:
     return person
 
 
+# package only
 def hand_over(
     memory: Memory, giver: str, taker: str | None, thing: str, owner: str | None = None
 ) -> None:
@@ -38,6 +41,7 @@ def hand_over(
     memory.mood[taker] = max(0, memory.mood.get(taker, 0))
 
 
+# package only
 def errand(memory: Memory, person: str, whom: str | None = None) -> bool:
     """Only who carries a thing for another is on an errand, and to whom is settled."""
     carried = [to for thing, to in memory.errands.items() if memory.holder[thing] == person]
@@ -47,6 +51,7 @@ def errand(memory: Memory, person: str, whom: str | None = None) -> bool:
     return True
 
 
+# package only
 def send(
     memory: Memory, sender: str, carrier: str | None, thing: str, to: str | None, is_again: bool
 ) -> None:
@@ -63,6 +68,7 @@ def send(
     memory.errands[thing] = to
 
 
+# package only
 def reproach(memory: Memory, accuser: str, accused: str | None, thing: str) -> None:
     """One misses one's own thing and says who has taken it; it may be false."""
     accused = other_person(accused, accuser)
@@ -76,6 +82,7 @@ def reproach(memory: Memory, accuser: str, accused: str | None, thing: str) -> N
         memory.mood[accused] = -1
 
 
+# package only
 def deny(memory: Memory, person: str, thing: str) -> None:
     """Only who is accused denies it, and has not done it."""
     if not any(who == person and what == thing for _, who, what in memory.accused):
@@ -86,6 +93,7 @@ def deny(memory: Memory, person: str, thing: str) -> None:
         raise Contradiction(f"{person} did take the {thing}")
 
 
+# package only
 def confess(memory: Memory, person: str, verb: str, thing: str, spot: str | None) -> None:
     """Who owns up to something has done it."""
     verbs = LOST_VERBS if verb in LOST_VERBS else (verb,)
@@ -97,6 +105,7 @@ def confess(memory: Memory, person: str, verb: str, thing: str, spot: str | None
         memory.mood[memory.owner[thing]] = -1
 
 
+# package only
 def mistake(memory: Memory, person: str, thing: str, whom: str | None) -> None:
     """Who has found a thing takes somebody else for its owner, and is wrong."""
     whom = other_person(whom, person)
@@ -106,6 +115,7 @@ def mistake(memory: Memory, person: str, thing: str, whom: str | None) -> None:
     memory.offered.add((person, whom, thing))
 
 
+# package only
 def disown(memory: Memory, person: str, thing: str) -> None:
     """One says of another's thing that it is not one's own, when asked about it."""
     if memory.owner[thing] == person:
@@ -114,6 +124,7 @@ def disown(memory: Memory, person: str, thing: str) -> None:
         raise Contradiction(f"nobody asked {person} about the {thing}")
 
 
+# package only
 def offer_gift(memory: Memory, giver: str, taker: str | None, thing: str) -> None:
     """One offers what one has and owns."""
     taker = other_person(taker, giver)
@@ -122,12 +133,14 @@ def offer_gift(memory: Memory, giver: str, taker: str | None, thing: str) -> Non
     memory.offered.add((giver, taker, thing))
 
 
+# package only
 def decline(memory: Memory, person: str, thing: str) -> None:
     """One declines what was offered."""
     if not any(taker == person and what == thing for _, taker, what in memory.offered):
         raise Contradiction(f"nobody offered the {thing} to {person}")
 
 
+# package only
 def warn(memory: Memory, warner: str, warned: str | None, thing: str) -> None:
     """One warns somebody of what could happen to one's own thing."""
     warned = other_person(warned, warner)
@@ -137,6 +150,7 @@ def warn(memory: Memory, warner: str, warned: str | None, thing: str) -> None:
     memory.warned.add((warner, warned))
 
 
+# package only
 def cede(memory: Memory, giver: str, keeper: str | None, thing: str) -> None:
     """The owner leaves a thing to whoever has it already."""
     keeper = other_person(keeper, giver)
@@ -148,6 +162,7 @@ def cede(memory: Memory, giver: str, keeper: str | None, thing: str) -> None:
     memory.mood[keeper] = 1
 
 
+# package only
 def scold(memory: Memory, scolding: str, scolded: str | None, thing: str | None = None) -> None:
     """One tells off who did wrong, for the sake of who was wronged."""
     scolded = other_person(scolded, scolding)
@@ -159,6 +174,7 @@ def scold(memory: Memory, scolding: str, scolded: str | None, thing: str | None 
     memory.good_turns |= {(scolding, victim) for victim in wronged - {scolding}}
 
 
+# package only
 def owes(memory: Memory, owner: str, holder: str | None, thing: str) -> None:
     """One asks for one's own thing back from who has it."""
     holder = other_person(holder, owner)
@@ -166,6 +182,7 @@ def owes(memory: Memory, owner: str, holder: str | None, thing: str) -> None:
     must_own(memory, owner, thing)
 
 
+# package only
 def owed_promise(memory: Memory, promised: str, giver: str | None, thing: str | None) -> None:
     """One reminds somebody of a promise that he gave."""
     found = [
@@ -177,3 +194,9 @@ def owed_promise(memory: Memory, promised: str, giver: str | None, thing: str | 
     if all(memory.holder[what] != giver for what in found):
         raise Contradiction(f"{giver} has given it already")
     memory.wrongs.add((giver or "", promised))
+
+
+# package only
+def soothe(memory: Memory, person: str) -> None:
+    """What hurt is over."""
+    memory.mood[person] = max(0, memory.mood.get(person, 0))

@@ -54,7 +54,7 @@ WIDE_ADVERBIALS = [
     "for some time", "again and again", "for a joke", "for fun", "from then on", "at sunset",
     "more than anything", "in a hurry", "on the way", "at first", "for the first turn",
     "to make up for it", "after a while", "a little later", "before long", "a moment later",
-    "for nothing", "at once", "some time later", "once more", "as usual",
+    "for nothing", "at once", "some time later", "later that day",
     *(f"in {time}" for time in MONTHS + SEASONS),
     *(f"last {time}" for time in SEASONS),
     *(f"one {weather} {time}" for weather in EVERY_WEATHER for time in EVERY_DAYTIME),

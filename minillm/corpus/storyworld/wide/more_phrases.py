@@ -1,7 +1,7 @@
-"""More ways, at level 4, to say what the levels below say too.
+"""At level 4: where it begins, what happens besides, and more ways to say what is said below.
 
-In: the kind or manner of an event. Out: templates with the slots of the small `phrases.py`, and
-`{how}` for an adverb. Left out on purpose: every choice of *what* to say.
+In: the kind or manner of an event. Out: templates as in `phrases.py` beside this one. Left
+out on purpose: every choice of *what* to say.
 """
 
 MORE = {
@@ -58,3 +58,45 @@ MORE = {
     "promise": ('"I promise you {t}, {B}," said {A}.', "{A} {how} promised {t} to {B}."),
     "give freely": ("{A} {how} gave {t} to {B}.", "{A} turned to {B} and gave {b_him} {t}."),
 }  # fmt: skip
+
+ASIDES = {
+    "wide scene": (
+        "One {weather} {daytime} in {month}, {A}, {B} and {C} were {at}.",
+        "It was {a_weather} {weekday}, and {A}, {B} and {C} were {at}.",
+        "It was {a_weather} {daytime} in {season}, and {A} went to {place} with {B} and {C}.",
+        "One {weekday} in {month}, {A}, {B} and {C} met {at}.",
+        "{A}, {B} and {C} spent {a_weather} {daytime} {at}.",
+        "Last {season}, {A}, {B} and {C} went to {place}.",
+        "On {a_weather} {weekday}, {A} was {at} with {B} and {C}.",
+    ),
+    "trait": (
+        "{A} was {a_trait} {girl} and liked to {d}.",
+        "{A} was {trait} and loved to {d}.",
+        "More than anything, {A} loved to {d}.",
+        "{A} often dreamed of the {season} and liked to {d}.",
+    ),
+    "kin": (
+        "{A}'s {kin} was {a_job}.",
+        "{A} had {a_kin} who was {a_job}.",
+        "{A} often helped {his} {kin}, who was {a_job}.",
+    ),
+    "origin": (
+        "{A} had got {t} from {his} {kin}.",
+        "{A} had received {t} from {his} {kin} last {season}.",
+        "{A} had bought {t} on a {weekday} in {month}.",
+        "{A} had got {t} for {his} birthday.",
+    ),
+    "creature": (
+        "{A} saw {a_d} {landmark}.",
+        "{A} heard {a_d} {landmark} and stopped for a while.",
+        "{a_d} {did} {landmark}, and {A} looked up.",
+        "{A} pointed at {a_d} {landmark}.",
+        "{A} sat down {landmark} and watched {a_d}.",
+    ),
+    "snack": (
+        "{A} shared {a_d} with {B}.",
+        "{A} was hungry and ate {a_d}.",
+        "{A} and {B} ate {a_d} together.",
+        '"Would you like {a_d}, {B}?" asked {A}.',
+    ),
+}

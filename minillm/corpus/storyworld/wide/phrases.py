@@ -6,49 +6,10 @@ Left out on purpose: every choice of *what* to say; that is the plot's work.
 """
 
 from minillm.corpus.storyworld.phrases import PHRASES
-from minillm.corpus.storyworld.wide.more_phrases import MORE
+from minillm.corpus.storyworld.wide.more_phrases import ASIDES, MORE
 from minillm.corpus.storyworld.wide_phrases import WIDE_PHRASES
 
 NEW = {
-    "wide scene": (
-        "One {weather} {daytime} in {month}, {A}, {B} and {C} were {at}.",
-        "It was {a_weather} {weekday}, and {A}, {B} and {C} were {at}.",
-        "It was {a_weather} {daytime} in {season}, and {A} went to {place} with {B} and {C}.",
-        "One {weekday} in {month}, {A}, {B} and {C} met {at}.",
-        "{A}, {B} and {C} spent {a_weather} {daytime} {at}.",
-        "Last {season}, {A}, {B} and {C} went to {place}.",
-        "On {a_weather} {weekday}, {A} was {at} with {B} and {C}.",
-    ),
-    "trait": (
-        "{A} was {a_trait} {girl} and liked to {d}.",
-        "{A} was {trait} and loved to {d}.",
-        "More than anything, {A} loved to {d}.",
-        "{A} often dreamed of the {season} and liked to {d}.",
-    ),
-    "kin": (
-        "{A}'s {kin} was {a_job}.",
-        "{A} had {a_kin} who was {a_job}.",
-        "{A} often helped {his} {kin}, who was {a_job}.",
-    ),
-    "origin": (
-        "{A} had got {t} from {his} {kin}.",
-        "{A} had received {t} from {his} {kin} last {season}.",
-        "{A} had bought {t} on a {weekday} in {month}.",
-        "{A} had got {t} for {his} birthday.",
-    ),
-    "creature": (
-        "{A} saw {a_d} {landmark}.",
-        "{A} heard {a_d} {landmark} and stopped for a while.",
-        "{a_d} {did} {landmark}, and {A} looked up.",
-        "{A} pointed at {a_d} {landmark}.",
-        "{A} sat down {landmark} and watched {a_d}.",
-    ),
-    "snack": (
-        "{A} shared {a_d} with {B}.",
-        "{A} was hungry and ate {a_d}.",
-        "{A} and {B} ate {a_d} together.",
-        '"Would you like {a_d}, {B}?" asked {A}.',
-    ),
     "forget loan": (
         "{A} forgot to give {t} back.",
         "But {A} forgot to return {t} to {B}.",
@@ -289,4 +250,4 @@ KNOWN = {
     kind: tuple(phrase for phrase in phrases if not any(words in phrase for words in OPEN))
     for kind, phrases in SMALL.items()
 }
-EVERY_PHRASE = KNOWN | {kind: KNOWN[kind] + more for kind, more in MORE.items()} | NEW
+EVERY_PHRASE = KNOWN | {kind: KNOWN[kind] + more for kind, more in MORE.items()} | ASIDES | NEW

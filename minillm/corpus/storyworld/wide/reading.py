@@ -8,39 +8,44 @@ only by who was warned. Left out on purpose: whether a reproach is just.
 
 from collections.abc import Callable
 
-from minillm.corpus.storyworld import deeds, minds
+from minillm.corpus.storyworld import minds
 from minillm.corpus.storyworld.clauses import Clause
+from minillm.corpus.storyworld.grammar import BAD, GOOD
 from minillm.corpus.storyworld.memory import Contradiction, Memory
-from minillm.corpus.storyworld.roles import is_person, is_thing, one, other_of, spot_of, thing_of
+from minillm.corpus.storyworld.roles import is_person, is_thing, one, other_of, thing_of
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 from minillm.corpus.storyworld.wide.claims import (
     deny,
     errand,
-    hand_over,
     mistake,
     reproach,
 )
 from minillm.corpus.storyworld.words import SEX
 
+NUM_SENTENCES_OF_GRIEF = 4  # so many after it, somebody passed over is not glad
 Rule = Callable[[Memory, Clause, list[str]], bool]
 
 
+# package only
 def has_word(clause: Clause, word: str) -> bool:
     """Whether a noun phrase of the clause is this word: "promise", "warning"."""
     return any(noun.word == word for noun in (*clause.objects, *clause.prepositions.values()))
 
 
+# package only
 def kinds_of(clause: Clause) -> set[str]:
     """The kinds of the nouns after the verb."""
     return {noun.kind for noun in (*clause.objects, *clause.prepositions.values())}
 
 
+# package only
 def person_after(memory: Memory, clause: Clause, preposition: str) -> str | None:
     """The person after a preposition: "left it with Tom"."""
     noun = clause.prepositions.get(preposition)
     return memory.person(noun) if noun is not None and is_person(noun) else None
 
 
+# package only
 def with_person(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`was with Mia again`, said of a thing: she has it."""
     holder = person_after(memory, clause, "with")
@@ -53,6 +58,19 @@ def with_person(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
+def grieve(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
+    """Who asked in vain for what another got has a reason to be sad, and none yet to be glad."""
+    for person in filter(memory.passed_over.get, subjects):
+        if clause.verb == "cry" or clause.state in BAD:
+            memory.mood[person] = -1
+        elif clause.state in GOOD:
+            is_fresh = memory.num_sentences - memory.passed_over[person] < NUM_SENTENCES_OF_GRIEF
+            memory.mood[person] = -1 if is_fresh else memory.mood.get(person, 0)
+    return False
+
+
+# package only
 def be(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Somebody's nature or work, whose a thing is, being sure, careful or ashamed."""
     for noun in clause.companions:
@@ -89,9 +107,11 @@ def be(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         if memory.person(clause.inner.subject[0]) not in subjects:
             raise Contradiction(f"{subjects[0]} is sorry for what another did")
         return changed_mind(memory, one(subjects))
+    grieve(memory, clause, subjects)
     return with_person(memory, clause, subjects)
 
 
+# package only
 def changed_mind(memory: Memory, person: str) -> bool:
     """Only who has said no can come to another mind."""
     if not any(fact[:2] == ("refuse", person) for fact in memory.history):
@@ -99,6 +119,7 @@ def changed_mind(memory: Memory, person: str) -> bool:
     return True
 
 
+# package only
 def heed(memory: Memory, person: str) -> bool:
     """A warning is heeded, or not, by who was warned."""
     if not any(warned == person for _, warned in memory.warned):
@@ -106,6 +127,7 @@ def heed(memory: Memory, person: str) -> bool:
     return True
 
 
+# package only
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """An aunt, something to eat; not to have what one is said to have taken."""
     if kinds_of(clause) & {"kin", "food"}:
@@ -118,6 +140,7 @@ def have(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return False
 
 
+# package only
 def forget_promise(memory: Memory, person: str) -> bool:
     """Only who gave a promise can forget or break it."""
     promised = {taker for giver, taker, _ in memory.promised if giver == person}
@@ -127,6 +150,7 @@ def forget_promise(memory: Memory, person: str) -> bool:
     return True
 
 
+# package only
 def forget(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """A promise, an errand, a warning, to give something back: each must be there to forget."""
     person = one(subjects)
@@ -155,6 +179,7 @@ def forget(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def think(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """To suspect somebody, to take somebody for the owner, to think of a warning."""
     person, inner = one(subjects), clause.inner
@@ -174,6 +199,7 @@ def think(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return False
 
 
+# package only
 def belong(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`belonged to Mia`."""
     thing = memory.thing(clause.subject[0])
@@ -183,73 +209,3 @@ def belong(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     if (memory.owner[thing] == whom) == clause.is_negated:
         raise Contradiction(f"the {thing} belongs to {memory.owner[thing]}")
     return True
-
-
-def give(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
-    """To give for another, to lend what is another's, not to give; and who asked in vain is sad."""
-    giver = one(subjects)
-    if clause.is_negated:
-        thing, asker = thing_of(memory, clause), other_of(memory, clause, giver, "to")
-        memory.must_hold(giver, thing, "keeps")
-        if asker is None or (asker, thing) not in memory.wants:
-            raise Contradiction(f"{asker} did not want the {thing}")
-        memory.history.add(("refuse", giver, thing, asker))
-        memory.mood[asker] = -1
-        return True
-    thing = thing_of(memory, clause)
-    recipient = person_after(memory, clause, "for")
-    if recipient is not None:
-        hand_over(memory, giver, other_of(memory, clause, giver, "to"), thing)
-        memory.errands[thing] = recipient
-        return True
-    is_secret = "without asking" in clause.words or memory.unasked == memory.num_sentences
-    if is_secret and memory.owner[thing] != giver:
-        owner = memory.owner[thing]
-        taker = other_of(memory, clause, giver, "to")
-        hand_over(memory, giver, taker, thing, owner)
-        memory.history.add(("lend", giver, thing, taker))
-        memory.wrongs.add((giver, owner))
-        memory.mood[owner] = -1
-        return True
-    asker = memory.asked.get(thing)
-    sender = memory.owner[thing]
-    deeds.give(memory, clause, subjects)
-    taker = memory.holder[thing]
-    if memory.errands.pop(thing, None) == taker:
-        memory.good_turns.add((sender, taker))
-        memory.history.add(("give", sender, thing, taker))
-    if asker not in (None, taker, giver):
-        memory.mood[asker] = -1
-    if "back" in clause.words or clause.verb == "return":
-        for doer, victim in memory.wrongs:
-            if doer == giver:
-                memory.mood[victim] = max(0, memory.mood.get(victim, 0))
-    return True
-
-
-def deliver(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
-    """To bring to somebody what was sent to him."""
-    carrier, thing = one(subjects), thing_of(memory, clause)
-    if memory.errands.get(thing) != other_of(memory, clause, carrier, "to"):
-        raise Contradiction(f"{carrier} was not sent there with the {thing}")
-    return give(memory, clause, subjects)
-
-
-def put(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
-    """To leave a thing with somebody, or to own up to where one put it."""
-    whom = person_after(memory, clause, "with")
-    if whom is not None and spot_of(clause) is None:
-        hand_over(memory, one(subjects), whom, thing_of(memory, clause))
-        return True
-    return False
-
-
-def take(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
-    """Not to have taken a thing; to take turns; or not to dare to take it."""
-    if any(noun.word == "turns" for noun in clause.objects):
-        return True
-    if clause.is_negated:
-        deny(memory, one(subjects), thing_of(memory, clause))
-        return True
-    memory.wrongs.add((one(subjects), memory.owner[thing_of(memory, clause)]))
-    return False

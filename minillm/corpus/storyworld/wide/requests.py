@@ -15,6 +15,7 @@ from minillm.corpus.storyworld.wide import claims
 from minillm.corpus.storyworld.wide.reading import has_word, heed, kinds_of, person_after
 
 
+# package only
 def order(memory: Memory, speaker: str, hearer: str | None, told: Clause) -> bool:
     """What somebody is to do: look after a thing, carry it, keep it, be careful, give it back."""
     if told.verb == "look" and "after" in told.prepositions:
@@ -47,6 +48,7 @@ def order(memory: Memory, speaker: str, hearer: str | None, told: Clause) -> boo
     return True
 
 
+# package only
 def order_to_give(memory: Memory, speaker: str, hearer: str | None, told: Clause) -> bool:
     """To give a thing back, to oneself or to who was wronged; or to its owner."""
     people = [noun for noun in told.objects if is_person(noun)]
@@ -68,6 +70,7 @@ def order_to_give(memory: Memory, speaker: str, hearer: str | None, told: Clause
     return False
 
 
+# package only
 def ask(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`asked Tom to look after it`, `asked Tom about it`; `did not ask Tom`."""
     asker = one(subjects)
@@ -86,6 +89,7 @@ def ask(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return False
 
 
+# package only
 def tell(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`told Tom to keep it`, `told Tom that it was not his`, `that he had lost it`."""
     inner, teller = clause.inner, one(subjects)
@@ -105,6 +109,7 @@ def tell(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return False
 
 
+# package only
 def admit(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`admitted that he had lost it`."""
     person, inner = one(subjects), clause.inner
@@ -118,6 +123,7 @@ def admit(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def want(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """To want to give, to keep, to play; not to want what is offered."""
     person, wished = one(subjects), clause.inner
@@ -139,6 +145,7 @@ def want(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def miss(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One misses what one had."""
     person, thing = one(subjects), thing_of(memory, clause)
@@ -148,6 +155,7 @@ def miss(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def offer(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`offered it to Tom`, or `offered Tom the kite for the ball`."""
     giver = one(subjects)
@@ -160,6 +168,7 @@ def offer(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`promised the kite to Tom`."""
     if clause.inner is not None:
@@ -170,6 +179,7 @@ def promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def remind(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`reminded Tom of the promise`, of the errand, of the kite."""
     person = one(subjects)
@@ -180,22 +190,24 @@ def remind(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         claims.errand(memory, claims.other_person(whom, person))
         claims.must_own(memory, person, carried(memory, whom))
     else:
-        thing = memory.thing(clause.prepositions["of"])
-        claims.owes(memory, person, whom, thing)
+        claims.owes(memory, person, whom, thing_of(memory, clause))
     return True
 
 
+# package only
 def carried(memory: Memory, carrier: str | None) -> str:
     """What somebody carries for another."""
     return next(thing for thing in memory.errands if memory.holder[thing] == carrier)
 
 
+# package only
 def let(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`let Tom keep it`."""
     whom = other_of(memory, clause, one(subjects))
     return clause.inner is not None and order(memory, subjects[0], whom, clause.inner)
 
 
+# package only
 def warn(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`warned Tom to be careful with it`."""
     if clause.inner is None:
@@ -203,14 +215,17 @@ def warn(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return order(memory, one(subjects), other_of(memory, clause, subjects[0]), clause.inner)
 
 
+# package only
 def send(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`sent Tom to Mia with the kite`."""
     sender = one(subjects)
     to = person_after(memory, clause, "to")
-    claims.send(memory, sender, other_of(memory, clause, sender), thing_of(memory, clause), to, False)
+    carrier = other_of(memory, clause, sender)
+    claims.send(memory, sender, carrier, thing_of(memory, clause), to, False)
     return True
 
 
+# package only
 def teach(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`taught Tom to fly it`, `showed Tom how to fly it`, `explained it to Tom`."""
     teacher = one(subjects)
@@ -222,6 +237,7 @@ def teach(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def help_to(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`helped Tom to fly it`; or an uncle."""
     if clause.inner is not None:
@@ -229,6 +245,7 @@ def help_to(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return "kin" in kinds_of(clause)
 
 
+# package only
 def listen(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`did not listen to Mia`, who gave a warning."""
     person = one(subjects)
@@ -238,6 +255,7 @@ def listen(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return heed(memory, person)
 
 
+# package only
 def show(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`showed Tom how to fly it`."""
     return clause.inner is not None and teach(memory, clause, subjects)

@@ -1,20 +1,21 @@
-"""The verbs of level 4 and what is said there: one table from verb to rule, and one function to hear.
+"""The verbs of level 4: one table from verb to rule.
 
 In: a clause, its subjects, and the reader's memory. Out: whether a rule of level 4 was meant; where
 none was, the rules of the levels below apply. The one idea: the wide world is read by the same
 reader, who asks here first. Left out on purpose: irony.
 """
 
-from minillm.corpus.storyworld import deeds, minds, wishes
+from minillm.corpus.storyworld import deeds, minds
 from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import LOST, Contradiction, Memory
-from minillm.corpus.storyworld.roles import is_thing, one, other_of, spot_of, thing_of
+from minillm.corpus.storyworld.roles import one, other_of, spot_of, thing_of
 from minillm.corpus.storyworld.sentences import Unreadable
-from minillm.corpus.storyworld.wide import claims, reading, requests
-from minillm.corpus.storyworld.wide.reading import Rule, has_word, kinds_of, person_after
+from minillm.corpus.storyworld.wide import claims, giving, reading, requests
+from minillm.corpus.storyworld.wide.reading import Rule, has_word, kinds_of
 from minillm.corpus.storyworld.words import SEX
 
 
+# package only
 def aside(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Animals, and what is done without a thing: to sit, to slip, to turn to somebody."""
     for subject in subjects:
@@ -22,6 +23,7 @@ def aside(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def animal(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Only animals chirp and graze."""
     if len(clause.subject) != 1 or clause.subject[0].kind != "creature":
@@ -29,16 +31,19 @@ def animal(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def watch(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """To see, hear and watch an animal."""
     return "creature" in kinds_of(clause)
 
 
+# package only
 def like(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """To like to do something."""
     return clause.inner is not None and "thing" not in kinds_of(clause.inner)
 
 
+# package only
 def eat(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One eats food, alone or with others."""
     if "food" not in kinds_of(clause):
@@ -46,6 +51,7 @@ def eat(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return aside(memory, clause, subjects)
 
 
+# package only
 def get(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Where one's own thing is from."""
     person, thing = one(subjects), thing_of(memory, clause)
@@ -54,14 +60,17 @@ def get(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def spend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`spent a foggy day at the mill`."""
-    for noun in clause.prepositions.values():
-        if noun.kind == "place":
-            minds.at(memory, subjects, noun.word)
+    places = [noun for noun in clause.prepositions.values() if noun.kind == "place"]
+    if not places:
+        raise Unreadable("where?")
+    minds.at(memory, subjects, places[0].word)
     return True
 
 
+# package only
 def agree(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One agrees to what another wants of one."""
     held = {thing for thing, holder in memory.holder.items() if holder in subjects}
@@ -70,6 +79,7 @@ def agree(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def blame(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`blamed Tom for it`, or `because Tom had blamed her`."""
     person = one(subjects)
@@ -82,32 +92,31 @@ def blame(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def forgive(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Who forgives is not hurt any more."""
     minds.forgive_doer(memory, clause, subjects)
-    soothe(memory, one(subjects))
+    claims.soothe(memory, one(subjects))
     return True
 
 
-def soothe(memory: Memory, person: str) -> None:
-    """What hurt is over."""
-    memory.mood[person] = max(0, memory.mood.get(person, 0))
-
-
+# package only
 def apologise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`apologised to Tom`."""
     person = one(subjects)
     whom = claims.other_person(other_of(memory, clause, person, "to"), person)
     minds.sorry(memory, person, whom)
-    soothe(memory, whom)
+    claims.soothe(memory, whom)
     return True
 
 
+# package only
 def break_promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`broke his promise`."""
     return has_word(clause, "promise") and reading.forget_promise(memory, one(subjects))
 
 
+# package only
 def mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One mends a thing for who holds it, or owns it."""
     deeds.mend(memory, clause, subjects)
@@ -119,6 +128,7 @@ def mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def change(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`changed his mind`."""
     if not has_word(clause, "mind"):
@@ -126,6 +136,7 @@ def change(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return reading.changed_mind(memory, one(subjects))
 
 
+# package only
 def remember(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`remembered the warning`."""
     if not has_word(clause, "warning"):
@@ -133,6 +144,7 @@ def remember(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return reading.heed(memory, one(subjects))
 
 
+# package only
 def fetch(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One fetches a thing from where one has put it."""
     person, thing, spot = one(subjects), thing_of(memory, clause), spot_of(clause)
@@ -145,6 +157,7 @@ def fetch(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def go(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`went to fetch it`."""
     if clause.inner is None or clause.inner.verb != "fetch":
@@ -153,9 +166,10 @@ def go(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return fetch(memory, clause.inner, subjects)
 
 
+# package only
 def put(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """To leave a thing with somebody; and to hide or lose what is another's is wrong."""
-    if reading.put(memory, clause, subjects):
+    if giving.put(memory, clause, subjects):
         return True
     deeds.put(memory, clause, subjects)
     owner = memory.owner[thing_of(memory, clause)]
@@ -164,6 +178,7 @@ def put(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def trust(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`trusted Tom with it`."""
     giver = one(subjects)
@@ -171,6 +186,7 @@ def trust(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def dare(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`did not dare to take it`."""
     if clause.inner is None or not clause.is_negated:
@@ -179,6 +195,7 @@ def dare(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     return True
 
 
+# package only
 def scold(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`scolded Tom`."""
     claims.scold(memory, one(subjects), other_of(memory, clause, subjects[0]))
@@ -186,113 +203,24 @@ def scold(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
 
 
 WIDE_RULES: dict[str, Rule] = {
-    "be": reading.be, "have": reading.have, "forget": reading.forget, "think": reading.think,
-    "know": reading.think, "belong": reading.belong, "give": reading.give, "lend": reading.give,
-    "return": reading.give, "deliver": reading.deliver, "put": put, "lose": put, "hide": put,
-    "take": reading.take, "ask": requests.ask, "tell": requests.tell, "want": requests.want,
-    "miss": requests.miss, "offer": requests.offer, "promise": requests.promise,
-    "remind": requests.remind, "let": requests.let, "warn": requests.warn, "send": requests.send,
-    "teach": requests.teach, "explain": requests.teach, "show": requests.show,
-    "help": requests.help_to, "listen": requests.listen, "confess": requests.admit,
-    "turn": aside, "point": aside, "animal": animal, "see": watch, "hear": watch, "watch": watch,
-    "like": like, "eat": eat, "get": get, "spend": spend, "agree": agree, "blame": blame,
-    "forgive": forgive, "apologise": apologise, "break": break_promise, "mend": mend, "change": change,
+    "be": reading.be, "feel": reading.grieve, "cry": reading.grieve, "have": reading.have,
+    "forget": reading.forget, "think": reading.think, "know": reading.think,
+    "belong": reading.belong, "give": giving.give, "lend": giving.give, "return": giving.give,
+    "deliver": giving.deliver, "put": put, "lose": put, "hide": put, "take": giving.take,
+    "ask": requests.ask, "tell": requests.tell, "want": requests.want, "miss": requests.miss,
+    "offer": requests.offer, "promise": requests.promise, "remind": requests.remind,
+    "let": requests.let, "warn": requests.warn, "send": requests.send, "teach": requests.teach,
+    "explain": requests.teach, "show": requests.show, "help": requests.help_to,
+    "listen": requests.listen, "confess": requests.admit, "turn": aside, "point": aside,
+    "animal": animal, "see": watch, "hear": watch, "watch": watch, "like": like, "eat": eat,
+    "get": get, "spend": spend, "agree": agree, "blame": blame, "forgive": forgive,
+    "apologise": apologise, "break": break_promise, "mend": mend, "change": change,
     "remember": remember, "fetch": fetch, "go": go, "trust": trust, "dare": dare, "scold": scold,
 }  # fmt: skip
 
 
+# package only
 def read(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """Whether a rule of level 4 was meant; then it has been applied."""
     rule = WIDE_RULES.get(clause.verb)
     return rule is not None and rule(memory, clause, subjects)
-
-
-def hear(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> bool:
-    """Whether what is said is of level 4; then its occasion has been checked."""
-    hearer = hearer or memory.hearer
-    if said.mood == "phrase":
-        return hear_phrase(memory, said.verb, speaker, hearer)
-    subject = said.subject[0].word if said.subject else ""
-    if said.mood == "order":
-        if said.verb == "let":
-            return said.inner is not None and has_word(said.inner, "turns")
-        return requests.order(memory, speaker, hearer, said)
-    if subject == "you":
-        return hear_you(memory, said, speaker, hearer)
-    if subject == "i":
-        return hear_i(memory, said, speaker, hearer)
-    if said.verb == "be" and said.subject and is_thing(said.subject[0]):
-        return hear_whose(memory, said, speaker, hearer)
-    return False
-
-
-def hear_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -> bool:
-    """Regrets and reproaches in fixed words."""
-    if meaning == "scold":
-        claims.scold(memory, speaker, hearer)
-    elif meaning == "sorry" and hearer is not None:
-        minds.sorry(memory, speaker, hearer)
-        soothe(memory, hearer)
-    elif meaning == "forgive":
-        minds.forgive(memory, speaker, hearer)
-        soothe(memory, speaker)
-    else:
-        return False
-    return True
-
-
-def hear_you(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> bool:
-    """`You took …`, `You can keep …`, `You promised me …`, `Would you like …?`."""
-    if said.verb == "like" and "food" in kinds_of(said):
-        claims.other_person(hearer, speaker)
-    elif said.verb == "like":
-        claims.offer_gift(memory, speaker, hearer, thing_of(memory, said))
-    elif said.verb == "take":
-        claims.reproach(memory, speaker, hearer, thing_of(memory, said))
-    elif said.word == "keep":
-        claims.cede(memory, speaker, hearer, thing_of(memory, said))
-    elif said.verb == "promise":
-        claims.owed_promise(memory, speaker, hearer, thing_of(memory, said))
-    else:
-        return False
-    return True
-
-
-def hear_i(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> bool:
-    """`I lost …`, `I did not take …`, `I promise you …`, `I want to give you …`."""
-    wish = said.inner
-    if said.verb in claims.LOST_VERBS and not said.is_negated:
-        claims.other_person(hearer, speaker)
-        thing = thing_of(memory, said)
-        claims.confess(memory, speaker, said.verb, thing, spot_of(said))
-    elif said.verb in ("take", "have") and said.is_negated:
-        thing = thing_of(memory, said)
-        is_offered = any(each[1:] == (speaker, thing) for each in memory.offered)
-        (claims.decline if is_offered else claims.deny)(memory, speaker, thing)
-        claims.other_person(hearer, speaker)
-    elif said.verb == "promise" and wish is None:
-        wishes.promise_to(memory, speaker, thing_of(memory, said), hearer)
-    elif said.verb == "want" and wish is not None and wish.verb == "give":
-        claims.offer_gift(memory, speaker, hearer, thing_of(memory, wish))
-    else:
-        return False
-    return True
-
-
-def hear_whose(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> bool:
-    """`Is this your kite?`, `It is not mine`, `It is yours now`."""
-    noun = said.objects[0] if said.objects else said.subject[0]
-    thing = noun.word if noun.kind == "thing" else memory.things[-1] if memory.things else ""
-    if thing not in memory.things:
-        return False
-    if said.state == "yours":
-        claims.cede(memory, speaker, hearer, thing)
-    elif said.mood == "question":
-        claims.mistake(memory, speaker, thing, hearer)
-    elif said.is_negated and said.objects:
-        claims.disown(memory, speaker, thing)
-        if hearer is not None and (hearer, speaker, thing) not in memory.offered:
-            raise Contradiction(f"{hearer} did not ask {speaker} about the {thing}")
-    else:
-        return False
-    return True

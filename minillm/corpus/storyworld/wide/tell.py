@@ -24,7 +24,7 @@ from minillm.corpus.storyworld.world import Event
 LEAD_RATE = 0.3
 LEADS = (
     "After a while, ", "A little later, ", "Before long, ", "A moment later, ", "Then ", "Soon ",
-    "At once ", "Some time later, ", "Once more, ", "Now ",
+    "At once ", "Some time later, ", "Later that day, ",
 )  # fmt: skip
 LEADING = {
     "give", "lend", "use", "give back", "thank", "find", "take", "sorry", "forgive", "hide", "put",
