@@ -160,7 +160,8 @@ def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
             event.thing == thing and event.kind != "feel" for event in story.events[index + 1 :]
         )
 
-    i = pick(filter(matters, events_where(story, lambda _, event: event.kind in moves_of(story))), rng)
+    moves = events_where(story, lambda _, event: event.kind in moves_of(story))
+    i = pick(filter(matters, moves), rng)
     return None if i is None else changed(story, i)
 
 

@@ -127,7 +127,8 @@ def test_every_plot_can_happen(name: str):
 
 def test_there_are_forty_plots_and_no_two_are_alike():
     assert len(WIDE_PLOTS) >= 40
-    shapes = {tuple((e.manner or e.kind, e.who) for e in plot(CAST)) for plot in WIDE_PLOTS.values()}
+    told = [plot(CAST) for plot in WIDE_PLOTS.values()]
+    shapes = {tuple((event.manner or event.kind, event.who) for event in plot) for plot in told}
     assert len(shapes) == len(WIDE_PLOTS)
     used = {part for plot in PLOT_TABLE.values() for part in plot.split(", ")}
     assert used <= set(EPISODES)
@@ -221,7 +222,8 @@ def test_a_dropped_sentence_that_the_rest_needs_is_missed(stories: list[Story]):
 
 
 OPENING = (
-    "One foggy night in March, Fatima, Igor and Zelda were at the mill. Fatima had a rusty lantern. "
+    "One foggy night in March, Fatima, Igor and Zelda were at the mill. "
+    "Fatima had a rusty lantern. "
 )
 
 
@@ -249,7 +251,7 @@ OPENING = (
         ("Igor had got the lantern from his aunt.", "Igor got the lantern, but Fatima has it"),
         ("Zelda was a curious boy and liked to swim.", "Zelda is called a boy"),
         ("Igor taught Zelda to light the lantern.", "Igor shows the lantern, but Fatima has it"),
-        ("Fatima trusted Igor with the lantern. Igor gave it to Zelda. Fatima lit it.", "Zelda has"),
+        ("Fatima left it with Igor. Igor gave it to Zelda. Fatima lit it.", "Zelda has it"),
     ],
 )  # fmt: skip
 def test_each_contradiction_of_level_4_is_named(text: str, complaint: str):

@@ -138,6 +138,8 @@ def want(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         claims.offer_gift(memory, person, whom, thing_of(memory, wished))
     elif wished.word == "keep":
         memory.must_hold(person, thing_of(memory, wished), "keeps")
+    elif wished.verb == "help":
+        return other_of(memory, wished, person) is not None
     elif wished.word == "play" and has_word(wished, "joke"):
         pass
     else:

@@ -67,7 +67,7 @@ def with_asides(
             if is_before:
                 havings.insert(rng.randint(0, len(havings)), extra)
             else:
-                plot.insert(rng.randint(0, len(plot) - 2), extra)  # the end speaks of "both"
+                plot.insert(rng.randint(0, max(0, len(plot) - 3)), extra)  # the end says "both"
     if rng.random() < ORIGIN_RATE or is_short:
         first = rng.choice([i for i, event in enumerate(havings) if event.kind == "have"])
         owned = havings[first]
