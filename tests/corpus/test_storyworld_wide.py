@@ -89,6 +89,8 @@ def test_names_are_new_and_as_many_of_each_sex():
     assert len(set(WIDE_GIRLS)) == len(set(WIDE_BOYS)) == len(WIDE_GIRLS) == len(WIDE_BOYS) >= 100
     assert not {*WIDE_GIRLS} & {*WIDE_BOYS, *GIRLS, *BOYS}
     assert not set(WIDE_BOYS) & {*GIRLS, *BOYS}
+    for name in SEX:
+        assert not any(name in other for other in SEX if other != name), name
 
 
 def test_a_place_has_three_spots_that_no_level_below_knows_under_another_kind():

@@ -147,7 +147,6 @@ WIDE_OTHER_OWNER = OTHER_OWNER | {
 WIDE_OPTIONAL = {"thank", "glad of gift", "glad of present", "forgive", "clap", "seek", "use"}
 
 
-# package only
 def event_of(line: str, cast: Cast) -> Event:
     """The event that a line of a script means, with the cast in its roles."""
     head, doer, *rest = line.split()
@@ -160,7 +159,6 @@ def event_of(line: str, cast: Cast) -> Event:
     return Event(kind, getattr(cast, doer), manner=manner.replace("_", " ") or None, **parts)
 
 
-# package only
 def play(name: str, cast: Cast) -> list[Event]:
     """The events of a plot of the table."""
     lines = [line for part in PLOT_TABLE[name].split(", ") for line in EPISODES[part].split("|")]
