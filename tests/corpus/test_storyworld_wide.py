@@ -65,6 +65,28 @@ def test_the_stories_that_models_were_trained_on_are_the_same_to_the_byte(level:
     assert told.hexdigest()[:16] == digest
 
 
+def verdicts_digest(level: int) -> str:
+    """A digest of what the reader says of broken stories of a level, sentence by sentence."""
+    verdicts = hashlib.sha256()
+    for seed in range(100):
+        story = tell_story(seed, level)
+        for name, mutation in MUTATIONS.items():
+            broken = mutation(story, random.Random(f"{name}{seed}"))
+            if broken is not None:
+                report = check_story(" ".join(broken))
+                said = [(verdict.readable, verdict.contradiction) for verdict in report.sentences]
+                verdicts.update(repr((name, said)).encode())
+    return verdicts.hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("level", "digest"),
+    [(1, "c0998477f7a5fd54"), (2, "53f871d2f0bc421e"), (3, "955219dc69b571f0")],
+)
+def test_the_reader_says_of_false_stories_of_the_levels_below_what_it_said(level: int, digest: str):
+    assert verdicts_digest(level) == digest
+
+
 # the lexicon
 
 

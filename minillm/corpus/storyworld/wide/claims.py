@@ -198,5 +198,6 @@ def owed_promise(memory: Memory, promised: str, giver: str | None, thing: str | 
 
 # package only
 def soothe(memory: Memory, person: str) -> None:
-    """What hurt is over."""
-    memory.mood[person] = max(0, memory.mood.get(person, 0))
+    """Who was blamed for nothing, and has heard that it is over, is not sad any more."""
+    if any(accused == person for _, accused, _ in memory.accused):
+        memory.mood[person] = max(0, memory.mood.get(person, 0))

@@ -84,5 +84,6 @@ def take(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     if clause.is_negated:
         deny(memory, one(subjects), thing_of(memory, clause))
         return True
+    deeds.take(memory, clause, subjects)
     memory.wrongs.add((one(subjects), memory.owner[thing_of(memory, clause)]))
-    return False
+    return True

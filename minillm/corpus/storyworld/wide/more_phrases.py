@@ -53,7 +53,7 @@ MORE = {
     "sad of break": ("{A} felt {sad} because {t} was broken.",),
     "mend": (
         "{A} repaired {t} for {B}.", "{A} {how} mended {t} for {B}.",
-        "{A} wanted to help {B} and mended {t}.",
+        "{A} sat down and mended {t} for {B}.",
     ),
     "promise": ('"I promise you {t}, {B}," said {A}.', "{A} {how} promised {t} to {B}."),
     "give freely": ("{A} {how} gave {t} to {B}.", "{A} turned to {B} and gave {b_him} {t}."),

@@ -247,6 +247,7 @@ SMALL = PHRASES | WIDE_PHRASES
 # Where three people are told of, these leave open who it was.
 OPEN = (
     "if {he} could", '"You found it!"', "was clever and mended", "clapped for {B}", "Well done",
+    "helped {B} and mended", "can help you",
 )  # fmt: skip
 KNOWN = {
     kind: tuple(phrase for phrase in phrases if not any(words in phrase for words in OPEN))

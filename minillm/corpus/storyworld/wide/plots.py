@@ -113,7 +113,7 @@ PLOT_TABLE = {
     "late errand": "send, errand forgotten, deliver, sorry for it, end c",
     "present by errand": "send, deliver, c gives thanks, end c and a",
     "warning heeded": "warn, heed, back, thanked, end",
-    "warning ignored": "warn, ignore, break, sorry, c mends, back, end",
+    "warning ignored": "warn, ignore, break, c mends, back sorry, forgive, end",
     "replacement": "borrow, break, back sorry, replace, end other",
     "own repair": "borrow, use, break, b mends, back sorry, forgive, end",
     "treasure hunt": "hide, found, keep, end own",

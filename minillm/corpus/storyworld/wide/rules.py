@@ -120,12 +120,9 @@ def break_promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
 def mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """One mends a thing for who holds it, or owns it."""
     deeds.mend(memory, clause, subjects)
-    other_of(memory, clause, one(subjects), "for")
-    thing = thing_of(memory, clause)
-    near = {memory.holder[thing], memory.owner[thing]}
-    for other in memory.in_sentence - set(subjects):
-        if other not in near:
-            raise Contradiction(f"{other} has nothing to do with the {thing}")
+    other, thing = other_of(memory, clause, one(subjects), "for"), thing_of(memory, clause)
+    if other not in (None, memory.holder[thing], memory.owner[thing]):
+        raise Contradiction(f"{other} has nothing to do with the {thing}")
     return True
 
 
