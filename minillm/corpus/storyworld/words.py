@@ -2,8 +2,8 @@
 
 In: nothing. Out: tables of words. The generator draws from them and the checker reads with them;
 they share these *words* and no rule. Everything that depends on the kind of a word (what a kite is
-for, what can lie where) is said here once. Left out on purpose: plurals, family members, animals
-and food that is eaten up.
+for, what can lie where) is said here once. The tables of level 4 stand in `wide/`. Left out on
+purpose: plurals, and food that is eaten up.
 """
 
 from dataclasses import dataclass
