@@ -21,6 +21,7 @@ COLOUR = {
     "level1": "#56B4E9",
     "level2": "#0072B2",
     "level3": "#003A5D",
+    "level4": "#000000",
 }
 
 ROOMS = (

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from minillm.corpus.storyworld import Story
 from minillm.corpus.storyworld.grammar import ADJECTIVES, NOUNS
+from minillm.corpus.storyworld.wide.names import WIDE_BOYS, WIDE_GIRLS
 from minillm.corpus.storyworld.words import BOYS, GIRLS, SEX
 from minillm.evaluate.likelihood import likelihoods
 from minillm.model.transformer import Transformer
@@ -22,6 +23,7 @@ SWAPPED = dict(zip(GIRLS + BOYS, BOYS + GIRLS, strict=True)) | {
     "he": "she", "she": "he", "him": "her", "hers": "his", "boy": "girl", "girl": "boy",
     "himself": "herself", "herself": "himself",
 }  # fmt: skip
+SWAPPED |= dict(zip(WIDE_GIRLS + WIDE_BOYS, WIDE_BOYS + WIDE_GIRLS, strict=True))  # level 4
 WORD = re.compile(r"[A-Za-z]+")
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from minillm.corpus.storyworld import Story, check_story
 from minillm.corpus.storyworld.sentences import split_sentences
+from minillm.corpus.storyworld.wide.words import EVERY_SPOT, EVERY_THING
 from minillm.corpus.storyworld.words import SEX, SPOTS, THINGS
 from minillm.evaluate.likelihood import Likelihood, fits, likelihoods
 from minillm.model.transformer import Transformer
@@ -56,22 +57,24 @@ def other_names(sentence: str, told: str, rng: random.Random) -> str | None:
 
 def other_thing(sentence: str, told: str, rng: random.Random) -> str | None:
     """A thing becomes another of the story's, else one of the same use."""
-    here = [word for word in re.findall(r"[a-z]+", sentence) if word in THINGS]
+    here = [word for word in re.findall(r"[a-z]+", sentence) if word in EVERY_THING]
     if len(set(here)) != 1:
         return None
-    known = [word for word in dict.fromkeys(re.findall(r"[a-z]+", told)) if word in THINGS]
+    known = [word for word in dict.fromkeys(re.findall(r"[a-z]+", told)) if word in EVERY_THING]
     others = [word for word in known if word != here[0]]
-    alike = [word for word in THINGS if THINGS[word].use == THINGS[here[0]].use]
+    things = THINGS if here[0] in THINGS else EVERY_THING
+    alike = [word for word in things if things[word].use == things[here[0]].use]
     others = others or [word for word in alike if word != here[0]]
     return reworded(sentence, {here[0]: rng.choice(others)}) if others else None
 
 
 def other_place(sentence: str, told: str, rng: random.Random) -> str | None:
     """A spot becomes another one."""
-    here = [spot for spot in sorted(SPOTS) if spot in sentence]
+    here = [spot for spot in sorted(EVERY_SPOT) if spot in sentence]
     if len(here) != 1:
         return None
-    others = sorted(spot for spot in SPOTS if spot != here[0])
+    spots = SPOTS if here[0] in SPOTS else EVERY_SPOT
+    others = sorted(spot for spot in spots if spot != here[0])
     return sentence.replace(here[0], rng.choice(others))
 
 

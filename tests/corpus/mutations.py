@@ -9,11 +9,35 @@ import re
 from collections.abc import Callable, Iterable
 
 from minillm.corpus.storyworld import Story
-from minillm.corpus.storyworld.words import GLAD, SEX, SPOTS, THINGS, UNHAPPY
-from minillm.corpus.storyworld.world import Event
+from minillm.corpus.storyworld.wide.words import (
+    EVERY_GLAD,
+    EVERY_SPOT,
+    EVERY_THING,
+    EVERY_UNHAPPY,
+)
+from minillm.corpus.storyworld.words import SEX, SPOTS, THINGS, Thing
+from minillm.corpus.storyworld.world import Event, World, act
 
 Mutation = Callable[[Story, random.Random], "list[str] | None"]
 MOVES = {"give", "lend", "return", "take", "trade", "find", "put", "move"}
+WIDE_MOVES = MOVES | {"entrust", "deliver", "pass", "fetch", "cede"}
+# What level 4 tells besides the plot: it may be true of anybody.
+ASIDES = {"trait", "kin", "creature", "snack"}
+
+
+def things_of(story: Story) -> dict[str, Thing]:
+    """The lexicon of the story's level."""
+    return EVERY_THING if story.level == 4 else THINGS
+
+
+def spots_of(story: Story) -> set[str]:
+    """The spots of the story's level."""
+    return EVERY_SPOT if story.level == 4 else SPOTS
+
+
+def moves_of(story: Story) -> set[str]:
+    """The kinds of events in which a thing changes hands."""
+    return WIDE_MOVES if story.level == 4 else MOVES
 
 
 def names_in(sentence: str) -> list[str]:
@@ -51,7 +75,7 @@ def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
             story,
             lambda sentence, event: (
                 len(names_in(sentence)) == 2
-                and event.kind not in ("go", "end", "watch")
+                and event.kind not in ("go", "end", "watch", "snack")
                 and not (event.kind == "have" and story.level > 1)
                 and not any(word in sentence for word in neutral)
             ),
@@ -67,11 +91,14 @@ def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
 def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
     """Where there are three people, not in wanting, watching, looking: another may do so."""
     harmless = {"want", "have", "look", "move", "watch", "tell"} if story.level > 1 else set()
+    harmless |= ASIDES if story.level == 4 else set()
     i = pick(
         events_where(
             story,
             lambda sentence, event: (
-                len(names_in(sentence)) == 1 and event.kind not in harmless | {"go"}
+                len(names_in(sentence)) == 1
+                and event.kind not in harmless | {"go"}
+                and not (story.level == 4 and "friends" in sentence)
             ),
         ),
         rng,
@@ -86,9 +113,13 @@ def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
 def pronoun_swapped(story: Story, rng: random.Random) -> list[str] | None:
     """Where there are three people, not at the start: that may be true of another."""
     pattern = r"\b([Hh]e|[Ss]he|him)\b" if story.level == 1 else r"\b(he|she|him)\b"
-    i = pick(
-        events_where(story, lambda sentence, event: re.search(pattern, sentence) is not None), rng
-    )
+
+    def is_bound(sentence: str, event: Event) -> bool:
+        match = re.search(pattern, sentence)
+        is_late = match is not None and bool(names_in(sentence[: match.start()]))
+        return match is not None and (story.level < 4 or is_late)
+
+    i = pick(events_where(story, is_bound), rng)
     if i is None:
         return None
     other = {"he": "she", "she": "he", "He": "She", "She": "He", "him": "her"}
@@ -110,8 +141,8 @@ def thing_replaced(story: Story, rng: random.Random) -> list[str] | None:
     known = {event.thing for event in story.events}
     others = [
         noun
-        for noun, other in THINGS.items()
-        if noun not in known and other.use == THINGS[thing].use
+        for noun, other in things_of(story).items()
+        if noun not in known and other.use == things_of(story)[thing].use
     ]
     return (
         changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)}))
@@ -129,14 +160,26 @@ def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
             event.thing == thing and event.kind != "feel" for event in story.events[index + 1 :]
         )
 
-    i = pick(filter(matters, events_where(story, lambda _, event: event.kind in MOVES)), rng)
+    moves = events_where(story, lambda _, event: event.kind in moves_of(story))
+    i = pick(filter(matters, moves), rng)
     return None if i is None else changed(story, i)
 
 
 def move_repeated(story: Story, rng: random.Random) -> list[str] | None:
     """A thing changes hands twice in the same way."""
-    i = pick(events_where(story, lambda _, event: event.kind in MOVES), rng)
+    i = pick(events_where(story, lambda _, event: event.kind in moves_of(story)), rng)
     return None if i is None else changed(story, i, story.sentences[i], story.sentences[i])
+
+
+def is_told_before(story: Story, event: Event) -> bool:
+    """Whether the spot has been told where the event looks for it: else any spot may be true."""
+    index = story.events.index(event)
+    told = [
+        sentence
+        for sentence, other in zip(story.sentences[:index], story.events, strict=False)
+        if other.kind in ("put", "move") and other.thing == event.thing
+    ]
+    return bool(told) and (event.place or "") in told[-1]
 
 
 def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
@@ -145,10 +188,11 @@ def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
         events_where(
             story,
             lambda sentence, event: (
-                event.place in SPOTS
+                event.place in spots_of(story)
                 and event.place in sentence
                 and event.kind != "look"
                 and story.text.count(event.place) > 1
+                and (story.level < 4 or event.kind != "find" or is_told_before(story, event))
             ),
         ),
         rng,
@@ -156,7 +200,7 @@ def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
     if i is None:
         return None
     spot = story.events[i].place or ""
-    others = sorted(other for other in SPOTS if other not in story.text)
+    others = sorted(other for other in spots_of(story) if other not in story.text)
     return changed(story, i, story.sentences[i].replace(spot, rng.choice(others)))
 
 
@@ -178,7 +222,7 @@ def word_garbled(story: Story, rng: random.Random) -> list[str] | None:
 
 def feeling_turned(story: Story, rng: random.Random) -> list[str] | None:
     """Glad becomes sad, and sad becomes glad."""
-    turned = dict.fromkeys(GLAD, "sad") | dict.fromkeys(UNHAPPY, "happy")
+    turned = dict.fromkeys(EVERY_GLAD, "sad") | dict.fromkeys(EVERY_UNHAPPY, "happy")
     i = pick(
         events_where(
             story,
@@ -196,6 +240,29 @@ def order_shuffled(story: Story, rng: random.Random) -> list[str] | None:
     rest = list(story.sentences[1:])
     rng.shuffle(rest)
     return None if tuple(rest) == story.sentences[1:] else [story.sentences[0], *rest]
+
+
+def is_possible(events: list[Event]) -> bool:
+    """Whether the world lets these events happen one after the other."""
+    world = World()
+    try:
+        for event in events:
+            act(world, event)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
+def needed_deleted(story: Story, rng: random.Random) -> list[str] | None:
+    """A sentence without whose event the rest cannot happen: the world itself says so."""
+    events = list(story.events)
+    needed = [
+        i
+        for i in range(1, len(events))
+        if not is_possible(events[:i] + events[i + 1 :])
+    ]
+    i = pick(needed, rng)
+    return None if i is None else changed(story, i)
 
 
 MUTATIONS: dict[str, Mutation] = {

@@ -10,10 +10,11 @@ import pytest
 
 from minillm.corpus.storyworld import Story, tell_story
 from minillm.corpus.storyworld.plots import PLOTS_BY_LEVEL
+from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.corpus.storyworld.words import SEX
 from minillm.corpus.storyworld.world import Event, World, act
 
-LEVELS = (1, 2, 3)
+LEVELS = ALL_LEVELS
 FIRST_SEED = 500_000
 
 
@@ -56,14 +57,14 @@ def test_a_thing_is_found_where_it_was_put():
 
 
 def test_unknown_level_is_refused():
-    with pytest.raises(ValueError, match=r"level is 4; allowed are \(1, 2, 3\)"):
-        tell_story(0, 4)
+    with pytest.raises(ValueError, match=r"level is 5; allowed are \(1, 2, 3, 4\)"):
+        tell_story(0, 5)
 
 
 def test_same_seed_same_story_in_another_process(stories: dict[int, list[Story]]):
     code = (
         "import zlib; from minillm.corpus.storyworld import tell_story as t;"
-        f"stories = [t({FIRST_SEED} + i, level) for level in (1, 2, 3) for i in range(20)];"
+        f"stories = [t({FIRST_SEED} + i, level) for level in (1, 2, 3, 4) for i in range(20)];"
         "print([zlib.crc32(repr(story).encode()) for story in stories])"
     )
     command = [sys.executable, "-c", code]
@@ -106,7 +107,7 @@ def test_opening_fixes_people_and_thing(stories: dict[int, list[Story]]):
 @pytest.mark.parametrize("level", LEVELS)
 def test_stories_are_varied(stories: dict[int, list[Story]], level: int):
     text = "\n".join(story.text for story in stories[level]).encode()
-    assert len(zlib.compress(text, 9)) / len(text) > 0.185  # measured .195 to .200
+    assert len(zlib.compress(text, 9)) / len(text) > 0.185  # measured .195 to .200, level 4: .25
     shingles = [
         set(zip(words, words[1:], words[2:], strict=False))
         for words in (s.text.split() for s in stories[level])
@@ -131,7 +132,11 @@ def test_articles_fit(stories: dict[int, list[Story]], level: int):
 # the questions
 
 
-SAD_MANNERS = {"miss", "sad of take", "sad of no", "sad of break"}
+SAD_MANNERS = {
+    "miss", "sad of take", "sad of no", "sad of break", "sad of blame", "sad of passing",
+    "sad of gift",
+}  # fmt: skip
+HANDED_OVER = ("give", "lend", "return", "trade", "entrust", "pass", "deliver")
 
 
 def replayed(story: Story, thing: str) -> str | None:
@@ -141,9 +146,9 @@ def replayed(story: Story, thing: str) -> str | None:
         if thing == event.other and event.kind == "trade":
             holder = event.who
         elif event.thing == thing:
-            if event.kind in ("have", "find", "take"):
+            if event.kind in ("have", "find", "take", "fetch"):
                 holder = event.who
-            elif event.kind in ("give", "lend", "return", "trade"):
+            elif event.kind in HANDED_OVER:
                 holder = event.whom
             elif event.kind in ("put", "move"):
                 holder = event.place

@@ -28,7 +28,8 @@ from minillm.corpus.storyworld.words import SEX
 
 MAX_ADVERBIAL_WORDS = 6
 BE, HAVE = ("was", "were", "is", "am", "are"), ("had", "have")
-OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help")  # "asked Mia to lend": Mia is to lend
+# "asked Mia to lend": Mia is to lend
+OBJECT_IS_DOER = ("ask", "tell", "let", "want", "help", "warn", "teach")
 
 
 @dataclass(slots=True)
@@ -105,6 +106,10 @@ class Reader(Tokens):
         if self.is_quoted and clause.words & {"where", "here"} and self.take("is", "are"):
             clause.verb, clause.subject = "be", self.nouns()
             return clause
+        if self.is_quoted and self.peek() in BE and self.is_noun(1):
+            self.position += 1
+            clause.mood, clause.verb, clause.subject = "question", "be", self.nouns()
+            return self.arguments(clause)
         auxiliary = self.peek()
         if self.is_quoted and auxiliary in AUXILIARIES and self.is_noun(1):
             self.position += 1
@@ -220,8 +225,8 @@ class Reader(Tokens):
         elif word in ("that", "if") and self.peek(1) not in NOUNS:
             self.position += 1
             clause.inner = self.clause(clause, "that")
-        elif word == "to" and self.is_verb("infinitive", 1):
-            self.position += 1
+        elif word in ("to", "how") and self.is_verb("infinitive", 2 if word == "how" else 1):
+            self.position += 2 if word == "how" else 1
             is_other = clause.verb in OBJECT_IS_DOER and clause.objects
             clause.inner = self.infinitive(clause.objects[-1:] if is_other else clause.subject)
         elif clause.verb in ("let", "help") and clause.objects and self.is_verb("infinitive"):

@@ -16,7 +16,8 @@ from minillm.corpus.storyworld.roles import (
     thing_of,
 )
 from minillm.corpus.storyworld.sentences import Unreadable
-from minillm.corpus.storyworld.words import SEX, THINGS
+from minillm.corpus.storyworld.wide.words import EVERY_THING
+from minillm.corpus.storyworld.words import SEX
 
 
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> None:
@@ -171,7 +172,7 @@ def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 def fits(clause: Clause, thing: str) -> None:
     """One reads a book and flies a kite."""
     said = clause.word + (" with" if "with" in clause.prepositions else "")
-    if clause.verb == "use" and said not in (THINGS[thing].use, THINGS[thing].used):
+    if clause.verb == "use" and said not in (EVERY_THING[thing].use, EVERY_THING[thing].used):
         raise Contradiction(f"nobody {said} a {thing}")
 
 

@@ -3,17 +3,17 @@
 In: nothing. Out: tables. The checker reads with these and with the lexicon in `words.py`.
 """
 
-from minillm.corpus.storyworld.words import (
-    COLOURS,
-    DAYTIMES,
-    GLAD,
-    PLACES,
-    SPOTS,
-    THING_TABLE,
-    THINGS,
-    UNHAPPY,
-    WEATHERS,
-)  # fmt: skip
+from minillm.corpus.storyworld.wide import grammar as wide
+from minillm.corpus.storyworld.wide.words import (
+    EVERY_GLAD,
+    EVERY_PLACE,
+    EVERY_SPOT,
+    EVERY_THING,
+    EVERY_UNHAPPY,
+    EVERY_WEATHER,
+    WIDE_TABLE,
+)
+from minillm.corpus.storyworld.words import COLOURS, DAYTIMES, THING_TABLE, WEATHERS
 
 # infinitive, past, participle, ing-form, meaning
 IRREGULAR = """
@@ -55,25 +55,34 @@ def add_verb(infinitive: str, past: str, participle: str, ing: str, meaning: str
 for row in IRREGULAR.replace("\n", "|").split("|"):
     if row:
         add_verb(*row.split())
-for use, used, *_ in THING_TABLE:
+for row in wide.WIDE_IRREGULAR.strip().replace("\n", "|").split("|"):
+    add_verb(*row.split())
+for row in wide.REGULAR.split("|"):
+    add_verb(*wide.regular_forms(row.split()[0]), row.split()[1])
+for use, used, *_ in THING_TABLE + WIDE_TABLE:
     stem = use.split()[0]
     ing = (stem[:-1] if stem.endswith("e") else stem + "g" if stem == "dig" else stem) + "ing"
     add_verb(stem, used.split()[0], used.split()[0], ing, "use")
 for form in ("is", "am", "are"):
     VERB_FORMS[form] = {"present": "be"}
+for did in wide.CREATURE_DID:
+    VERB_FORMS.setdefault(did, {}).setdefault("past", "animal")
+for hobby in wide.hobby_verbs():
+    VERB_FORMS.setdefault(hobby, {}).setdefault("infinitive", "hobby")
 VERB_FORMS["has"] = {"present": "have"}
+VERB_FORMS["belongs"] = {"present": "belong"}
 
 AUXILIARIES = set("did could can may might will would must do cannot".split())
 LINKS = set("and but so because when while who".split())
 DETERMINERS = set("a an the his her my your their our this that two three".split())
 PRONOUNS = set("he she it him her they them i me you we us his hers mine this that".split())
-PREPOSITIONS = set("at in on to from with for of about under behind by near".split())
+PREPOSITIONS = set("at in on to from with for of about under behind by near after".split())
 ADVERBS = set(
     "then soon now again too very also there here back away up down "
     "everywhere together both once still "
     "all finally later once where".split()
-)
-BARE_NOUNS = set("friends home fun".split())
+) | wide.WIDE_ADVERBS
+BARE_NOUNS = set("friends home fun".split()) | wide.WIDE_BARE
 OTHER_NOUNS = set(
     "girl boy friend friends eyes hands smile lot game day morning afternoon evening "
     "while time help promise present".split()
@@ -85,26 +94,31 @@ ADVERBIALS = {
         "a lot of fun", "as a present", "for later",
         "with a smile", "with a big smile", "for a game", "without asking", "of course", "any more",
     ]
+    + wide.WIDE_ADVERBIALS
     + [f"one {weather} {time}" for weather in WEATHERS for time in DAYTIMES]
     + [f"on a {weather} {time}" for weather in WEATHERS for time in DAYTIMES]
     + [f"one {time}" for time in DAYTIMES]
 }  # fmt: skip
-LOOKS = {look for thing in THINGS.values() for look in thing.looks} | set(COLOURS)
-ADJECTIVES = LOOKS | set(WEATHERS) | {"good", "big", "three", "best", "little", "wonderful"}
-GOOD = set(GLAD) | {"proud"}
-BAD = set(UNHAPPY)
+LOOKS = {look for thing in EVERY_THING.values() for look in thing.looks} | set(COLOURS)
+ADJECTIVES = LOOKS | set(EVERY_WEATHER) | set(wide.TRAITS)
+ADJECTIVES |= {"good", "big", "three", "best", "little", "wonderful"}
+GOOD = set(EVERY_GLAD) | {"proud"}
+BAD = set(EVERY_UNHAPPY)
 STATES = (
     GOOD
     | BAD
     | {"sorry", "gone", "his", "hers", "wonderful", "angry", "kind", "broken", "careful", "clever"}
+    | wide.WIDE_STATES
 )
-NOUNS = {noun: "thing" for noun in THINGS} | {place.split()[-1]: "place" for place in PLACES}
+NOUNS = dict.fromkeys(EVERY_THING, "thing")
+NOUNS |= {place.split()[-1]: "place" for place in EVERY_PLACE}
 NOUNS |= {noun: "other" for noun in BARE_NOUNS}
-NOUNS |= {spot.split()[-1]: "spot" for spot in SPOTS} | {noun: "other" for noun in OTHER_NOUNS}
+NOUNS |= {spot.split()[-1]: "spot" for spot in EVERY_SPOT} | {noun: "other" for noun in OTHER_NOUNS}
+NOUNS |= {noun: kind for noun, kind in wide.KIND_OF_NOUN.items() if noun not in NOUNS}
 PHRASES_SAID = {
     "yes": "agree", "of course": "agree", "of course you can": "agree",
     "you can have it": "agree", "no": "refuse", "thank you": "thank", "i am sorry": "sorry",
     "sorry": "sorry", "it is all right": "forgive", "here you are": "offer",
     "well done": "praise", "you are a good friend": "praise", "close your eyes": "none",
-    "you found it": "found",
+    "you found it": "found", **wide.WIDE_SAID,
 }  # fmt: skip

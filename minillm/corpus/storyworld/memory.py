@@ -49,6 +49,12 @@ class Memory:
     history: set[tuple[str, str, str, str | None]] = field(default_factory=set)
     good_turns: set[Pair] = field(default_factory=set)  # (who did good, to whom)
     wrongs: set[Pair] = field(default_factory=set)  # (who did wrong, to whom)
+    warned: set[Pair] = field(default_factory=set)  # (who warned, whom)
+    offered: set[tuple[str, str, str]] = field(default_factory=set)  # (giver, taker, thing)
+    accused: set[tuple[str, str, str]] = field(default_factory=set)  # (accuser, accused, thing)
+    errands: dict[str, str] = field(default_factory=dict)  # thing → to whom it is carried
+    passed_over: dict[str, int] = field(default_factory=dict)  # asked for what another got: when
+    unasked: int | None = None  # the sentence in which somebody was not asked
     has_weather: bool = False
     num_sentences: int = 0
     in_sentence: set[str] = field(default_factory=set)  # people of the sentence being read

@@ -8,9 +8,11 @@ answer away. Left out on purpose: questions whose answer must be worked out over
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from minillm.corpus.storyworld.words import COLOURS, PLACES, SEX, THINGS, WEATHERS
+from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_THING
+from minillm.corpus.storyworld.words import COLOURS, SEX, THINGS, WEATHERS
 from minillm.corpus.storyworld.world import Event
 
 UNKNOWN = "The story does not say."
@@ -37,13 +39,17 @@ def people_of(events: list[Event]) -> list[str]:
     return list(dict.fromkeys(name for e in events for name in (e.who, e.whom, e.third) if name))
 
 
+HELD = ("have", "find", "take", "fetch", "end")
+HANDED_OVER = ("give", "lend", "return", "trade", "entrust", "deliver", "pass")
+
+
 def holders(events: list[Event]) -> dict[str, tuple[str, int]]:
     """Who has each thing in the end, and the sentence that says so last."""
     last: dict[str, tuple[str, int]] = {}
     for i, event in enumerate(events):
-        if event.kind in ("have", "find", "take", "end"):
+        if event.kind in HELD:
             last[event.thing or ""] = (event.who, i)
-        elif event.kind in ("give", "lend", "return", "trade"):
+        elif event.kind in HANDED_OVER:
             last[event.thing or ""] = (event.whom or "", i)
         if event.other is not None and event.kind in ("trade", "end"):
             last[event.other] = (event.who if event.kind == "trade" else event.whom or "", i)
@@ -83,7 +89,7 @@ WHO_DID = {
 
 def where(events: list[Event], sentences: list[str], rng: random.Random) -> list[Fact]:
     """Where the story begins, and where things were found and put."""
-    place = PLACES[events[0].place or ""][0]
+    place = EVERY_PLACE[events[0].place or ""][0]
     is_told = (events[0].place or "") in sentences[0]
     facts: list[Fact] = [("Where does the story begin?", place if is_told else None, 0)]
     for thing in holders(events):
@@ -105,6 +111,10 @@ REASONS = {
     "sad of take": ("sad", "{whom} took the {t}"),
     "sad of no": ("sad", "{whom} said no"),
     "sad of break": ("sad", "the {t} was broken"),
+    "glad of present": ("happy", "{he} had the {t}"),
+    "sad of blame": ("sad", "{whom} blamed {him}"),
+    "sad of passing": ("sad", "{third} had the {t}"),
+    "sad of gift": ("sad", "{third} had the {t}"),
 }
 
 
@@ -115,13 +125,14 @@ def why(events: list[Event], sentences: list[str], rng: random.Random) -> list[F
         if event.manner in REASONS:
             feeling, reason = REASONS[event.manner]
             he, him = ("she", "her") if SEX[event.who] == "girl" else ("he", "him")
-            told = reason.format(whom=event.whom, he=he, him=him, t=event.thing)
+            names = {"whom": event.whom, "third": event.third, "t": event.thing}
+            told = reason.format_map(names | {"he": he, "him": him})
             facts.setdefault(
                 (event.who, feeling), (f"Why was {event.who} {feeling}?", f"because {told}", i)
             )
         if event.kind == "ask":
             he = "she" if SEX[event.who] == "girl" else "he"
-            wish = f"because {he} wanted to {THINGS[event.thing or ''].use} it"
+            wish = f"because {he} wanted to {EVERY_THING[event.thing or ''].use} it"
             facts[event.who, "ask"] = (f"Why did {event.who} ask for the {event.thing}?", wish, i)
     for name in people_of(events):
         facts.setdefault((name, "sad"), (f"Why was {name} sad?", None, 0))
@@ -159,7 +170,10 @@ def yes_or_no(events: list[Event], sentences: list[str], rng: random.Random) -> 
     return facts
 
 
-KINDS = {"who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no}
+Kinds = dict[str, Callable[[list[Event], list[str], random.Random], list[Fact]]]
+KINDS: Kinds = {
+    "who has": who_has, "who did": who_did, "where": where, "why": why, "yes or no": yes_or_no
+}  # fmt: skip
 
 
 def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
@@ -174,12 +188,12 @@ def choose(facts: list[Fact], obvious: str, rng: random.Random) -> Fact | None:
 
 
 def ask_questions(
-    events: list[Event], sentences: list[str], rng: random.Random
+    events: list[Event], sentences: list[str], rng: random.Random, kinds: Kinds = KINDS
 ) -> tuple[Question, ...]:
     """At most one question of each kind."""
     obvious = [name for name in re.findall(r"[A-Z][a-z]+", " ".join(sentences)) if name in SEX][-1]
     questions = []
-    for kind, ask in KINDS.items():
+    for kind, ask in kinds.items():
         fact = choose(ask(events, sentences, rng), obvious, rng)
         if fact is None:
             continue

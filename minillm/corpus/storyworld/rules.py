@@ -13,6 +13,8 @@ from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import Contradiction, Memory
 from minillm.corpus.storyworld.roles import is_person, one, other_of, spot_of, thing_of
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
+from minillm.corpus.storyworld.wide.hearing import hear
+from minillm.corpus.storyworld.wide.rules import read
 
 Rule = Callable[[Memory, Clause, list[str]], None]
 
@@ -111,6 +113,8 @@ def believe_clause(clause: Clause, memory: Memory, before: Clause | None = None)
         recall(memory, clause, subjects)
     elif clause.speech:
         speak(memory, clause, one(subjects))
+    elif read(memory, clause, subjects):
+        pass  # a rule of level 4 was meant
     elif clause.verb in RULES:
         RULES[clause.verb](memory, clause, subjects)
     else:
@@ -130,6 +134,8 @@ def speak(memory: Memory, clause: Clause, speaker: str) -> None:
         minds.show_mood(memory, clause, [speaker])
     memory.speaker, memory.hearer = speaker, hearer or memory.other(speaker)
     for said in clause.speech:
+        if hear(memory, said, speaker, hearer):
+            continue
         if said.mood == "phrase":
             say_phrase(memory, said.verb, speaker, hearer)
         else:

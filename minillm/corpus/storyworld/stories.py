@@ -3,7 +3,7 @@
 In: a seed and a level. Out: a `Story`, always the same for the same two numbers. The one idea:
 first it happens, then it is told, so that everything said is true. Level 1: two people of different
 sex, one thing, one plot. Level 2: three people, two things. Level 3: two plots one after the other,
-in two places, with a fourth person and a third thing.
+in two places, with a fourth person and a third thing. Level 4: many more words and plots.
 """
 
 import random
@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from minillm.corpus.storyworld.plots import OPTIONAL, OTHER_OWNER, PLOTS_BY_LEVEL, Cast
 from minillm.corpus.storyworld.questions import Question, ask_questions
 from minillm.corpus.storyworld.tell import tell
+from minillm.corpus.storyworld.wide.questions import ask_wide_questions
+from minillm.corpus.storyworld.wide.stories import wide_story
+from minillm.corpus.storyworld.wide.tell import tell_wide
 from minillm.corpus.storyworld.words import BOYS, GIRLS, PLACES, THINGS
 from minillm.corpus.storyworld.world import Event, World, act
 
-LEVELS = (1, 2, 3)
+LEVELS = (1, 2, 3)  # what models are trained on
+ALL_LEVELS = (*LEVELS, 4)
 DROP_RATE = 0.5
 ALL_PLACES, ALL_THINGS = tuple(PLACES), tuple(THINGS)
 ALL_PLOTS = {name: plot for level in LEVELS for name, plot in PLOTS_BY_LEVEL[level].items()}
@@ -124,14 +128,15 @@ def long_story(rng: random.Random) -> tuple[str, list[Event]]:
 
 def tell_story(seed: int, level: int) -> Story:
     """The story of this seed: plots happen in a world, and are told."""
-    if level not in LEVELS:
-        raise ValueError(f"level is {level}; allowed are {LEVELS}: ask for one of these")
+    if level not in ALL_LEVELS:
+        raise ValueError(f"level is {level}; allowed are {ALL_LEVELS}: ask for one of these")
     rng = random.Random(f"story {level} {seed}")
-    plot, events = (small_story, middle_story, long_story)[level - 1](rng)
+    plot, events = (small_story, middle_story, long_story, wide_story)[level - 1](rng)
     world = World()
     for event in events:
         act(world, event)
-    sentences = tell(events, rng)
+    sentences = (tell if level in LEVELS else tell_wide)(events, rng)
+    ask = ask_questions if level in LEVELS else ask_wide_questions
     return Story(
         seed=seed,
         level=level,
@@ -140,5 +145,5 @@ def tell_story(seed: int, level: int) -> Story:
         sentences=tuple(sentences),
         opening=" ".join(sentences[: 2 if level == 1 else 3]),
         events=tuple(events),
-        questions=ask_questions(events, sentences, rng),
+        questions=ask(events, sentences, rng),
     )

@@ -2,11 +2,13 @@
 
 In: nothing. Out: tables of words. The generator draws from them and the checker reads with them;
 they share these *words* and no rule. Everything that depends on the kind of a word (what a kite is
-for, what can lie where) is said here once. Left out on purpose: plurals, family members, animals
-and food that is eaten up.
+for, what can lie where) is said here once. The tables of level 4 stand in `wide/`. Left out on
+purpose: plurals, and food that is eaten up.
 """
 
 from dataclasses import dataclass
+
+from minillm.corpus.storyworld.wide.names import WIDE_BOYS, WIDE_GIRLS
 
 GIRLS = (
     "Mia Anna Lily Emma Lucy Ella Nora Ruby Zoe Clara "
@@ -15,7 +17,8 @@ GIRLS = (
 BOYS = (
     "Tom Ben Max Sam Leo Jack Finn Noah Paul Adam Luke Theo Hugo Oscar Peter Dan Tim Joe Fred Carl"
 ).split()
-SEX = {name: "girl" for name in GIRLS} | {name: "boy" for name in BOYS}
+EVERY_GIRL, EVERY_BOY = (*GIRLS, *WIDE_GIRLS), (*BOYS, *WIDE_BOYS)  # those of level 4
+SEX = dict.fromkeys(EVERY_GIRL, "girl") | dict.fromkeys(EVERY_BOY, "boy")
 
 
 @dataclass(frozen=True, slots=True)

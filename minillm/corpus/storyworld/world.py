@@ -22,6 +22,7 @@ class Event:
     other: str | None = None  # a second thing
     third: str | None = None  # a third person
     manner: str | None = None
+    detail: str | None = None  # what else is told: a hobby, a bird
 
 
 @dataclass(slots=True)
@@ -64,6 +65,29 @@ NEEDS: dict[str, Callable[[World, Event], bool]] = {
     "trade": lambda world, e: has_it(world, e) and world.holder[e.other] == e.whom,
     "end": has_it,
 }
+# What level 4 adds: things that are held for another, and talk about what was done with them.
+NEEDS |= {
+    "entrust": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.who != e.whom,
+    "deliver": lambda world, e: has_it(world, e) and world.owner[e.thing] not in (e.who, e.whom),
+    "pass": lambda world, e: has_it(world, e) and world.owner[e.thing] not in (e.who, e.whom),
+    "cede": lambda world, e: world.owner[e.thing] == e.who and world.holder[e.thing] == e.whom,
+    "fetch": lambda world, e: world.holder[e.thing] == e.place == world.believes[e.who, e.thing],
+    "forget": has_it,
+    "remind": lambda world, e: world.holder[e.thing] == e.whom,
+    "accuse": lambda world, e: world.holder[e.thing] != e.who,
+    "deny": lambda world, e: world.holder[e.thing] != e.who,
+    "mistake": lambda world, e: has_it(world, e) and world.owner[e.thing] not in (e.who, e.whom),
+    "disown": lambda world, e: world.owner[e.thing] != e.who,
+    "point": lambda world, e: world.owner[e.thing] == e.third,
+    "warn": has_it,
+    "heed": has_it,
+    "scold": lambda world, e: world.holder[e.thing] == e.whom != world.owner[e.thing],
+    "relent": lambda world, e: has_it(world, e) and (e.whom, e.thing) in world.wants,
+    "propose": lambda world, e: has_it(world, e) and world.owner[e.thing] == e.who,
+    "decline": lambda world, e: world.holder[e.thing] == e.whom,
+    "teach": has_it,
+    "regret": lambda world, e: world.holder[e.thing] == e.whom,
+}
 
 
 def act(world: World, event: Event) -> None:
@@ -74,13 +98,13 @@ def act(world: World, event: Event) -> None:
     match event.kind:
         case "have":
             world.holder[event.thing] = world.owner[event.thing] = event.who
-        case "want" | "ask":
+        case "want" | "ask" | "regret":
             world.wants.add((event.who, event.thing))
-        case "give":
+        case "give" | "deliver" | "cede":
             world.holder[event.thing] = world.owner[event.thing] = event.whom
-        case "lend" | "return":
+        case "lend" | "return" | "entrust" | "pass":
             world.holder[event.thing] = event.whom
-        case "take" | "find":
+        case "take" | "find" | "fetch":
             world.holder[event.thing] = event.who
         case "trade":
             world.holder[event.thing] = world.owner[event.thing] = event.whom
