@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minillm.corpus import duplicates, signatures
-from minillm.corpus.dirty import make_article
+from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.duplicates import (
     drop_copied_lines,
     drop_copied_paragraphs,

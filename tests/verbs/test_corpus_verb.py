@@ -58,6 +58,6 @@ def test_what_cannot_be_heeded_is_refused_in_one_line(words, said, capsys):
 
 def test_an_unknown_action_is_wrong_usage(capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["corpus", "clean"])
+        main(["corpus", "wash"])
     assert ended.value.code == 2
     assert "dirty" in capsys.readouterr().err
