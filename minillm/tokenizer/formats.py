@@ -64,6 +64,15 @@ def from_printable(part: str) -> bytes:
 
 
 # package only
+def added_tokens(special_tokens: Sequence[str], first_id: int) -> list[dict[str, object]]:
+    """The special tokens as a tokenizer.json lists them."""
+    return [
+        {"id": token_id, "content": name, **SPECIAL_FLAGS}
+        for token_id, name in enumerate(special_tokens, start=first_id)
+    ]
+
+
+# package only
 def tokenizer_json(merges: Sequence[Merge], special_tokens: Sequence[str]) -> dict[str, object]:
     """The content of a tokenizer.json: split by the pattern, bytes as characters, ranked merges."""
     vocab = {printable(token): token_id for token, token_id in vocabulary(merges).items()}
@@ -71,10 +80,7 @@ def tokenizer_json(merges: Sequence[Merge], special_tokens: Sequence[str]) -> di
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            {"id": token_id, "content": name, **SPECIAL_FLAGS}
-            for token_id, name in enumerate(special_tokens, start=len(vocab))
-        ],
+        "added_tokens": added_tokens(special_tokens, first_id=len(vocab)),
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT_STEP, BYTE_LEVEL]},
         "post_processor": None,
