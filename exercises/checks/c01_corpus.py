@@ -112,7 +112,6 @@ def cut_character_lost(text: str) -> str:
     return data[len(data) * 9 // 10 :].decode(errors="ignore")
 
 
-
 def sharpens(sizes: dict[str, int], temperature: float) -> dict[str, float]:
     return solutions.mixing_shares(sizes, 1 / temperature)
 

@@ -138,7 +138,6 @@ def turns_it_over(texts: list[str], token_ids: list[list[int]]) -> float:
     return 1 / solutions.bytes_per_token(texts, token_ids)
 
 
-
 def cuts_off_the_longest_beginning(token: bytes, ranks: dict[bytes, int]) -> tuple[bytes, bytes]:
     length = next(n for n in range(len(token) - 1, 0, -1) if token[:n] in ranks)
     return token[:length], token[length:]

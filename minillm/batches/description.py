@@ -75,13 +75,15 @@ def read_description(folder: Path) -> Description:
         tokens_per_shard = content["tokens_per_shard"]
     except (ValueError, KeyError, TypeError):
         content, tokens_per_shard = {}, None
-    if not isinstance(tokens_per_shard, int) or tokens_per_shard < 1:
+    if type(tokens_per_shard) is not int or tokens_per_shard < 1:
         raise ValueError(f"{path}: does not say tokens_per_shard, a positive count; {REMEDY}")
     try:
         description = Description(**content)
     except TypeError as error:
         raise ValueError(f"{path}: not a description of shards ({error}); {REMEDY}") from None
-    if description.id_type not in MAX_IDS:
+    if not isinstance(description.files, dict):
+        raise ValueError(f"{path}: files is not a table of hashes by file name; {REMEDY}")
+    if description.id_type not in list(MAX_IDS):
         choices = " or ".join(MAX_IDS)
         raise ValueError(f"{path}: id_type = {description.id_type!r}: must be {choices}; {REMEDY}")
     return description

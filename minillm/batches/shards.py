@@ -4,7 +4,7 @@ In: documents and a tokenizer. Out, for each split: `train_0000.bin`, `train_000
 `train.index.npy` and `shards.json`. A document is stored as [<|endoftext|>, d1 … dn]: the mark
 begins it and is, as a target, the end of the document before; one more mark closes the sequence.
 So the target of position p is always the token at p + 1. Files are mapped, not read: the operating
-system fetches the pages that a batch touches. Ids of more than 65,536 tokens take four bytes.
+system fetches the pages that a batch touches. Beyond 65,536 ids each takes four bytes (uint32).
 """
 
 from collections.abc import Iterable

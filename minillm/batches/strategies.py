@@ -51,9 +51,9 @@ def concatenate(lengths: Sequence[int], capacity: int) -> Packed:
 
 def first_fit(lengths: Sequence[int], capacity: int) -> Packed:
     """Documents as they come, each into the first row that has room for it."""
-    rows: Packed = []
-    spaces = np.zeros(len(cut_long(lengths, capacity)), np.int64)
-    for piece in cut_long(lengths, capacity):
+    rows, pieces = [], cut_long(lengths, capacity)
+    spaces = np.zeros(len(pieces), np.int64)
+    for piece in pieces:
         # rows that are not yet begun have room for anything, and there are always enough of them
         has_room = spaces[: len(rows)] >= piece.length
         row = int(has_room.argmax()) if has_room.any() else len(rows)

@@ -4,7 +4,7 @@ All readers read the same ids, stored on the same disk, in one process, and give
 `[16, 256]`, inputs and targets. What is counted: places that hold a token, once each. Raw reading
 takes rows from the mapped files; the stream gives whole batches of packed documents with their
 targets and ordinals; the peers are PyTorch's DataLoader over the same map, and Hugging Face's
-`datasets` over rows cut beforehand. The first pass over the data is not counted for any.
+`datasets` over the first 20,000 rows, cut beforehand. Nobody's first pass is counted.
 """
 
 import tempfile
@@ -30,6 +30,7 @@ NUM_BATCHES, REPEATS = 400, 7
 NUM_STEPS, WORLD_SIZES, NUM_RESUMED_DOCUMENTS = 20, (1, 2, 4), 5_000
 BUFFER_SIZES = (1_000, 10_000)
 NUM_PEER_SAMPLES = 20_000
+# what raw reading must reach, so that it is never what a training waits for
 BAR_TOKENS_PER_S = 50e6
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -223,7 +224,7 @@ def measure(
         "stream_with_packing_tokens_per_s": whole,
         "stream_times_torch_dataloader": per_s["stream"] / per_s["torch DataLoader"],
         "stream_times_datasets": per_s["stream"] / per_s["datasets"],
-        "raw_is_at_least_50_million": str(per_s["raw shuffled"] >= BAR_TOKENS_PER_S),
+        "raw_is_at_least_50_million": per_s["raw shuffled"] >= BAR_TOKENS_PER_S,
         "rank_correlation": mixed,
         "largest_rank_correlation_after_epoch_0": max(map(abs, ours_by_epoch)),
         "exact_resumes": exact,

@@ -3,7 +3,7 @@
 In: texts. Out: a `Tokenizer` whose ids are the 256 bytes, then a token per merge, then the special
 tokens. The idea: start from bytes, so that every text can be written, and give the most frequent
 pair of neighbours a token of its own, again and again (Gage 1994; inside words: Sennrich, Haddow
-and Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Left out: many processes.
+and Birch 2016, arXiv 1508.07909; over bytes: Radford et al. 2019). Many processes: `streaming`.
 """
 
 import json

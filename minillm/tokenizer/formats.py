@@ -9,7 +9,7 @@ import binascii
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from minillm.tokenizer.alphabet import BYTE_BY_ID, CHARACTER_BY_BYTE, SPLIT_PATTERN, Merge
@@ -46,6 +46,9 @@ MODEL_OPTIONS = {
     "byte_fallback": False,
     "ignore_merges": False,
 }
+# What decides the ids and the text. Not compared are padding, truncation and post_processor: other
+# programs set them when they save, and this tokenizer does none of the three.
+DECISIVE = ("normalizer", "pre_tokenizer", "decoder", "added_tokens")
 
 
 # package only
@@ -61,6 +64,15 @@ def from_printable(part: str) -> bytes:
 
 
 # package only
+def added_tokens(special_tokens: Sequence[str], first_id: int) -> list[dict[str, object]]:
+    """The special tokens as a tokenizer.json lists them."""
+    return [
+        {"id": token_id, "content": name, **SPECIAL_FLAGS}
+        for token_id, name in enumerate(special_tokens, start=first_id)
+    ]
+
+
+# package only
 def tokenizer_json(merges: Sequence[Merge], special_tokens: Sequence[str]) -> dict[str, object]:
     """The content of a tokenizer.json: split by the pattern, bytes as characters, ranked merges."""
     vocab = {printable(token): token_id for token, token_id in vocabulary(merges).items()}
@@ -68,10 +80,7 @@ def tokenizer_json(merges: Sequence[Merge], special_tokens: Sequence[str]) -> di
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            {"id": token_id, "content": name, **SPECIAL_FLAGS}
-            for token_id, name in enumerate(special_tokens, start=len(vocab))
-        ],
+        "added_tokens": added_tokens(special_tokens, first_id=len(vocab)),
         "normalizer": None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [SPLIT_STEP, BYTE_LEVEL]},
         "post_processor": None,
@@ -98,10 +107,14 @@ def read_tokenizer_json(path: Path) -> tuple[list[Merge], list[str]]:
             (from_printable(left), from_printable(right))
             for left, right in content["model"]["merges"]
         ]
+        if not set(chain.from_iterable(merges)) <= vocabulary(merges).keys():
+            raise ValueError("a part of a merge is no token")
         special_tokens = [added["content"] for added in content["added_tokens"]]
         form = tokenizer_json(merges, special_tokens)
-        is_same = content["model"]["vocab"] == form["model"]["vocab"] and all(
-            content[key] == form[key] for key in ("normalizer", "pre_tokenizer", "added_tokens")
+        is_same = all(content[key] == form[key] for key in DECISIVE) and all(
+            content["model"].get(key, value) == value
+            for key, value in form["model"].items()
+            if key != "merges"
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -111,7 +124,7 @@ def read_tokenizer_json(path: Path) -> tuple[list[Merge], list[str]]:
     if not is_same:
         raise ValueError(
             f"{path}: a tokenizer.json of another kind (its split pattern, normalizer, special "
-            "tokens or order of ids differ); only what Tokenizer.save wrote can be read"
+            "tokens, options or order of ids differ); only what Tokenizer.save wrote can be read"
         )
     return merges, special_tokens
 
@@ -152,6 +165,8 @@ def read_ranks(path: Path) -> list[Merge]:
         if tokens[:256] != [bytes([byte]) for byte in BYTE_BY_ID]:
             raise ValueError("its first 256 tokens are not the bytes in the order of GPT-2")
         ranks = {token: rank for rank, token in enumerate(tokens)}
+        if len(ranks) < len(tokens):
+            raise ValueError("a token stands in it twice")
         return [merge_of(token, ranks) for token in tokens[256:]]
     except (ValueError, IndexError, binascii.Error) as error:
         raise ValueError(

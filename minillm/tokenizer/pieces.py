@@ -59,7 +59,7 @@ def alphabet(word_counts: Mapping[str, int], coverage: float) -> list[str]:
 
 
 def learnable(word_counts: Mapping[str, int], known: Sequence[str]) -> Counter[str]:
-    """The words without other characters than the known ones, longest first."""
+    """The words cut at unknown characters, and in parts if they are long; longest first."""
     part = re.compile(f"[{re.escape(''.join(known))}]{{1,{MAX_WORD_CHARACTERS}}}")
     counts: Counter[str] = Counter()
     for word, count in word_counts.items():

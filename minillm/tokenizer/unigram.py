@@ -21,7 +21,7 @@ from pathlib import Path
 from minillm.core.records import atomic_write
 from minillm.tokenizer.alphabet import cut_at_spaces, split_words
 from minillm.tokenizer.bytepair import END_OF_TEXT, SPECIAL_TOKENS, Remembered, TokenTable
-from minillm.tokenizer.formats import SPECIAL_FLAGS, SPLIT_STEP
+from minillm.tokenizer.formats import SPLIT_STEP, added_tokens
 from minillm.tokenizer.merges import count_words
 from minillm.tokenizer.paths import (
     Arriving,
@@ -67,6 +67,8 @@ class UnigramTokenizer(TokenTable):
         self, vocabulary: Mapping[str, float], special_tokens: Iterable[str] = SPECIAL_TOKENS
     ) -> None:
         self.vocabulary = dict(vocabulary)
+        if not self.vocabulary:
+            raise ValueError("vocabulary is empty; give at least one piece and its log-probability")
         self.unknown = min(self.vocabulary.values()) - UNKNOWN_PENALTY
         self.longest = max(map(len, self.vocabulary))
         self.id_by_piece = {piece: 256 + index for index, piece in enumerate(self.vocabulary)}
@@ -162,10 +164,7 @@ def unigram_json(
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            {"id": token_id, "content": name, **SPECIAL_FLAGS}
-            for token_id, name in enumerate(special_tokens, start=len(entries))
-        ],
+        "added_tokens": added_tokens(special_tokens, first_id=len(entries)),
         "normalizer": None,
         "pre_tokenizer": SPLIT_STEP,
         "post_processor": None,

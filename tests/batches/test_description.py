@@ -90,6 +90,10 @@ def test_shards_without_hashes_are_read_but_cannot_be_verified(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"tokens_per_shard": True}, r"shards\.json: does not say tokens_per_shard"),
+        ({"tokens_per_shard": 0}, r"shards\.json: does not say tokens_per_shard"),
+        ({"files": ["a"]}, r"shards\.json: files is not a table of hashes by file name; delete"),
+        ({"id_type": []}, r"shards\.json: id_type = \[\]: must be uint16 or uint32; delete"),
         ({"id_type": "int8"}, r"shards\.json: id_type = 'int8': must be uint16 or uint32; delete"),
         ({"colour": "red"}, r"shards\.json: not a description of shards .*colour.*delete"),
     ],

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tiktoken.load import load_tiktoken_bpe
 
 from minillm.tokenizer.alphabet import SPLIT_PATTERN
-from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
-from minillm.tokenizer.formats import from_printable, merge_of, printable
+from minillm.tokenizer.bytepair import SPECIAL_TOKENS, Tokenizer, TokenizerConfig, train_tokenizer
+from minillm.tokenizer.formats import from_printable, merge_of, printable, tokenizer_json
 from tests.tokenizer.texts import fuzz_strings, training_texts
 
 
@@ -73,7 +73,9 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: bytes):
         Tokenizer.load(tmp_path / "tokenizer.json")
 
 
-@pytest.mark.parametrize("change", ["pattern", "vocab", "normalizer", "special"])
+@pytest.mark.parametrize(
+    "change", ["pattern", "vocab", "normalizer", "special", "option", "decoder"]
+)
 def test_a_tokenizer_of_another_kind_is_refused(saved: Path, change: str):
     content = json.loads(saved.read_text())
     if change == "pattern":
@@ -83,10 +85,29 @@ def test_a_tokenizer_of_another_kind_is_refused(saved: Path, change: str):
         vocab["a"], vocab["b"] = vocab["b"], vocab["a"]
     elif change == "normalizer":
         content["normalizer"] = {"type": "NFC"}
+    elif change == "option":
+        content["model"]["ignore_merges"] = True
+    elif change == "decoder":
+        content["decoder"] = {"type": "Fuse"}
     else:
         content["added_tokens"][0]["id"] = 0
     saved.write_text(json.dumps(content))
     with pytest.raises(ValueError, match="of another kind"):
+        Tokenizer.load(saved)
+
+
+def test_what_another_program_sets_for_batches_does_not_matter(saved: Path):
+    content = json.loads(saved.read_text())
+    content["truncation"] = {"max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    del content["model"]["ignore_merges"]  # older writers leave it out
+    merges = Tokenizer.load(saved).merges
+    saved.write_text(json.dumps(content))
+    assert Tokenizer.load(saved).merges == merges
+
+
+def test_a_merge_of_what_no_merge_makes_is_refused(saved: Path):
+    saved.write_text(json.dumps(tokenizer_json([(b"ab", b"c")], SPECIAL_TOKENS)))
+    with pytest.raises(ValueError, match="a part of a merge is no token.*Tokenizer.save"):
         Tokenizer.load(saved)
 
 
@@ -130,14 +151,30 @@ def changed_ranks(change: str, lines: list[str]) -> list[str]:
         return [*lines[:300], *lines[301:]]
     if change == "bytes":
         return [f"{line.split()[0]} {rank}" for rank, line in enumerate(reversed(lines))]
+    if change in ("byte twice", "token twice"):
+        again = lines[3 if change == "byte twice" else 300].split()[0]
+        return [*lines, f"{again} {len(lines)}"]
     return [*lines, f"{b64encode(b'no merge makes this').decode()} {len(lines)}"]
 
 
-@pytest.mark.parametrize("change", ["cut", "base64", "order", "gap", "bytes", "unreachable"])
+REASON_BY_CHANGE = {
+    "cut": "padding",
+    "base64": "base64",
+    "order": "do not count 0, 1, 2",
+    "gap": "do not count 0, 1, 2",
+    "bytes": "first 256 tokens are not the bytes",
+    "byte twice": "a token stands in it twice",
+    "token twice": "a token stands in it twice",
+    "unreachable": "no merge of earlier tokens makes",
+}
+
+
+@pytest.mark.parametrize("change", REASON_BY_CHANGE)
 def test_a_file_that_holds_no_ranks_is_refused(tmp_path: Path, change: str):
     path = tmp_path / "ours.tiktoken"
     train_tokenizer(training_texts(20), TokenizerConfig(vocab_size=400)).save_ranks(path)
     lines = path.read_text().splitlines()
     path.write_text("\n".join(changed_ranks(change, lines)) + "\n")
-    with pytest.raises(ValueError, match="ours.tiktoken: not a file of ranks for byte-level BPE"):
+    form = "ours.tiktoken: not a file of ranks for byte-level BPE"
+    with pytest.raises(ValueError, match=f"{form}.*{REASON_BY_CHANGE[change]}"):
         Tokenizer.load_ranks(path)

@@ -331,6 +331,11 @@ def test_an_unknown_id_is_named_with_those_there_are(tokenizer: UnigramTokenizer
         tokenizer.decode([token_id])
 
 
+def test_no_piece_at_all_is_refused():
+    with pytest.raises(ValueError, match="vocabulary is empty; give at least one piece"):
+        UnigramTokenizer({})
+
+
 def test_wrong_numbers_are_refused(tokenizer: UnigramTokenizer):
     with pytest.raises(ValueError, match="n is 0; give at least 1"):
         tokenizer.n_best("a", 0)
