@@ -36,7 +36,7 @@ def is_iban_valid(code: str) -> bool:
 
 
 def is_dni_valid(code: str) -> bool:
-    """The letter of a Spanish identity number is the 23rd remainder of its eight digits."""
+    """The letter of a Spanish identity number: the one at place (its eight digits mod 23)."""
     return DNI_LETTERS[int(code[:8]) % 23] == code[-1]
 
 
@@ -137,10 +137,12 @@ def street_in(value: str, before: str) -> str:
     return "" if value[0].isdecimal() and COUNTED.search(before) else value
 
 
+# A name before the @ has 64 signs at most (RFC 5321); without a limit, a long row of names with
+# hyphens would be read again from each of them.
 AT, DOT = r"(?:@| ?[\[(]at[\])] ?| at )", r"(?:\.| ?[\[(]dot[\])] ?| dot )"
 EMAIL = re.compile(
-    r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-zA-Z]{2,}\b"
-    rf"|\b[\w.+-]+{AT}(?:[\w-]+{DOT})+(?:com|org|net|edu|info)\b"
+    r"\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*\.[a-zA-Z]{2,}\b"
+    rf"|\b[\w.+-]{{1,64}}{AT}(?:[\w-]+{DOT})+(?:com|org|net|edu|info)\b"
 )
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)")
@@ -200,9 +202,10 @@ def findings(text: str) -> list[Finding]:
     """The personal data of a text from front to back; an earlier kind keeps what it has claimed."""
     if not MAY_HOLD_PERSONAL_DATA.search(text):
         return []
-    found: list[Finding] = []
+    found, claimed = [], bytearray(len(text))
     for each in candidates(text):
-        if all(each.end <= other.start or other.end <= each.start for other in found):
+        if not any(claimed[each.start : each.end]):
+            claimed[each.start : each.end] = b"\1" * len(each.value)
             found.append(each)
     return sorted(found, key=lambda each: each.start)
 
