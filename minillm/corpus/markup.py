@@ -139,6 +139,15 @@ def with_permissions(page: str, headers: Mapping[str, str]) -> str:
 
 
 # package only
+def host_of(address: str) -> str:
+    """The site of an address, or the whole of it where it names none; Unusable if it is broken."""
+    try:
+        return urlsplit(address).hostname or address
+    except ValueError as error:
+        raise Unusable("a broken address", str(error), "an address") from None
+
+
+# package only
 def page_document(
     page: bytes,
     name: str,
@@ -156,7 +165,7 @@ def page_document(
         raise Unusable("an empty page", 0, "a page")
     check_depth(text)
     spoken = LANGUAGE.search(text[:CHUNK_BYTES])
-    otherwise = defaults or Defaults(source=urlsplit(name).hostname or name)
+    otherwise = defaults or Defaults(source=host_of(name))
     return Document(
         id=name,
         text=text,

@@ -49,8 +49,11 @@ class Rule:
     def fits(self, path: str) -> bool:
         """`*` stands for anything, a `$` at the end for the end; else the beginning must agree."""
         pattern, at_end = (self.path[:-1], r"\Z") if self.path.endswith("$") else (self.path, "")
-        parts = map(re.escape, pattern.split("*"))
-        return re.match(".*?".join(parts) + at_end, path, re.DOTALL) is not None
+        first, *others = map(re.escape, pattern.split("*"))
+        # the first place for a part is the best one, so (?>…) tries no other: stars cost little
+        ahead = "".join(f"(?>.*?{part})" for part in others[:-1])
+        last = "".join(f".*?{part}" for part in others[-1:])
+        return re.match(first + ahead + last + at_end, path, re.DOTALL) is not None
 
 
 def rules_for(robots: str, agent: str) -> list[Rule]:
@@ -92,7 +95,10 @@ def site_allows(
     """
 
     def step(document: Document) -> Document | Rejection:
-        host = urlsplit(document.id).netloc.lower()
+        try:
+            host = urlsplit(document.id).netloc.lower()
+        except ValueError as error:
+            return Rejection.of(document, "permission", "no address", str(error), "an address")
         if not host or host not in text_by_host:
             return document
         said = text_by_host[host]

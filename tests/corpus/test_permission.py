@@ -122,6 +122,17 @@ def test_a_pattern_fits_as_a_naive_matcher_says(pattern, path):
     assert Rule(pattern, False).fits(path) == fits(pattern, path)
 
 
+def test_a_pattern_of_many_stars_takes_no_more_time_than_it_deserves():
+    # by trying every place for every star this would take years
+    assert not Rule("/" + "*a" * 30 + "b$", False).fits("/" + "a" * 5000)
+    assert Rule("/" + "*a" * 30 + "b$", False).fits("/" + "a" * 5000 + "b")
+
+
+def test_an_address_that_is_broken_is_a_rejection_and_no_error():
+    rejection = site_allows({"a.example": ROBOTS})(page(url="http://[bad/x"))
+    assert isinstance(rejection, Rejection) and rejection.reason == "no address"
+
+
 def test_a_site_that_turns_an_ai_crawler_away_means_us_too():
     step = site_allows({"a.example": ROBOTS})
     rejection = step(page(url="https://a.example/articles/1"))

@@ -226,6 +226,14 @@ def test_records_without_a_page_are_rejected_with_their_reason(tmp_path):
     assert [each.id for each in faults_of(found)] == [f"a.warc.gz#{n}" for n in range(1, 8)]
 
 
+def test_a_broken_address_costs_its_page_alone(tmp_path):
+    pages = [PAGES[0], ("http://[broken/1", *PAGES[1][1:]), PAGES[2]]
+    write_pages(tmp_path / "a.warc.gz", pages)
+    results = list(read_pages(tmp_path / "a.warc.gz"))
+    assert numbers_of(results) == [0, 2]
+    assert [each.reason for each in faults_of(results)] == ["a.warc.gz, record 2: a broken address"]
+
+
 def test_an_archive_in_a_single_gzip_member_is_read_too(tmp_path):
     write_pages(tmp_path / "a.warc", PAGES)
     data = gzip.compress((tmp_path / "a.warc").read_bytes())
