@@ -31,7 +31,6 @@ PAIRS = (
     "she / he", "her hers / him his", "girl girls / boy boys", "woman women / man men",
     "mother mothers / father fathers", "daughter daughters / son sons", "queen queens / king kings",
 )  # fmt: skip
-MAX_COMPARED = 4000
 MAX_EXAMPLE_CHARACTERS = 240
 NUM_SHOWN_WORDS = 8
 
@@ -138,8 +137,7 @@ def checklist(
 
     exam = {run for each in held_out for run in word_runs(each.text)}
     leaked = sum(not exam.isdisjoint(word_runs(each.text)) for each in train)
-    step = max(1, len(train) // MAX_COMPARED)
-    heads = near_duplicates([each.text for each in train[::step]])
+    heads = near_duplicates([each.text for each in train])
     copies = sum(head != index for index, head in enumerate(heads)) / max(1, len(heads))
     private = sum(bool(personal_data(each.text)) for each in train)
     foreign = share(each.language not in languages for each in train)

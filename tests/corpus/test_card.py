@@ -150,6 +150,15 @@ def test_each_fault_turns_its_own_question_and_no_other(spoil, question: str):
     assert question in found
 
 
+def test_the_share_of_near_copies_does_not_fall_with_the_size_of_the_corpus():
+    # a sample of every nth document would hold a copy without its original, and look clean
+    words = [" ".join(f"w{number}x{place}" for place in range(20)) for number in range(4500)]
+    texts = [*words, *words[::9]]
+    documents = [document(text, id=str(index)) for index, text in enumerate(texts)]
+    values = {each.question: each.value for each in checklist(documents, ("en",), LICENCES)}
+    assert values["share of near copies among training documents"] == 500 / 5000
+
+
 def test_a_checklist_that_forgets_the_held_out_side_would_not_see_the_leak(monkeypatch):
     documents = leak(sound_corpus())
     assert failing(documents)
