@@ -19,7 +19,8 @@ BLOCK_TAGS = frozenset(
     "p div li ul ol dl dt dd h1 h2 h3 h4 h5 h6 td th tr table article section main nav aside header"
     " footer pre blockquote form br hr".split()
 )
-HIDDEN_TAGS = frozenset("head script style template".split())
+# Not `head`, whose end many pages leave out; there is nothing else in it that has a text.
+HIDDEN_TAGS = frozenset("title script style template".split())
 HTML_SPACE = re.compile(r"[ \t\n\r\f]+")
 MAX_LINK_DENSITY = 0.5
 

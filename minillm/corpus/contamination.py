@@ -58,10 +58,10 @@ def line_mark(line: str) -> str:
 
 def item_marks(text: str, size: int = RUN_WORDS) -> set[str]:
     """What of an item is looked for: its runs of words; if it is shorter, all of it in a row; if
-    it has hardly a word, sign for sign a line of its own."""
+    it has fewer than eight words, a line of its own; of an empty item nothing."""
     num_words = len(words_of(text))
     if num_words < MIN_ITEM_WORDS:
-        return {line_mark(text)}
+        return {line_mark(text)} if text.strip() else set()
     return word_runs(text, min(size, num_words))
 
 

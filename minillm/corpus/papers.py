@@ -9,6 +9,7 @@ tables, references) goes with its marks. Form of JATS: NISO Z39.96. Left out: ma
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import takewhile
 from xml.etree import ElementTree
 
 from minillm.corpus.markup import MAX_DEPTH, commons_licence
@@ -192,8 +193,8 @@ def jats_date(root: ElementTree.Element) -> str | None:
     published = root.find(".//article-meta/pub-date")
     if published is None:
         return None
-    parts = [published.findtext(name) for name in ("year", "month", "day")]
-    return "-".join(part.strip().zfill(2) for part in parts if part) or None
+    parts = takewhile(bool, (published.findtext(name) for name in ("year", "month", "day")))
+    return "-".join(part.strip().zfill(2) for part in parts) or None
 
 
 # package only

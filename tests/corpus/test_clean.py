@@ -43,6 +43,12 @@ def test_broken_and_empty_pages_have_no_text(page):
     assert html_to_text(page) == ""
 
 
+def test_a_head_without_an_end_hides_its_title_and_script_alone():
+    head = "<html><head><title>T</title><style>b {}</style><script>x</script>"
+    assert html_to_text(f"{head}<body><p>Text.</p></body></html>") == "Text."
+    assert html_to_text(f"{head}</head><body><p>Text.</p></body></html>") == "Text."
+
+
 def test_deeply_nested_page_is_read():
     assert html_to_text("<div>" * 20_000 + "deep" + "</div>" * 20_000) == "deep"
 

@@ -64,7 +64,7 @@ def test_marks_by_hand():
     assert len(item_marks(HELD_OUT)) == 30 - 13 + 1
     assert item_marks(SHORT) == {"who has the old lamp in the end dan has"}
     assert item_marks("No  one KNOWS.") == {"line: no one knows."}
-    assert item_marks("") == {"line: "}
+    assert item_marks("") == item_marks(" \n") == set()
 
 
 def test_a_leak_says_the_share_of_the_item():
@@ -96,6 +96,11 @@ def test_a_tiny_item_must_be_a_line_of_its_own():
     found = index_by_hand().leaks(document("a\n?!?!?  !\nb"))
     assert found == [Leak("d", "tiny", "c", 1.0)]
     assert index_by_hand().leaks(document("a ?!?!? ! b")) == []
+
+
+def test_an_empty_item_leaks_nowhere():
+    index = index_items({"set": {"empty": "", "blank": " \n"}})
+    assert index.leaks(document("a line\n\nanother line"), min_share=0.0) == []
 
 
 def test_two_items_that_share_a_run_both_leak():

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from minillm.corpus.mail import mailbox_messages, read_message
 from minillm.corpus.opening import Defaults, Unusable
-from minillm.corpus.papers import latex_text, read_jats, read_latex, without_commands
+from minillm.corpus.papers import (
+    jats_date,
+    jats_root,
+    latex_text,
+    read_jats,
+    read_latex,
+    without_commands,
+)
 from minillm.corpus.readers import read_file
 from minillm.corpus.sources import Document, Rejection
 
@@ -138,6 +145,20 @@ def test_an_article_in_jats_says_its_licence_language_and_date():
     assert (found.kind, found.licence, found.language, found.date) == (
         "paper", "CC-BY-4.0", "en", "2026-02-03",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parts", "date"),
+    [
+        ("<day>3</day><month>1</month><year>2026</year>", "2026-01-03"),
+        ("<month>11</month><year>2026</year>", "2026-11"),
+        ("<day>31</day><year>2026</year>", "2026"),
+        ("<season>Spring</season>", None),
+    ],
+)
+def test_a_date_says_no_more_than_the_article(parts, date):
+    about = f"<article-meta><pub-date>{parts}</pub-date></article-meta>"
+    assert jats_date(jats_root(f"<article>{about}</article>".encode())) == date
 
 
 def test_a_namespace_changes_nothing():
