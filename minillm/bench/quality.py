@@ -2,8 +2,8 @@
 
 In: the pinned sources, the story world, templates. Out: figures: what each finds by kind, at
 thresholds chosen on other texts than those tested; what only the rules or only the classifier find
-on the dirty web, which neither was made for; what is lost when a kind of dirt is new; how often
-groups of people and negations are taken for insults, without and with counterexamples.
+on the dirty web, which the classifier was not trained on; what is lost when a kind of dirt is new;
+how often groups of people and negations are taken for insults, without and with counterexamples.
 """
 
 import random
