@@ -22,6 +22,8 @@ OF_A_RUN = ("run", "recipe", "set", "home", "text")
 NO_RUN = "the dirty web belongs to no run; leave it out"
 ONLY_DIRTY_WEB = f"only `minillm corpus {DIRTY}` and `minillm corpus {REPORT}` heed it"
 NUM_ITEMS = 40
+# With fewer, a kind of page may be missing, and there would be nothing to divide by.
+MIN_REPORT_PAGES = 100
 
 
 # package only
@@ -116,6 +118,11 @@ def report_dirty_web(args: argparse.Namespace) -> int:
     from minillm.corpus.report import HELD_OUT_SEED, NUM_PAGES, corpus_report, report_figures, table
 
     refuse(args, ("out",), "the report prints its figures, with --json as an object")
+    if args.pages is not None and args.pages < MIN_REPORT_PAGES:
+        raise ValueError(
+            f"--pages {args.pages}: give a report at least {MIN_REPORT_PAGES}, so that every kind"
+            " of page is among them"
+        )
     started = perf_counter()
     seed = HELD_OUT_SEED if args.seed is None else args.seed
     num_pages = NUM_PAGES if args.pages is None else args.pages

@@ -45,6 +45,7 @@ def test_every_evaluation_set_is_looked_for():
         (["dirty", "--out", "x", "--pages", "0"], "at least 1"),
         (["dirty", "--out", "x", "--run", "mine"], "--run: the dirty web belongs to no run"),
         (["report", "--out", "x"], "--out: the report prints"),
+        (["report", "--pages", "99"], "give a report at least 100"),
         (["report", "--set", "a=1"], "--set: the dirty web"),
         (["--seed", "3"], "--seed: only"),
         (["--pages", "3"], "--pages: only"),
