@@ -10,7 +10,7 @@ arXiv:0902.2206), and of the shapes of three tokens in a row, which unknown word
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32

@@ -1,9 +1,10 @@
 """From sources to the documents of a run: read, taken through the steps, split, ordered, written.
 
 In: a `CorpusConfig`. Out: `documents.jsonl` (training documents in training order, then validation
-documents) and `rejected.jsonl` (what was thrown away, and why). The ideas: a step either returns a
-document or says why not; and the order of the file is the curriculum, so that whoever reads it from
-front to back trains on the mix that was asked for. Thin so far: one process, all text in memory.
+documents), `rejected.jsonl` (what was thrown away, and why) and the data card. The ideas: a step
+either returns a document or says why not; and the order of the file is the curriculum, so that
+whoever reads it from front to back trains on the mix that was asked for. Left out: text that does
+not fit in memory (`sharded.py`).
 """
 
 import json
@@ -248,7 +249,7 @@ def documents_summary(figures: dict) -> str:
 
 # package only
 def make_documents(config: CorpusConfig, run: Run) -> Artifact:
-    """The corpus stage: `documents.jsonl` and `rejected.jsonl` of a run.
+    """The corpus stage: `documents.jsonl`, `rejected.jsonl` and the data card of a run.
 
     A user's files are read first, so that a bad one stops the run before anything is written.
     """

@@ -4,7 +4,8 @@ In: a cleaned `Document`. Out: the same one, or a `Rejection`. The idea: cheap c
 from lists, spam and noise. Sources: the rules of C4 (Raffel et al., arXiv:1910.10683, section 2.2),
 Gopher (Rae et al., arXiv:2112.11446, appendix A.1) and FineWeb (Penedo et al., arXiv:2406.17557,
 section 3.5). The first steps have limits for short texts; `GOPHER`, `C4` and `FINEWEB` have the
-published ones, made for long pages of English. Left out: C4's list of bad words.
+published ones, made for long pages of English. Left out: C4's bad words, notices and marks of
+citations, and what Gopher counts by paragraph.
 """
 
 import re

@@ -174,7 +174,6 @@ def personal_rows(cleaned: Cleaned) -> Iterable[Row]:
 
 
 # package only
-# package only
 def pairs_of(ids: Sequence[str], heads: Sequence[int]) -> Counter:
     """All pairs of the same family."""
     families: defaultdict[int, list[str]] = defaultdict(list)

@@ -3,7 +3,7 @@
 In: names or paths. Out: `Document`s, each with its source, kind and licence, because no later step
 can find these out again. The one idea: a source is named by the SHA-256 of its bytes, so that
 everybody trains on the same text. A wheel is a zip file: it is read as one, never installed or
-imported. Thin so far: no WARC, no hub sets.
+imported. Left out: archives of pages and sets of a hub, which `readers.py` and `hub.py` read.
 """
 
 import json

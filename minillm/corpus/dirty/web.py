@@ -46,7 +46,7 @@ OPT_OUT_HEADERS = (("X-Robots-Tag", "noai"),)
 # package only
 @dataclass(frozen=True, slots=True)
 class DirtyPage:
-    """A page and the truth about it; faults are named like the steps that should find them."""
+    """A page and the truth about it; a fault that a step of `steps()` should find has its name."""
 
     document: Document
     clean_text: str
