@@ -4,7 +4,7 @@ In: nothing; 50,000 short documents are made from a seed: stories, articles of o
 at random, and copies of all of them with edits. Out: median seconds, peak memory, and how many of
 the true pairs each finds. The truth is exact: two texts with Jaccard ≥ t share one of their rarest
 shingles (prefix filter; Chaudhuri et al., 2006). Peers get sets of shingles, as they want them, and
-the making of these is timed apart. Each runs in one thread. Left out: datatrove, not installed.
+the making of these is timed apart. Each runs in one thread. Left out: datatrove.
 """
 
 import ctypes

@@ -63,8 +63,8 @@ def temperature_shares(sizes: Mapping[str, int], temperature: float) -> dict[str
     return {name: weight / total for name, weight in weights.items()}
 
 
-def mixed(documents: Sequence[Document], temperature: float, seed: int) -> list[Document]:
-    """The largest choice of documents whose sources have these shares, none taken twice.
+def temperature_mix(documents: Sequence[Document], temperature: float, seed: int) -> list[Document]:
+    """The largest choice whose sources have these shares, up to a document, none taken twice.
 
     Of the source that is used up first everything is kept; the order is that of `documents`.
     """

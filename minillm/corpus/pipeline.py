@@ -163,7 +163,7 @@ def found_documents(
     """What the sources hold and the steps let through, some of it for validation."""
     kept, rejected = apply_steps(read_sources(config, missing), steps(config.licences))
     if config.temperature != 1:
-        kept = mix.mixed(kept, config.temperature, config.seed)
+        kept = mix.temperature_mix(kept, config.temperature, config.seed)
     return [mix.hold_out(each, config.validation_fraction, config.seed) for each in kept], rejected
 
 

@@ -206,7 +206,7 @@ def test_dirt_of_a_new_kind_is_often_missed():
     new = [each.text for each in labelled(stories(500, 60), 1, ["gibberish"]) if each.is_bad]
     known = [each.text for each in labelled(stories(500, 60), 1, ["table"]) if each.is_bad]
     assert (trained.probabilities(known) > 0.5).mean() > 0.9
-    assert (trained.probabilities(new) > 0.5).mean() < 0.9
+    assert (trained.probabilities(new) > 0.5).mean() < 0.7  # measured: .53
 
 
 def test_quality_step_says_value_and_limit():

@@ -188,7 +188,7 @@ def test_temperature_shares_by_hand(temperature: float, share: float):
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1.0, 1.5, 2.0, 5.0]))
 def test_a_mix_has_its_shares_and_takes_nothing_twice(large: int, small: int, temperature: float):
     documents = sized(large=large, small=small)
-    kept = mix.mixed(documents, temperature, seed=0)
+    kept = mix.temperature_mix(documents, temperature, seed=0)
     assert len({each.id for each in kept}) == len(kept)
     assert [each for each in documents if each in kept] == kept
     shares = mix.temperature_shares({"large": large, "small": small}, temperature)
@@ -200,13 +200,13 @@ def test_a_mix_has_its_shares_and_takes_nothing_twice(large: int, small: int, te
 
 def test_with_temperature_one_everything_is_kept():
     documents = sized(large=30, small=7)
-    assert mix.mixed(documents, 1.0, seed=3) == documents
-    assert mix.mixed([], 2.0, seed=3) == []
+    assert mix.temperature_mix(documents, 1.0, seed=3) == documents
+    assert mix.temperature_mix([], 2.0, seed=3) == []
 
 
 def test_a_mix_by_the_wrong_exponent_would_be_noticed(monkeypatch: pytest.MonkeyPatch):
     documents = sized(large=90, small=10)
-    right = mix.mixed(documents, 2.0, seed=0)
+    right = mix.temperature_mix(documents, 2.0, seed=0)
     shares = mix.temperature_shares
     monkeypatch.setattr(mix, "temperature_shares", lambda sizes, t: shares(sizes, 1 / t))
-    assert len(mix.mixed(documents, 2.0, seed=0)) != len(right) == 40
+    assert len(mix.temperature_mix(documents, 2.0, seed=0)) != len(right) == 40
