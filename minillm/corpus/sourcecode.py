@@ -141,7 +141,11 @@ def secrets_in(text: str) -> list[tuple[str, int]]:
         assigned = ASSIGNED.match(text, name.end())
         if assigned and is_random(assigned[1] or assigned[2]):
             found.append((name.start(), "assigned secret"))
-    return [(kind, text.count("\n", 0, start) + 1) for start, kind in sorted(found)]
+    named, line, place = [], 1, 0
+    for start, kind in sorted(found):
+        line, place = line + text.count("\n", place, start), start
+        named.append((kind, line))
+    return named
 
 
 # package only

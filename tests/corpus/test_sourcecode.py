@@ -167,3 +167,12 @@ def test_files_of_code_become_rejections_where_they_should(tmp_path):
     assert rejected.step == "generated"
     (rejected,) = read_file(tmp_path / "b.env", HERE)
     assert (rejected.step, rejected.reason) == ("secret", "assigned secret in line 1")
+
+
+def test_many_secrets_are_named_by_their_lines_in_time_that_grows_with_the_text():
+    text = 'password = "a8f3k2l9d0s7"\n' * 40_000
+    began_s = time.perf_counter()
+    found = secrets_in(text)
+    # measured 0.3 s; with all lines counted again for each it would be 12 s
+    assert time.perf_counter() - began_s < 5
+    assert found == [("assigned secret", number) for number in range(1, 40_001)]
