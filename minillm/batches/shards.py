@@ -117,7 +117,7 @@ class Shards:
 
     def document(self, index: int) -> np.ndarray:
         """[<|endoftext|>, d1 … dn]."""
-        return self.read(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return self.read(int(self.offsets[index]), int(self.offsets[index + 1])).copy()
 
 
 def token_sequence(texts: Iterable[str], tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:

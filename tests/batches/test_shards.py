@@ -198,3 +198,11 @@ def test_the_stage_leaves_an_artifact_and_finds_it_again(tmp_path, capsys):
     assert open_shards(artifact.path, "train").num_tokens == 45
     other = make_shards(BatchesConfig(tokens_per_shard=30), run)
     assert other.key != artifact.key
+
+
+def test_a_document_can_be_written_to_and_the_file_stays_as_it_is(tmp_path: Path):
+    write_shards(tmp_path, [Document("a", "ab", "s", "k", "l", "en")], Tokenizer([]), 100)
+    shards = open_shards(tmp_path, "train")
+    before = (tmp_path / "train_0000.bin").read_bytes()
+    shards.document(0)[:] = 7
+    assert (tmp_path / "train_0000.bin").read_bytes() == before
