@@ -20,7 +20,7 @@ from operator import add
 import numpy as np
 
 from minillm.tokenizer.alphabet import ID_BY_BYTE, Merge
-from minillm.tokenizer.alphabet import cut_at_spaces, split_words, vocabulary
+from minillm.tokenizer.alphabet import split_words, vocabulary
 
 # A pair is one integer, the left id in its upper half: in the order of numbers, the pairs of
 # smaller ids come first.
@@ -37,13 +37,9 @@ Neighbours = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
     """How often each word occurs: all that training needs to know of the texts."""
-    pieces: Counter[str] = Counter()
-    for text in texts:
-        pieces.update(cut_at_spaces(text))
     counts: Counter[str] = Counter()
-    for piece, count in pieces.items():
-        for word in split_words(piece):
-            counts[word] += count
+    for text in texts:
+        counts.update(split_words(text))
     return counts
 
 
