@@ -223,9 +223,8 @@ def write_documents(
         )
     write_json_lines(folder / "documents.jsonl", train + validation)
     write_json_lines(folder / "rejected.jsonl", rejected)
-    languages = (*config.languages, "unknown") if texts else config.languages
-    licences = (*config.licences, "user") if texts else config.licences
-    write_card(folder, data_card(train + validation, rejected, languages, licences))
+    card = data_card(train + validation, rejected, config.languages, config.licences)
+    write_card(folder, card)
     return {
         "num_documents": len(train),
         "num_bytes": sum(len(each.text.encode()) for each in train),

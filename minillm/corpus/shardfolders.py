@@ -43,9 +43,9 @@ def read_inputs(paths: Sequence[Path]) -> Iterator[Document]:
             try:
                 document = Document(**fields)
                 document.text.encode()  # half a pair of surrogates is no text
-            except (TypeError, AttributeError, UnicodeEncodeError) as error:
-                needs = "give an object with id, text, source, kind, licence and language"
-                raise ValueError(f"{path}, line {number}: no document ({error}); {needs}") from None
+            except (TypeError, AttributeError, UnicodeEncodeError):
+                needs = "give an object with id, text, source, kind, licence, language, all texts"
+                raise ValueError(f"{path}, line {number}: no document; {needs}") from None
             yield document
 
 

@@ -4,6 +4,8 @@ The result belongs to no run, and is the same to the byte for every engine and n
 """
 
 import argparse
+from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -12,19 +14,54 @@ from minillm.verbs.arguments import figures_out, notes, refuse
 CLEAN = "clean"
 OUTSIDE_RUNS = "with `clean` the result belongs to no run; leave it out"
 ONLY_CLEAN = "only `minillm corpus clean` heeds it"
-OPTIONS = ("documents", "engine", "workers", "address", "shards")
+OPTIONS = ("documents", "licences", "engine", "workers", "address", "shards")
+RESULT = {"documents.jsonl", "rejected.jsonl", "manifest.json"}
+NEEDED = "id, text, source, kind, licence and language"
 
 
 # package only
 def add_options(made: argparse.ArgumentParser) -> None:
     """What is cleaned, and by whom."""
     add = made.add_argument
-    words = "with clean: JSON lines, one document a line"
+    words = "with clean: JSON lines, each a document as in runs/NAME/documents/documents.jsonl"
     add("--documents", metavar="FILE", nargs="+", type=Path, help=words)
+    words = "with clean: what may be used, instead of the course's own list (user: your own text)"
+    add("--licences", metavar="NAME", nargs="+", help=words)
     add("--engine", metavar="NAME", help="with clean: local (default), processes, or ray")
     add("--workers", type=int, metavar="N", help="processes at once (default: one a core)")
     add("--address", metavar="HOST:PORT", help="with ray: a cluster's; default: one started here")
     add("--shards", type=int, metavar="N", help="with clean: parts of the work (default: 8)")
+
+
+# package only
+def check_documents(path: Path) -> None:
+    """ValueError or the like for what cannot be a file of documents, before anything is made."""
+    if path.is_dir():
+        raise IsADirectoryError(f"--documents {path}: a folder; give the files in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"--documents {path}: there is no such file; check the path")
+    with open(path, "rb") as stream:
+        head = stream.read(1 << 16)
+    try:
+        getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"--documents {path}: not JSON lines of documents with {NEEDED}; a file of another "
+            "form becomes such lines with: minillm corpus --text FILE --run NAME"
+        ) from None
+    if not head.strip():
+        raise ValueError(f"--documents {path}: an empty file; give one with documents in it")
+
+
+# package only
+def check_out(folder: Path, inputs: Sequence[Path]) -> None:
+    """ValueError unless the folder is new, empty, or holds nothing but an earlier result."""
+    is_ours = folder.is_dir() and {path.name for path in folder.iterdir()} <= RESULT
+    if folder.exists() and not is_ours:
+        raise ValueError(f"--out {folder}: exists and holds other things; choose an empty folder")
+    for path in inputs:
+        if path.resolve().parent == folder:
+            raise ValueError(f"--out {folder}: holds the input {path.name}; choose another folder")
 
 
 # package only
@@ -36,11 +73,19 @@ def run_clean(args: argparse.Namespace) -> int:
     for name in ("documents", "out"):
         if getattr(args, name) is None:
             raise ValueError(f"--{name} is missing; give --documents FILE … --out DIR")
+    for path in args.documents:
+        check_documents(path)
+    check_out(args.out.resolve(), args.documents)
     with redirect_stdout(notes(args)):
         artifact = clean_files(
             args.documents, args.out.resolve(), engine=args.engine or "local",
             workers=args.workers, address=args.address,
             num_shards=DEFAULT_SHARDS if args.shards is None else args.shards,
+            options=None if args.licences is None else {"licences": args.licences},
         )  # fmt: skip
+        steps = artifact.figures.get("rejected_by_step", {})
+        if steps:
+            print("rejected by", ", ".join(f"{name} {count}" for name, count in steps.items()))
+        print(f"clean documents → {artifact.path}")
     figures_out(args, artifact.figures | {"path": str(artifact.path)})
     return 0

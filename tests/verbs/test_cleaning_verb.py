@@ -1,0 +1,87 @@
+"""`minillm corpus clean` takes nothing away that it did not make, and says what it wants."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from minillm.__main__ import main
+
+DOCUMENT = {"source": "mine", "kind": "book", "licence": "CC0-1.0", "language": "en"}
+TEXT = "It was a warm day and the girl walked to the market with her brother and a dog. "
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    """Three documents, one of them under a licence of its own."""
+    path = tmp_path / "in" / "documents.jsonl"
+    path.parent.mkdir()
+    lines = [
+        {"id": f"{number}", "text": f"{TEXT}Number {number} was {word}.", **DOCUMENT}
+        for number, word in enumerate(("the first house", "an old bridge", "a green kite"))
+    ]
+    lines[2]["licence"] = "user"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def cleaned(*words: object) -> int:
+    return main(["corpus", "clean", *map(str, words)])
+
+
+def test_the_result_and_what_was_rejected_are_named(documents: Path, tmp_path: Path, capsys):
+    assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert "rejected by licence 1" in printed and f"→ {tmp_path / 'out'}" in printed
+    assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0, "its own may go"
+
+
+def test_other_licences_can_be_allowed(documents: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    assert cleaned("--documents", documents, "--out", out, "--licences", "user", "CC0-1.0") == 0
+    assert len((out / "documents.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    assert "rejected by" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_lies_at_out_is_not_taken_away(documents: Path, tmp_path: Path, kind: str, capsys):
+    out = tmp_path / "out"
+    kept = out / "diary.txt" if kind == "folder" else out
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("mine")
+    assert cleaned("--documents", documents, "--out", out) == 1
+    assert f"--out {out}: exists and holds other things" in capsys.readouterr().err
+    assert kept.read_text() == "mine"
+
+
+def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
+    assert cleaned("--documents", documents, "--out", documents.parent) == 1
+    assert "holds the input documents.jsonl" in capsys.readouterr().err
+    assert documents.is_file()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "there is no such file; check the path"),
+        (gzip.compress(b"{}\n"), "not JSON lines of documents with id, text, source, kind"),
+        (b"", "an empty file; give one with documents in it"),
+        (b'{"url": "x"}\n', "line 1: no document; give an object with id, text"),
+        (b'{"id": 5, "text": 5, "source": "", "kind": "", "licence": "", "language": ""}\n',
+         "line 1: no document; give an object with id, text"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: Path, capsys):
+    path = tmp_path / "given"
+    if content is not None:
+        path.write_bytes(content)
+    assert cleaned("--documents", path, "--out", tmp_path / "out") == 1
+    error = capsys.readouterr().err.strip()
+    assert said in error and error.count("\n") == 0 and str(path) in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_documents_is_named(tmp_path: Path, capsys):
+    assert cleaned("--documents", tmp_path, "--out", tmp_path / "out") == 1
+    assert f"--documents {tmp_path}: a folder; give the files in it" in capsys.readouterr().err
