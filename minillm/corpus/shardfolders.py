@@ -43,7 +43,10 @@ def read_inputs(paths: Sequence[Path]) -> Iterator[Document]:
             try:
                 document = Document(**fields)
                 document.text.encode()  # half a pair of surrogates is no text
-            except (TypeError, AttributeError, UnicodeEncodeError):
+            except UnicodeEncodeError as error:
+                reason = f"its text is no Unicode ({error.reason})"
+                raise ValueError(f"{path}, line {number}: {reason}; repair that line") from None
+            except (TypeError, AttributeError):
                 needs = "give an object with id, text, source, kind, licence, language, all texts"
                 raise ValueError(f"{path}, line {number}: no document; {needs}") from None
             yield document

@@ -384,7 +384,7 @@ def test_progress_says_how_fast_and_how_long(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": "a"}', "line 2: no document .* give an object with id, text, source"),
+        ('{"id": "a"}', "line 2: no document; give an object with id, text, source"),
         ('{"id": ', "line 2: not a JSON object"),
         ('["a"]', "line 2: no document"),
         (json.dumps(asdict(replace(crawl()[1], text="\ud800"))), "line 2: .* surrogates"),
@@ -419,7 +419,7 @@ def test_the_command_line_cleans_files(tmp_path, expected, capsys):
         (words[:4], "--out is missing; give"),
         ([*words, "--run", "mine"], "--run: with `clean` the result belongs to no run"),
         ([*words, "--engine", "cloud"], "engine is 'cloud'; choose one of local, processes, ray"),
-        ([*words[:3], str(tmp_path / "gone"), *words[4:]], "gone: No such file or directory"),
+        ([*words[:3], str(tmp_path / "gone"), *words[4:]], "gone: there is no such file; check the path"),
     ):
         assert main(wrong) == 1
         assert message in capsys.readouterr().err
