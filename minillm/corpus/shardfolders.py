@@ -44,7 +44,7 @@ def read_inputs(paths: Sequence[Path]) -> Iterator[Document]:
                 document = Document(**fields)
                 document.text.encode()  # half a pair of surrogates is no text
             except UnicodeEncodeError as error:
-                reason = f"its text is no Unicode ({error.reason})"
+                reason = f"its text is no Unicode, {error.reason}"
                 raise ValueError(f"{path}, line {number}: {reason}; repair that line") from None
             except (TypeError, AttributeError):
                 needs = "give an object with id, text, source, kind, licence, language, all texts"

@@ -419,7 +419,7 @@ def test_the_command_line_cleans_files(tmp_path, expected, capsys):
         (words[:4], "--out is missing; give"),
         ([*words, "--run", "mine"], "--run: with `clean` the result belongs to no run"),
         ([*words, "--engine", "cloud"], "engine is 'cloud'; choose one of local, processes, ray"),
-        ([*words[:3], str(tmp_path / "gone"), *words[4:]], "gone: there is no such file; check the path"),
+        ([*words[:3], str(tmp_path / "gone"), *words[4:]], "gone: there is no such file"),
     ):
         assert main(wrong) == 1
         assert message in capsys.readouterr().err
