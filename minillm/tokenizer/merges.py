@@ -73,16 +73,14 @@ def summed(
     pairs: np.ndarray, counts: np.ndarray, places: np.ndarray
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """For each distinct pair the sum of its counts, and the places where it stands."""
+    if len(pairs) == 0:
+        return
     order = np.argsort(pairs, kind="stable")
     pairs, places = pairs[order], places[order]
-    starts = np.flatnonzero(np.r_[True, pairs[1:] != pairs[:-1]][: len(pairs)])
-    if len(starts) == 0:
-        return
+    starts = [0, *(np.flatnonzero(pairs[1:] != pairs[:-1]) + 1).tolist()]
     totals = np.add.reduceat(counts[order], starts).tolist()
-    stops = [*starts[1:].tolist(), len(pairs)]
-    for pair, total, start, stop in zip(
-        pairs[starts].tolist(), totals, starts.tolist(), stops, strict=True
-    ):
+    stops = [*starts[1:], len(pairs)]
+    for pair, total, start, stop in zip(pairs[starts].tolist(), totals, starts, stops, strict=True):
         yield pair, total, places[start:stop]
 
 
