@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from minillm.batches.description import (
-    DESCRIPTION,  # noqa: F401  a name that belongs to reading shards as well
     REMEDY,
     SPLITS,
     id_type,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from minillm.batches.shards import DESCRIPTION, Shards, open_shards, write_split
+from minillm.batches.description import DESCRIPTION
+from minillm.batches.shards import Shards, open_shards, write_split
 from tests.batches.numbered import numbered_shards, numbered_tokens
 
 WriteShards = Callable[[Sequence[int], int], Path]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from minillm.batches.shards import DESCRIPTION, BatchesConfig, token_sequence, write_split
+from minillm.batches.description import DESCRIPTION
+from minillm.batches.shards import BatchesConfig, token_sequence, write_split
 from minillm.core.records import Artifact, Run, make_artifact, read_json_lines
 from minillm.model.transformer import ModelConfig
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
