@@ -40,7 +40,14 @@ def die(path: Path) -> None:
     os._exit(9)
 
 
-KINDS = {"fail": fail, "sleep": dawdle, "once": die, "always": die}
+def stay(path: Path) -> None:
+    """Go no further once the machine that the file is named after has seen so many documents."""
+    seen = (path.parent / "seen").read_text(encoding="utf-8").split()
+    while path.is_file() and seen.count(path.stem) >= int(path.read_text(encoding="utf-8")):
+        time.sleep(0.01)
+
+
+KINDS = {"fail": fail, "sleep": dawdle, "once": die, "always": die, "stay": stay}
 
 
 def trouble(folder: str) -> Step:
@@ -50,7 +57,7 @@ def trouble(folder: str) -> Step:
         with open(Path(folder) / "seen", "a", encoding="utf-8") as stream:
             stream.write(f"{document.id} {place()}\n")
         for kind in KINDS:
-            for name in (document.id.replace("/", "-"), "all"):
+            for name in (document.id.replace("/", "-"), place(), "all"):
                 if (path := Path(folder) / f"{name}.{kind}").is_file():
                     KINDS[kind](path)
         return document
