@@ -1,10 +1,11 @@
-"""Our near-duplicates against datasketch and rensa: time, memory and truth, on the same texts.
+"""Our near-duplicates against datasketch, rensa and datatrove: time, memory and truth.
 
 In: nothing; 50,000 short documents are made from a seed: stories, articles of one template, words
-at random, and copies of all of them with edits. Out: median seconds, peak memory, and how many of
-the true pairs each finds. The truth is exact: two texts with Jaccard ≥ t share one of their rarest
-shingles (prefix filter; Chaudhuri et al., 2006). Peers get sets of shingles, as they want them, and
-the making of these is timed apart. Each runs in one thread. Left out: datatrove.
+at random, and copies of all of them with edits; and the text of 2,000 dirty pages. Out: median
+seconds, peak memory, how many of the true pairs each finds, and how far its families are ours. The
+truth is exact: two texts with Jaccard ≥ t share one of their rarest shingles (prefix filter;
+Chaudhuri et al., 2006). datasketch and rensa get sets of shingles, as they want them, and the
+making of these is timed apart; datatrove reads texts, as ours does. Each runs in one thread.
 """
 
 import ctypes
@@ -21,8 +22,12 @@ from functools import partial
 from itertools import accumulate
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from typing import TypeVar
 
 from minillm.bench.measuring import median_seconds
+from minillm.bench.trove import Pair, its_settings, trove_families, trove_pairs
+from minillm.corpus.clean import page_to_text, repair_text
+from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
 from minillm.corpus.signatures import (
@@ -35,14 +40,15 @@ from minillm.corpus.signatures import (
 )
 from minillm.corpus.storyworld import tell_story
 
-NUM_DOCUMENTS, REPEATS = 50_000, 3
+NUM_DOCUMENTS, NUM_PAGES, REPEATS = 50_000, 2_000, 3
 STORY_SHARE, ARTICLE_SHARE, COPY_SHARE = 0.08, 0.02, 0.35
 # Copies of all degrees, around the threshold above all.
 COPY_SIMILARITY = (0.4, 1.0)
 SALAD_WORDS = (30, 150)
 BYTES_PER_MIB = 2**20
 
-Pair = tuple[int, int]
+Finders = Mapping[str, Callable[[], set[Pair]]]
+Result = TypeVar("Result")
 
 
 # package only
@@ -154,12 +160,12 @@ def family_scores(found: Sequence[int], true: Sequence[int]) -> dict[str, float]
 
 
 # package only
-def send_peak(action: Callable[[], object], connection: Connection) -> None:
-    """Run an action and send by how much the process's peak memory rose, in MiB."""
+def send_result_and_peak(action: Callable[[], object], connection: Connection) -> None:
+    """Run an action; send its result, and by how many MiB the process's peak memory rose."""
     before = resident_bytes()
-    action()
+    result = action()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    connection.send((peak - before) / BYTES_PER_MIB)
+    connection.send((result, (peak - before) / BYTES_PER_MIB))
 
 
 # package only
@@ -170,8 +176,8 @@ def resident_bytes() -> int:
 
 
 # package only
-def peak_mib(action: Callable[[], object]) -> float:
-    """How much memory an action needs at its peak, beyond what was there: in a process of its own.
+def in_own_process(action: Callable[[], Result]) -> tuple[Result, float]:
+    """An action's result, and the memory in MiB that it needs at its peak beyond what was there.
 
     A forked process begins with the memory of its parent, peak included; what the parent has freed
     but not given back would be used unseen, so it is given back first.
@@ -180,11 +186,12 @@ def peak_mib(action: Callable[[], object]) -> float:
     ctypes.CDLL(None).malloc_trim(0)
     context = get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=send_peak, args=(action, sender))
+    process = context.Process(target=send_result_and_peak, args=(action, sender))
     process.start()
-    peak = receiver.recv()
+    sender.close()  # or nobody would see that a process which failed sends nothing
+    result_and_peak = receiver.recv()
     process.join()
-    return peak
+    return result_and_peak
 
 
 # package only
@@ -199,44 +206,69 @@ def timed(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str
 
 
 # package only
-def measure(num_documents: int = NUM_DOCUMENTS, repeats: int = REPEATS) -> dict[str, object]:
-    """Seconds, ratios, memory and truth of ours, datasketch and rensa on the same texts."""
-    for peer in ("datasketch", "rensa"):
-        importlib.import_module(peer)  # so that nobody's time holds an import
-    texts = planted_corpus(num_documents)
-    sets = [shingles(text) for text in texts]
-    actions: dict[str, Callable[[], set[Pair]]] = {
+def finders(texts: Sequence[str], sets: Sequence[set[str]]) -> Finders:
+    """Who looks for pairs in these texts, each with the same parameters."""
+    return {
         "ours": partial(our_pairs, texts),
         "datasketch": partial(datasketch_pairs, sets),
         "rensa": partial(rensa_pairs, sets),
+        "datatrove": partial(trove_pairs, texts),
     }
+
+
+# package only
+def worth(
+    texts: Sequence[str], sets: Sequence[set[str]], pairs_by_name: Mapping[str, set[Pair]]
+) -> dict[str, object]:
+    """What pairs are worth once compared exactly, and families of datatrove's own settings."""
+    true = true_pairs(sets)
+    true_heads, our_heads = family_heads(len(texts), true), near_duplicates(texts)
+
+    def of_families(heads: Sequence[int]) -> dict[str, float]:
+        scores = {f"families_{key}": each for key, each in family_scores(heads, true_heads).items()}
+        return scores | {"agreement_with_ours": family_scores(heads, our_heads)["f1"]}
+
+    figures: dict[str, object] = {"documents": len(texts), "true_pairs": len(true)}
+    for name, pairs in pairs_by_name.items():
+        figures[name] = {
+            "candidates": len(pairs),
+            "recall_of_pairs": len(pairs & true) / max(1, len(true)),
+            **of_families(our_heads if name == "ours" else families_of(pairs, sets)),
+        }
+    heads, _ = in_own_process(partial(trove_families, texts, its_settings()))
+    return figures | {"datatrove_own_settings": of_families(heads)}
+
+
+# package only
+def measure(
+    num_documents: int = NUM_DOCUMENTS, num_pages: int = NUM_PAGES, repeats: int = REPEATS
+) -> dict[str, object]:
+    """Seconds, ratios, memory and truth of ours and its peers on the same texts."""
+    for peer in ("datasketch", "rensa", "datatrove.executor", "datatrove.pipeline.dedup"):
+        importlib.import_module(peer)  # so that nobody's time holds an import
+    texts = planted_corpus(num_documents)
+    sets = [shingles(text) for text in texts]
+    actions = finders(texts, sets)
+    found = {name: in_own_process(action) for name, action in actions.items()}
+    apart = {"datatrove": partial(in_own_process, actions["datatrove"])}
     prepared = {"shingle_sets": lambda: [shingles(text) for text in texts]}
-    peaks = {name: peak_mib(action) for name, action in actions.items()}
-    seconds = timed(actions | prepared, repeats)
+    seconds = timed(actions | apart | prepared, repeats)
 
     def with_sets(name: str) -> float:
         return seconds[name] + seconds["shingle_sets"]
 
-    true = true_pairs(sets)
-    true_heads = family_heads(len(texts), true)
-    figures: dict[str, object] = {
-        "documents": len(texts),
+    figures = worth(texts, sets, {name: pairs for name, (pairs, _) in found.items()}) | {
         "megabytes": sum(len(text.encode()) for text in texts) / 1e6,
-        "true_pairs": len(true),
         "shingle_sets_for_peers_s": seconds["shingle_sets"],
         "datasketch_over_ours": seconds["datasketch"] / seconds["ours"],
         "ours_over_rensa": seconds["ours"] / seconds["rensa"],
         "datasketch_with_sets_over_ours": with_sets("datasketch") / seconds["ours"],
         "ours_over_rensa_with_sets": seconds["ours"] / with_sets("rensa"),
+        "datatrove_over_ours": seconds["datatrove"] / seconds["ours"],
     }
-    for name, action in actions.items():
-        pairs = action()
-        heads = near_duplicates(texts) if name == "ours" else families_of(pairs, sets)
-        figures[name] = {
-            "seconds": seconds[name],
-            "peak_mib": peaks[name],
-            "candidates": len(pairs),
-            "recall_of_pairs": len(pairs & true) / max(1, len(true)),
-            **{f"families_{key}": value for key, value in family_scores(heads, true_heads).items()},
-        }
-    return figures
+    for name, (_, peak) in found.items():
+        figures[name] = {"seconds": seconds[name], "peak_mib": peak, **figures[name]}
+    pages = [repair_text(page_to_text(page.document)).text for page in make_dirty_web(num_pages)]
+    sets = [shingles(page) for page in pages]
+    pairs = {name: in_own_process(action)[0] for name, action in finders(pages, sets).items()}
+    return figures | {"dirty_web": worth(pages, sets, pairs)}

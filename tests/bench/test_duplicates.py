@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from minillm.bench import duplicates as bench
-from minillm.bench.duplicates import family_scores, peak_mib, planted_corpus, true_pairs
+from minillm.bench.duplicates import family_scores, in_own_process, planted_corpus, true_pairs
 from minillm.corpus.duplicates import jaccard, shingles
 
 NUM_DOCUMENTS = 400
+PEERS = ("ours", "datasketch", "rensa", "datatrove")
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +55,46 @@ def test_scores_of_families_by_hand():
     assert family_scores([0, 0, 2], [0, 0, 2])["f1"] == 1
 
 
-def test_peak_memory_is_what_an_action_takes():
-    assert 60 < peak_mib(lambda: np.ones(64 * 2**17)) < 70
-    assert peak_mib(lambda: None) < 5
+def test_a_process_of_its_own_gives_the_result_and_the_memory_that_it_took():
+    total, peak = in_own_process(lambda: np.ones(64 * 2**17).sum())
+    assert total == 64 * 2**17 and 60 < peak < 70
+    assert in_own_process(lambda: None)[1] < 5
 
 
-def test_all_three_find_the_same_families(sets):
-    figures = bench.measure(NUM_DOCUMENTS, repeats=1)
+def test_a_failure_in_a_process_of_its_own_does_not_wait_for_ever(capfd):
+    with pytest.raises(EOFError):
+        in_own_process(lambda: 1 / 0)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def figures() -> dict:
+    return bench.measure(NUM_DOCUMENTS, NUM_DOCUMENTS, repeats=1)
+
+
+def test_all_find_the_same_families(sets, figures):
     assert figures["documents"] == NUM_DOCUMENTS
     assert figures["true_pairs"] == len(brute_force(sets, 0.7))
     assert figures["datasketch_over_ours"] > 0 and figures["ours_over_rensa"] > 0
-    for name in ("ours", "datasketch", "rensa"):
+    assert figures["datatrove_over_ours"] > 0
+    for name in PEERS:
         assert figures[name]["seconds"] > 0
         assert figures[name]["recall_of_pairs"] >= 0.99
         assert figures[name]["families_f1"] >= 0.97
     assert abs(figures["ours"]["families_f1"] - figures["datasketch"]["families_f1"]) <= 0.005
+
+
+def test_all_find_the_same_families_of_dirty_pages(figures):
+    web = figures["dirty_web"]
+    assert web["documents"] == NUM_DOCUMENTS and web["true_pairs"] >= 10
+    assert {web[name]["families_f1"] for name in PEERS} == {1}
+    assert {web[name]["agreement_with_ours"] for name in PEERS} == {1}
+
+
+def test_pairs_that_are_not_found_lower_recall_and_agreement(sets):
+    texts = planted_corpus(NUM_DOCUMENTS)
+    true = true_pairs(sets)
+    half = {pair for pair in true if sum(pair) % 2}
+    figures = bench.worth(texts, sets, {"half": half, "ours": bench.our_pairs(texts)})
+    assert figures["half"]["recall_of_pairs"] == len(half) / len(true) < 0.7
+    assert figures["half"]["agreement_with_ours"] < 0.8 < figures["ours"]["agreement_with_ours"]
