@@ -86,7 +86,6 @@ def planted_corpus(num_documents: int, seed: int = 0) -> list[str]:
     return texts
 
 
-# package only
 def true_pairs(sets: Sequence[set[str]], threshold: float = THRESHOLD) -> set[Pair]:
     """Exactly the pairs whose Jaccard is at least the threshold, without comparing all.
 
@@ -144,13 +143,11 @@ def families_of(pairs: Iterable[Pair], sets: Sequence[set[str]]) -> list[int]:
     return family_heads(len(sets), alike)
 
 
-# package only
 def num_pairs(groups: Iterable[object]) -> int:
     """How many pairs lie in one group."""
     return sum(count * (count - 1) // 2 for count in Counter(groups).values())
 
 
-# package only
 def family_scores(found: Sequence[int], true: Sequence[int]) -> dict[str, float]:
     """Precision, recall and F1 of the pairs of texts that are in one family."""
     right = num_pairs(zip(found, true, strict=True))
