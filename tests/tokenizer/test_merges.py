@@ -1,6 +1,5 @@
 """Merges: known by hand, equal to counting everything again, equal to Hugging Face's trainer."""
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -9,12 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, models, pre_tokenizers, trainers
-from tokenizers import Tokenizer as PeerTokenizer
 
+from minillm.bench.tokenizer import peer_merges
 from minillm.tokenizer import merges
-from minillm.tokenizer.alphabet import SPLIT_PATTERN, spell, vocabulary
-from minillm.tokenizer.formats import from_printable
+from minillm.tokenizer.alphabet import spell, vocabulary
 from minillm.tokenizer.merges import (
     NOTHING,
     Pairs,
@@ -50,24 +47,6 @@ def recounted_merges(word_counts: dict[str, int], num_tokens: int) -> Merges:
         merged = chr(ids.setdefault(left + right, len(ids)))
         words = {word: symbols.replace(pair, merged) for word, symbols in words.items()}
     return found
-
-
-def peer_merges(texts: list[str], num_tokens: int) -> Merges:
-    """What Hugging Face's trainer learns from the same items."""
-    peer = PeerTokenizer(models.BPE())
-    peer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT_PATTERN), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=num_tokens, initial_alphabet=alphabet, show_progress=False
-    )
-    peer.train_from_iterator(texts, trainer)
-    pairs = json.loads(peer.to_str())["model"]["merges"]
-    return [(from_printable(left), from_printable(right)) for left, right in pairs]
 
 
 def test_first_merges_are_those_counted_by_hand():
