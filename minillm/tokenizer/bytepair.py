@@ -29,6 +29,14 @@ MAX_REMEMBERED = 1 << 19
 MAX_REMEMBERED_CHARACTERS = 64
 
 
+def check_special_tokens(names: tuple[str, ...]) -> None:
+    """ValueError unless the names differ, none is empty, and the end of a text is among them."""
+    if END_OF_TEXT not in names or "" in names or len(set(names)) < len(names):
+        raise ValueError(
+            f"special_tokens is {names}; give distinct names with {END_OF_TEXT} among them"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerConfig:
     """`vocab_size` counts everything: the 256 bytes, the merges and the special tokens."""
@@ -38,15 +46,12 @@ class TokenizerConfig:
     max_characters: int | None = None
 
     def __post_init__(self) -> None:
-        names = self.special_tokens
-        if END_OF_TEXT not in names or "" in names or len(set(names)) < len(names):
+        check_special_tokens(self.special_tokens)
+        smallest = 256 + len(self.special_tokens)
+        if self.vocab_size < smallest:
             raise ValueError(
-                f"special_tokens is {names}; give distinct names with {END_OF_TEXT} among them"
-            )
-        if self.vocab_size < 256 + len(names):
-            raise ValueError(
-                f"vocab_size is {self.vocab_size}; give at least {256 + len(names)}, "
-                f"room for the 256 bytes and the {len(names)} special tokens"
+                f"vocab_size is {self.vocab_size}; give at least {smallest}, "
+                f"room for the 256 bytes and the {len(self.special_tokens)} special tokens"
             )
         if self.max_characters is not None and self.max_characters < 1:
             raise ValueError(

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from minillm.core.records import atomic_write
 from minillm.tokenizer.alphabet import cut_at_spaces, split_words
-from minillm.tokenizer.bytepair import END_OF_TEXT, SPECIAL_TOKENS, Remembered, TokenTable
+from minillm.tokenizer.bytepair import SPECIAL_TOKENS, Remembered, TokenTable
+from minillm.tokenizer.bytepair import check_special_tokens
 from minillm.tokenizer.formats import SPLIT_STEP, added_tokens
 from minillm.tokenizer.merges import count_words
 from minillm.tokenizer.paths import (
@@ -43,15 +44,12 @@ class UnigramConfig:
     character_coverage: float = 0.9995
 
     def __post_init__(self) -> None:
-        names = self.special_tokens
-        if END_OF_TEXT not in names or "" in names or len(set(names)) < len(names):
+        check_special_tokens(self.special_tokens)
+        not_pieces = 256 + len(self.special_tokens)
+        if self.vocab_size <= not_pieces:
             raise ValueError(
-                f"special_tokens is {names}; give distinct names with {END_OF_TEXT} among them"
-            )
-        if self.vocab_size <= 256 + len(names):
-            raise ValueError(
-                f"vocab_size is {self.vocab_size}; give more than {256 + len(names)}: "
-                f"the 256 bytes, the {len(names)} special tokens, and the pieces"
+                f"vocab_size is {self.vocab_size}; give more than {not_pieces}: "
+                f"the 256 bytes, the {len(self.special_tokens)} special tokens, and the pieces"
             )
         if not 0 < self.character_coverage <= 1:
             raise ValueError(
