@@ -144,10 +144,11 @@ def losses(expected: np.ndarray, log_probability: np.ndarray, others: Lattice) -
 
 
 def pruning_rounds(
-    words: Sequence[str], word_counts: np.ndarray, known: Sequence[str], num_pieces: int
+    words: Sequence[str], word_counts: np.ndarray, known: Sequence[str], num_pieces: int,
+    seeds_per_piece: int = SEEDS_PER_PIECE,
 ) -> Iterator[tuple[Vocabulary, float]]:
     """EM, then drop a quarter, again and again; each round's pieces and its log-likelihood."""
-    pieces, scores = seed_pieces(words, word_counts, known, SEEDS_PER_PIECE * num_pieces)
+    pieces, scores = seed_pieces(words, word_counts, known, seeds_per_piece * num_pieces)
     log_p = maximum_likelihood(scores)
     lattice, others = make_lattice(words, pieces), None
     while True:
@@ -173,7 +174,8 @@ def pruning_rounds(
 
 
 def learn_pieces(
-    word_counts: Mapping[str, int], num_pieces: int, coverage: float = 1.0
+    word_counts: Mapping[str, int], num_pieces: int, coverage: float = 1.0,
+    seeds_per_piece: int = SEEDS_PER_PIECE,
 ) -> Vocabulary:
     """Pieces with log-probabilities, most probable first; fewer if the text has no more."""
     known = alphabet(word_counts, coverage)
@@ -184,7 +186,8 @@ def learn_pieces(
         )
     parts = learnable(word_counts, known)
     counts = np.array(list(parts.values()), float)
-    *_, (vocabulary, _) = pruning_rounds(list(parts), counts, known, num_pieces)
+    rounds = pruning_rounds(list(parts), counts, known, num_pieces, seeds_per_piece)
+    *_, (vocabulary, _) = rounds
     return dict(sorted(vocabulary.items(), key=lambda each: (-each[1], each[0])))
 
 

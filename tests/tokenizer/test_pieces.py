@@ -193,10 +193,9 @@ def made_up_words() -> dict[str, int]:
     }
 
 
-def test_the_parts_that_words_share_are_found(monkeypatch):
+def test_the_parts_that_words_share_are_found():
     words = made_up_words()
     ours = learn_pieces(words, 60)
     assert {"s", "ed", "ing", "er", "ful", "less"} <= set(ours)
-    monkeypatch.setattr(pieces_module, "SEEDS_PER_PIECE", 10_000)
-    swallowed = learn_pieces(words, 60)
+    swallowed = learn_pieces(words, 60, seeds_per_piece=10_000)
     assert log_likelihoods(words, swallowed)[0] < 1.05 * log_likelihoods(words, ours)[0]
