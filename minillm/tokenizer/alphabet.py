@@ -5,6 +5,7 @@ the first tokens, in the order of the printable stand-ins that GPT-2 gave them: 
 fall as in Hugging Face's trainer, and a single byte has the id it has in GPT-2 and GPT-4.
 """
 
+import re
 from collections.abc import Iterable
 
 import regex
@@ -15,9 +16,10 @@ SPLIT_PATTERN = (
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 SPLIT = regex.compile(SPLIT_PATTERN)
-# Where a word may go on over a space: between other whitespace, or at the end of the text.
-WIDE_SPACE = regex.compile(r"\s \s|\s \Z")
-NARROW_START = regex.compile(r"(?<!\s)(?= )", regex.VERSION1)
+# A space that whitespace or nothing follows, and where to cut a text that has one. Python's own
+# `re` is quicker than `regex`; its whitespace holds some signs more, so that there are fewer cuts.
+WIDE_SPACE = re.compile(r" (?!\S)")
+NARROW_START = re.compile(r"(?= \S)")
 MARK = "\0"
 
 # The two parts of a merged token.
@@ -33,7 +35,7 @@ def split_words(text: str) -> list[str]:
 def cut_at_spaces(text: str) -> list[str]:
     """The text cut before spaces, into pieces that have the words of the text in the same order.
 
-    No word crosses the place before a space, save where whitespace stands around the space.
+    A word begins at every space, save where whitespace or nothing follows it: there is no cut.
     """
     if MARK in text or WIDE_SPACE.search(text):
         return NARROW_START.split(text)

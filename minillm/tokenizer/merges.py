@@ -14,33 +14,42 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import repeat
+from itertools import chain, repeat
 from operator import add
 
 import numpy as np
 
 from minillm.tokenizer.alphabet import ID_BY_BYTE, Merge
-from minillm.tokenizer.alphabet import split_words, vocabulary
+from minillm.tokenizer.alphabet import cut_at_spaces, split_words, vocabulary
 
 # A pair is one integer, the left id in its upper half: in the order of numbers, the pairs of
 # smaller ids come first.
 ID_BITS = 32
 ID_MASK = (1 << ID_BITS) - 1
+# An entry of the heap is one integer too, the negative count above the pair: two of these are
+# compared faster than two tuples.
+PAIR_BITS = 2 * ID_BITS
+PAIR_MASK = (1 << PAIR_BITS) - 1
 # What no token's id can be: beyond the ends of a word, and where a merge took the symbol away.
 NOTHING = -1
 # A symbol that is being merged: its neighbour may be as well.
 MERGING = -2
 
-# Pairs beside a merge, the count of the word of each, and its place.
-Neighbours = tuple[np.ndarray, np.ndarray, np.ndarray]
+# A pair that a merge destroys, the pair that stands there instead, how often, and where.
+Change = tuple[int, int, int, np.ndarray]
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
-    """How often each word occurs: all that training needs to know of the texts."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(split_words(text))
-    return counts
+    """How often each word occurs: all that training needs to know of the texts.
+
+    What stands between spaces is counted first, so that each such piece is cut into words once.
+    """
+    pieces = Counter(chain.from_iterable(map(cut_at_spaces, texts)))
+    counts: dict[str, int] = {}
+    for piece, count in pieces.items():
+        for word in split_words(piece):
+            counts[word] = counts.get(word, 0) + count
+    return Counter(counts)
 
 
 @dataclass(slots=True)
@@ -69,19 +78,24 @@ def lay_out(word_counts: Mapping[str, int]) -> Places:
     return Places(np.append(symbols, NOTHING).astype(np.int64), before, after, np.append(count, 0))
 
 
+def pair_of(left: int, right: int) -> int:
+    """Two ids as one pair."""
+    return (left << ID_BITS) | right
+
+
 def summed(
-    pairs: np.ndarray, counts: np.ndarray, places: np.ndarray
+    keys: np.ndarray, counts: np.ndarray, places: np.ndarray
 ) -> Iterator[tuple[int, int, np.ndarray]]:
-    """For each distinct pair the sum of its counts, and the places where it stands."""
-    if len(pairs) == 0:
+    """For each distinct key the sum of its counts, and the places where it stands."""
+    if len(keys) == 0:
         return
-    order = np.argsort(pairs, kind="stable")
-    pairs, places = pairs[order], places[order]
-    starts = [0, *(np.flatnonzero(pairs[1:] != pairs[:-1]) + 1).tolist()]
+    order = keys.argsort(kind="stable")
+    keys, places = keys[order], places[order]
+    starts = [0, *((keys[1:] != keys[:-1]).nonzero()[0] + 1).tolist()]
     totals = np.add.reduceat(counts[order], starts).tolist()
-    stops = [*starts[1:], len(pairs)]
-    for pair, total, start, stop in zip(pairs[starts].tolist(), totals, starts, stops, strict=True):
-        yield pair, total, places[start:stop]
+    stops = [*starts[1:], len(keys)]
+    for key, total, start, stop in zip(keys[starts].tolist(), totals, starts, stops, strict=True):
+        yield key, total, places[start:stop]
 
 
 class Pairs:
@@ -89,14 +103,20 @@ class Pairs:
 
     def __init__(self) -> None:
         self.count: dict[int, int] = {}
-        self.places: dict[int, list[np.ndarray]] = {}
-        self.heap: list[tuple[int, int]] = []
+        self.places: dict[int, np.ndarray] = {}
+        self.heap: list[int] = []
 
     def gain(self, pair: int, count: int, places: np.ndarray) -> None:
         """The pair stands at these places too."""
-        self.count[pair] = self.count.get(pair, 0) + count
-        self.places.setdefault(pair, []).append(places)
-        heappush(self.heap, (-self.count[pair], pair))
+        if pair in self.count:  # rare: most are pairs with a token that has just been made
+            count += self.count[pair]
+            places = np.concatenate((self.places[pair], places))
+        self.count[pair], self.places[pair] = count, places
+        heappush(self.heap, (-count << PAIR_BITS) | pair)
+
+    def lose(self, pair: int, count: int) -> None:
+        """The pair is so much rarer; places where it stands no more are found when it is merged."""
+        self.count[pair] -= count
 
     def most_frequent(self) -> int | None:
         """Take the pair of the largest count off the heap; of equal counts, of the smallest ids.
@@ -104,12 +124,13 @@ class Pairs:
         A pair that has become rarer since it was put there goes back, with the count it has by now.
         """
         while self.heap:
-            negative_count, pair = heappop(self.heap)
+            entry = heappop(self.heap)
+            pair = entry & PAIR_MASK
             count = self.count.get(pair, 0)
-            if count == -negative_count:
+            if -count == entry >> PAIR_BITS:
                 return pair
             if count > 0:
-                heappush(self.heap, (-count, pair))
+                heappush(self.heap, (-count << PAIR_BITS) | pair)
         return None
 
 
@@ -117,15 +138,10 @@ def all_pairs(words: Places) -> Pairs:
     """Every pair of neighbours, counted for the first and only time."""
     pairs = Pairs()
     places = np.flatnonzero(words.symbol[words.after] != NOTHING)
-    joined = joined_pairs(words.symbol[places], words.symbol[words.after[places]])
+    joined = (words.symbol[places] << ID_BITS) | words.symbol[words.after[places]]
     for pair, count, where in summed(joined, words.count[places], places):
         pairs.gain(pair, count, where)
     return pairs
-
-
-def joined_pairs(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Two arrays of ids as one array of pairs."""
-    return (left << ID_BITS) | right
 
 
 def occurrences(words: Places, places: np.ndarray, left: int, right: int) -> np.ndarray:
@@ -144,33 +160,30 @@ def occurrences(words: Places, places: np.ndarray, left: int, right: int) -> np.
     return places[(index - run_start) % 2 == 0]
 
 
-def merge_pair(words: Places, firsts: np.ndarray, merged: int) -> tuple[Neighbours, Neighbours]:
-    """At each of the places make one symbol of two; which neighbouring pairs this lost and gained.
+def merge_pair(words: Places, firsts: np.ndarray, merged: int) -> list[Change]:
+    """At each of the places make one symbol of two; which pairs beside them this changes.
 
     Only what stands beside a merge is looked at, so a long word costs no more than a short one.
     """
     symbol, before, after = words.symbol, words.before, words.after
     seconds = after[firsts]
-    left, right = symbol[firsts[0]], symbol[seconds[0]]
+    left, right = int(symbol[firsts[0]]), int(symbol[seconds[0]])
     beyond = after[seconds]
     symbol[firsts], symbol[seconds] = MERGING, NOTHING
     after[firsts], before[beyond] = beyond, firsts
     ahead = before[firsts]
-    on_left, on_right, count = symbol[ahead], symbol[beyond], words.count[firsts]
+    on_left, on_right, counts = symbol[ahead], symbol[beyond], words.count[firsts]
     symbol[firsts] = merged
-    # a neighbour that is merged too is looked at once, from its right side
-    has_left, has_right = on_left != NOTHING, on_right >= 0
-    ahead, behind, on_right = ahead[has_left], firsts[has_right], on_right[has_right]
-    on_left, is_merged = on_left[has_left], on_left[has_left] == MERGING
-    counts = np.concatenate((count[has_left], count[has_right]))
-    places = np.concatenate((ahead, behind))
-    lost = np.concatenate((
-        joined_pairs(np.where(is_merged, right, on_left), left), joined_pairs(right, on_right)
-    ))
-    gained = np.concatenate((
-        joined_pairs(np.where(is_merged, merged, on_left), merged), joined_pairs(merged, on_right)
-    ))
-    return (lost, counts, places), (gained, counts, places)
+    changes: list[Change] = []
+    for neighbour, count, places in summed(on_left, counts, ahead):
+        if neighbour == MERGING:
+            changes.append((pair_of(right, left), pair_of(merged, merged), count, places))
+        elif neighbour != NOTHING:
+            changes.append((pair_of(neighbour, left), pair_of(neighbour, merged), count, places))
+    for neighbour, count, places in summed(on_right, counts, firsts):
+        if neighbour not in (NOTHING, MERGING):  # one that is merged has looked to its left
+            changes.append((pair_of(right, neighbour), pair_of(merged, neighbour), count, places))
+    return changes
 
 
 def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[Merge]:
@@ -189,13 +202,11 @@ def learn_merges(word_counts: Mapping[str, int], num_tokens: int) -> list[Merge]
         merged = ids.setdefault(token, len(ids))  # two pairs may come to the same bytes
         if merged == len(tokens):
             tokens.append(token)
-        places = np.concatenate(pairs.places.pop(pair))
-        lost, gained = merge_pair(words, occurrences(words, places, left, right), merged)
-        for neighbour, count, _ in summed(*lost):
-            pairs.count[neighbour] -= count
-        pairs.count[pair] = 0
-        for neighbour, count, where in summed(*gained):
-            pairs.gain(neighbour, count, where)
+        firsts = occurrences(words, pairs.places.pop(pair), left, right)
+        for lost, gained, count, places in merge_pair(words, firsts, merged):
+            pairs.lose(lost, count)
+            pairs.gain(gained, count, places)
+        del pairs.count[pair]
     return merges
 
 

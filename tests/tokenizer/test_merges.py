@@ -1,6 +1,7 @@
 """Merges: known by hand, equal to counting everything again, equal to Hugging Face's trainer."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from minillm.bench.tokenizer import peer_merges
 from minillm.tokenizer import merges
-from minillm.tokenizer.alphabet import spell, vocabulary
+from minillm.tokenizer.alphabet import SPLIT, spell, vocabulary
 from minillm.tokenizer.merges import (
     NOTHING,
     Pairs,
@@ -24,7 +25,7 @@ from minillm.tokenizer.merges import (
     neighbours,
     occurrences,
 )
-from tests.tokenizer.texts import larger_training_texts, training_texts
+from tests.tokenizer.texts import fuzz_strings, larger_training_texts, training_texts
 
 Merges = list[tuple[bytes, bytes]]
 
@@ -47,6 +48,22 @@ def recounted_merges(word_counts: dict[str, int], num_tokens: int) -> Merges:
         merged = chr(ids.setdefault(left + right, len(ids)))
         words = {word: symbols.replace(pair, merged) for word, symbols in words.items()}
     return found
+
+
+def words_of_the_pattern(texts: list[str]) -> list[tuple[str, int]]:
+    """Each word that the pattern finds in the whole texts, in the order of first appearance."""
+    return [*Counter(word for text in texts for word in SPLIT.findall(text)).items()]
+
+
+def test_words_are_counted_as_the_pattern_finds_them():
+    texts = [*larger_training_texts(), *fuzz_strings(2000, seed=5), "", " "]
+    assert [*count_words(iter(texts)).items()] == words_of_the_pattern(texts)
+
+
+def test_cutting_before_every_space_would_count_other_words(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(merges, "cut_at_spaces", lambda text: re.split("(?= )", text))
+    texts = fuzz_strings(500, seed=5)
+    assert [*count_words(texts).items()] != words_of_the_pattern(texts)
 
 
 def test_first_merges_are_those_counted_by_hand():
@@ -83,11 +100,13 @@ def merged_once(word: str, pair: str) -> tuple[str, Counter[str], Counter[str]]:
     left, right = spell(pair).encode("latin-1")
     letter = {A: "a", B: "b", 999: "X"}
     firsts = occurrences(words, np.arange(len(words.symbol)), left, right)
-    sides = merge_pair(words, firsts, 999) if len(firsts) else ((), ())
-    lost, gained = (
-        Counter(letter[key >> 32] + letter[key & 0xFFFFFFFF] for key in (side[0] if side else ()))
-        for side in sides
-    )
+    lost: Counter[str] = Counter()
+    gained: Counter[str] = Counter()
+    for before, after, count, places in merge_pair(words, firsts, 999) if len(firsts) else ():
+        for counts, key in ((lost, before), (gained, after)):
+            counts[letter[key >> 32] + letter[key & 0xFFFFFFFF]] += count
+        standing = words.symbol[places].tolist(), words.symbol[words.after[places]].tolist()
+        assert {*zip(*standing, strict=True)} == {(after >> 32, after & 0xFFFFFFFF)}
     return "".join(letter[key] for key in words.symbol.tolist() if key >= 0), lost, gained
 
 
@@ -156,13 +175,11 @@ def largest_pair_first(pairs: Pairs) -> int | None:
 
 def stale_counts(pairs: Pairs) -> int | None:
     """The heap is believed, also where a pair has become rarer since."""
-    return merges.heappop(pairs.heap)[1] if pairs.heap else None
+    return merges.heappop(pairs.heap) & merges.PAIR_MASK if pairs.heap else None
 
 
-def forgets_lost_pairs(words: Places, firsts: np.ndarray, merged: int) -> tuple:
+def keeps_lost_pairs(pairs: Pairs, pair: int, count: int) -> None:
     """Pairs that a merge destroyed keep their counts."""
-    lost, gained = merge_pair(words, firsts, merged)
-    return tuple(part[:0] for part in lost), gained
 
 
 def stale_places(words: Places, places: np.ndarray, left: int, right: int) -> np.ndarray:
@@ -184,7 +201,7 @@ def overlapping_places(words: Places, places: np.ndarray, left: int, right: int)
     [
         ("Pairs.most_frequent", largest_pair_first),
         ("Pairs.most_frequent", stale_counts),
-        ("merge_pair", forgets_lost_pairs),
+        ("Pairs.lose", keeps_lost_pairs),
         ("occurrences", stale_places),
         ("occurrences", overlapping_places),
     ],
