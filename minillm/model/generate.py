@@ -1,70 +1,23 @@
 """Logits become text: one token at a time, drawn from the probabilities that the model gives.
 
-Temperature, the k likeliest and the nucleus (top-p, Holtzman et al., arXiv:1904.09751) shape the
-probabilities; a key-value cache spares the work on tokens that were seen before. Prompts of any
-lengths go on together. Left out: beam search, penalties, text longer than the model's context.
+In: prompts of any lengths, which go on together. Out: what follows each. `sampling` says how a
+token is drawn; a cache of keys and values spares the work on tokens that were seen before. Left
+out: text longer than the model's context, drafts by a smaller model (arXiv:2211.17192).
 """
 
 import warnings
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
-from minillm.model.transformer import Transformer
+from minillm.model.caches import KeyValueCache
+from minillm.model.sampling import SamplingOptions, drawn_tokens
+from minillm.model.transformer import Cache, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
 SHOWN_CHARACTERS = 40
 # Marks the places of a row that no prompt has filled: no token has this id.
 NOT_GIVEN = -1
-
-
-class KeyValueCache:
-    """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`.
-
-    They are views of a room that is doubled when it is full: few tokens make the others move.
-    For reading only: gradients do not pass.
-    """
-
-    def __init__(self) -> None:
-        self.num_tokens = 0
-        self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self.rooms: dict[int, torch.Tensor] = {}
-
-    def extend(
-        self, layer: int, k_BGTK: torch.Tensor, v_BGTK: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append the next tokens' keys and values; all of the layer's, old ones first."""
-        B, G, T, K = k_BGTK.shape
-        start = self.layers[layer][0].shape[2] if layer in self.layers else 0
-        room = self.rooms.get(layer, k_BGTK.new_empty(2, B, G, 0, K))
-        assert room.shape[1:3] == (B, G), f"the cache has {room.shape[1]} rows, not {B}"
-        if start + T > room.shape[3]:
-            roomier = k_BGTK.new_empty(2, B, G, max(start + T, 2 * start), K)
-            roomier[:, :, :, :start] = room[:, :, :, :start]
-            self.rooms[layer] = room = roomier
-        room[0, :, :, start : start + T] = k_BGTK
-        room[1, :, :, start : start + T] = v_BGTK
-        self.layers[layer] = room[0, :, :, : start + T], room[1, :, :, : start + T]
-        return self.layers[layer]
-
-
-# package only
-def refuse_impossible_sampling(
-    temperature: float, top_k: int | None, top_p: float | None
-) -> None:
-    """ValueError naming the setting, its value, what is allowed and what to use instead."""
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(
-            f"temperature = {temperature}: must be 0 or more; 0 takes the likeliest token, "
-            "1 the model's own probabilities"
-        )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k = {top_k}: must be at least 1; use None to keep every token")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(
-            f"top_p = {top_p}: must be above 0 and at most 1; use None to keep every token"
-        )
 
 
 # package only
@@ -94,33 +47,8 @@ def refuse_impossible_prompts(
             )
 
 
-def next_token_probabilities(
-    logits_BV: torch.Tensor,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-) -> torch.Tensor:
-    """Probabilities to draw from: shaped by temperature (0: all on the likeliest token), cut to
-    the k likeliest, then to the fewest of these that hold p; what is left sums to 1 again."""
-    refuse_impossible_sampling(temperature, top_k, top_p)
-    if temperature == 0:
-        return F.one_hot(logits_BV.argmax(dim=-1), logits_BV.shape[-1]).float()
-    probability_BV = (logits_BV.float() / temperature).softmax(dim=-1)
-    if top_k is None and top_p is None:
-        return probability_BV
-    ordered_BV, order_BV = probability_BV.sort(dim=-1, descending=True, stable=True)
-    if top_k is not None:
-        ordered_BV[:, top_k:] = 0
-        ordered_BV /= ordered_BV.sum(dim=-1, keepdim=True)
-    if top_p is not None:
-        before_BV = ordered_BV.cumsum(dim=-1) - ordered_BV
-        ordered_BV[before_BV >= top_p] = 0
-        ordered_BV /= ordered_BV.sum(dim=-1, keepdim=True)
-    return torch.zeros_like(probability_BV).scatter_(-1, order_BV, ordered_BV)
-
-
 def last_logits(
-    model: Transformer, tokens_BT: torch.Tensor, cache: KeyValueCache | None = None
+    model: Transformer, tokens_BT: torch.Tensor, cache: Cache | None = None
 ) -> torch.Tensor:
     """The logits `[B, V]` after the last token; with a cache only what it lacks is computed."""
     if cache is None:
@@ -146,34 +74,44 @@ def side_by_side(
     return torch.tensor(rows, device=device)
 
 
+# package only
+def chosen_cache(cache: Cache | None) -> Cache:
+    """The caller's, which must be empty, or a plain one."""
+    if cache is not None and cache.num_tokens:
+        raise ValueError(
+            f"cache holds {cache.num_tokens} tokens of another text: give a fresh one, or none"
+        )
+    return KeyValueCache() if cache is None else cache
+
+
 @torch.no_grad()
 def generate_batch(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
     *,
     max_tokens: int,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
     stop_ids: Sequence[int] = (),
     generator: torch.Generator | None = None,
     use_cache: bool = True,
+    cache: Cache | None = None,
+    **sampling: float | None,
 ) -> list[list[int]]:
-    """Continue prompts of any lengths: up to a stop token, `max_tokens`, or the context's end.
+    """Continue prompts of any lengths: up to a stop token, `max_tokens`, or the context's end;
+    `sampling` are the fields of `SamplingOptions`, `cache` an empty one, else it is a plain one.
 
     Rows advance together, from the shortest prompt's end; inside its prompt a row keeps its own."""
+    options, lengths = SamplingOptions(**sampling), [len(prompt) for prompt in prompts]
     context_length, device = model.config.context_length, next(model.parameters()).device
     refuse_impossible_prompts(prompts, max_tokens, model.config.vocab_size, context_length)
-    lengths = [len(prompt) for prompt in prompts]
     end = min(context_length, max(lengths) + max_tokens)
     tokens_BT = side_by_side(prompts, end, device)
+    lengths_B = torch.tensor(lengths, device=device)
     stop_tensor = torch.tensor(stop_ids, dtype=torch.long, device=device)
     is_done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    cache = KeyValueCache() if use_cache else None
+    cache = chosen_cache(cache) if use_cache else None
     for place in range(min(lengths), end):
         logits_BV = last_logits(model, tokens_BT[:, :place], cache)
-        probability_BV = next_token_probabilities(logits_BV, temperature, top_k, top_p)
-        drawn_B = torch.multinomial(probability_BV, 1, generator=generator)[:, 0]
+        drawn_B = drawn_tokens(logits_BV, tokens_BT[:, :place], lengths_B, options, generator)
         is_free_B = tokens_BT[:, place] == NOT_GIVEN
         tokens_BT[:, place] = torch.where(is_free_B, drawn_B, tokens_BT[:, place])
         is_done_B |= is_free_B & torch.isin(drawn_B, stop_tensor)

@@ -127,7 +127,9 @@ class Attention(nn.Module):
         k_BGSK, v_BGSK, offset = k_BGTK, v_BGTK, 0
         if cache is not None:
             k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK)
-            offset = cache.num_tokens
+            # keys before the new ones: fewer than tokens where the cache has dropped some
+            is_by_row = isinstance(cache.num_tokens, torch.Tensor)
+            offset = cache.num_tokens if is_by_row else k_BGSK.shape[2] - k_BGTK.shape[2]
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
 

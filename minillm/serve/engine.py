@@ -13,7 +13,7 @@ from collections import deque
 import torch
 import torch.nn.functional as F
 
-from minillm.model.generate import KeyValueCache
+from minillm.model.caches import KeyValueCache
 from minillm.model.transformer import Transformer
 from minillm.serve.generation import Generation, drawn_token, take_token
 from minillm.serve.slots import SlotCache

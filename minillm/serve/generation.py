@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from minillm.model.generate import next_token_probabilities, refuse_impossible_sampling
+from minillm.model.sampling import SamplingOptions, drawn_tokens
 from minillm.serve.reply_text import ReplyText
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
@@ -20,19 +20,17 @@ MAX_SEED = (1 << 63) - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
+class Sampling(SamplingOptions):
     """How a reply is drawn, where it begins and ends; without a seed the draw is always new."""
 
     max_tokens: int
-    temperature: float = 1.0
-    top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_ids: frozenset[int] = frozenset()
     is_turn: bool = False
 
     def __post_init__(self) -> None:
-        refuse_impossible_sampling(self.temperature, None, self.top_p)
+        SamplingOptions.__post_init__(self)
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens = {self.max_tokens}: must be at least 1")
         if self.seed is not None and not 0 <= self.seed <= MAX_SEED:
@@ -83,13 +81,11 @@ class Generation:
 
 def drawn_token(generation: Generation, logits_V: torch.Tensor) -> int:
     """The next token, by this request's own random numbers and nobody else's."""
-    sampling = generation.sampling
-    if sampling.temperature == 0:
-        return int(logits_V.argmax())
-    probability_1V = next_token_probabilities(
-        logits_V[None], sampling.temperature, None, sampling.top_p
-    )
-    return int(torch.multinomial(probability_1V, 1, generator=generation.random))
+    sampling, num_prompt = generation.sampling, torch.tensor([len(generation.prompt)])
+    # what was said before matters to penalties alone
+    text = [*generation.prompt, *generation.reply] if sampling.has_penalties else []
+    text_1T = torch.tensor([text], dtype=torch.long)
+    return int(drawn_tokens(logits_V[None], text_1T, num_prompt, sampling, generation.random))
 
 
 def take_token(generation: Generation, token: int, token_bytes: bytes, num_places: int) -> None:

@@ -9,7 +9,7 @@ Left out: pages instead of whole rows (arXiv:2309.06180), prompts that share the
 
 import torch
 
-from minillm.model.generate import KeyValueCache
+from minillm.model.caches import KeyValueCache
 from minillm.model.transformer import ModelConfig
 
 

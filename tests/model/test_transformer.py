@@ -10,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from minillm.model import transformer
 from minillm.model.attention import ATTENTION, attention_mask
-from minillm.model.generate import KeyValueCache
+from minillm.model.caches import KeyValueCache
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import FeedForward, ModelConfig, RMSNorm, Transformer
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minillm.model.generate import KeyValueCache
+from minillm.model.caches import KeyValueCache
 from minillm.serve.slots import SlotCache
 from tests.serve.small import small_model, small_tokenizer
 
