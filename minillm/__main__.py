@@ -78,7 +78,12 @@ def chat_options(made: argparse.ArgumentParser) -> None:
     add("--prompt", metavar="TEXT")
     add("--max-tokens", type=int, default=200)
     add("--temperature", type=float, default=0.8)
+    add("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens")
     add("--top-p", type=float, default=0.95)
+    add("--min-p", type=float, help="from those at least this share as likely as the likeliest")
+    for name, neutral in (("repetition", 1.0), ("frequency", 0.0), ("presence", 0.0)):
+        words = f"more than {neutral:g}, which is none, makes used tokens less likely"
+        add(f"--{name}-penalty", type=float, default=neutral, metavar="X", help=words)
     add("--seed", type=int, default=0)
     add("--quantized", action="store_true", help="answer with what `minillm compress` made")
 

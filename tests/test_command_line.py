@@ -116,6 +116,23 @@ def test_chat_continues_a_prompt_and_repeats_with_the_same_seed(trained: tuple[P
     assert replies[0].stdout == replies[1].stdout and len(replies[0].stdout) > len("Day 5:\n")
 
 
+def test_chat_heeds_every_way_to_draw(trained: tuple[Path, dict]) -> None:
+    home, _ = trained
+    words = ("chat", "--prompt", "Day 5:", "--max-tokens", 30, "--json")
+
+    def text(*more: object) -> str:
+        result = minillm(*words, *more, cwd=home)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)["text"]
+
+    greedy = text("--temperature", 0)
+    assert text("--top-k", 1) == text("--min-p", 1) == greedy
+    for name in ("repetition", "frequency", "presence"):
+        assert text("--temperature", 0, f"--{name}-penalty", 2) != greedy, name
+    refused = minillm(*words, "--frequency-penalty", 3, cwd=home)
+    assert refused.returncode == 1 and "frequency_penalty = 3.0: must be -2 to 2" in refused.stderr
+
+
 def test_lineage_draws_the_chain_and_names_an_altered_file(trained: tuple[Path, dict]) -> None:
     home, _ = trained
     intact = minillm("lineage", "--run", "tale", cwd=home)

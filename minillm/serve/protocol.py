@@ -2,7 +2,8 @@
 
 A request that asks for something this server does not do is refused with the field's name: an
 option that is silently dropped would give a wrong answer. `null` means: as if it were not there.
-Left out: several replies to a request, log-probabilities, penalties, tools, images, JSON modes.
+`min_p` is not OpenAI's: other open servers take it under this name.
+Left out: several replies to a request, log-probabilities, tools, images, JSON modes.
 """
 
 import json
@@ -11,24 +12,22 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from minillm.align.chat import Message
+from minillm.model.sampling import MAX_PENALTY
 from minillm.serve.generation import MAX_SEED
 
 NO_LOGPROBS = "this server gives no log-probabilities; leave the field out"
-NO_PENALTIES = "this server knows no penalties; leave the field out"
 REMEDIES = {
     "n": "one reply a request; send the request again for another",
     "best_of": "one reply a request; leave the field out",
     "echo": "the prompt is not repeated; leave the field out",
     "logprobs": NO_LOGPROBS,
     "top_logprobs": NO_LOGPROBS,
-    "presence_penalty": NO_PENALTIES,
-    "frequency_penalty": NO_PENALTIES,
 }
 ERROR_TYPES = {401: "authentication_error", 404: "not_found_error"}
 
 Count = Annotated[int, Field(ge=1)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
-Zero = Annotated[float, Field(ge=0, le=0)]
+Penalty = Annotated[float, Field(ge=-MAX_PENALTY, le=MAX_PENALTY)]
 
 
 class ApiError(Exception):
@@ -76,6 +75,7 @@ class GenerateRequest(Strict):
     max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] = []
     stop_token_ids: Annotated[list[int], Field(max_length=64)] = []
@@ -83,8 +83,8 @@ class GenerateRequest(Strict):
     stream_options: StreamOptions = StreamOptions()
     user: str | None = None
     n: Literal[1] = 1
-    presence_penalty: Zero = 0
-    frequency_penalty: Zero = 0
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
 
     @property
     def stops(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from contextlib import redirect_stdout
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import FAILED, existing_run, figures_out, notes, refuse
@@ -46,6 +47,7 @@ def run_chat(args: argparse.Namespace) -> int:
     from minillm.compress.pipeline import load_served
     from minillm.core.promotion import served_model
     from minillm.model.generate import continued_text
+    from minillm.model.sampling import SamplingOptions
 
     run = existing_run(args)
     artifact = quantized(run) if args.quantized else served_model(run)
@@ -53,9 +55,8 @@ def run_chat(args: argparse.Namespace) -> int:
     kind = next(iter(artifact.parents)) if args.quantized else artifact.kind
     is_base, said = kind == "model", []
     options = {
-        "max_tokens": args.max_tokens, "temperature": args.temperature, "top_p": args.top_p,
-        "generator": torch.Generator().manual_seed(args.seed),
-    }  # fmt: skip
+        "max_tokens": args.max_tokens, "generator": torch.Generator().manual_seed(args.seed)
+    } | {field.name: getattr(args, field.name) for field in fields(SamplingOptions)}
 
     def answer(prompt: str) -> None:
         if is_base:

@@ -31,7 +31,11 @@ def alone(count: int, num_slots: int, **fields: object) -> list[Generation]:
     return [run_all(engine, [each])[0] for each in many(count, **fields)]
 
 
-@pytest.mark.parametrize("fields", [{}, {"temperature": 0.9}, {"temperature": 1.3, "top_p": 0.7}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"temperature": 0.9}, {"temperature": 1.3, "top_p": 0.7},
+     {"temperature": 1.2, "min_p": 0.02, "frequency_penalty": 1.0, "presence_penalty": 0.5}],
+)  # fmt: skip
 def test_32_requests_at_once_get_the_replies_of_one_at_a_time(fields: dict) -> None:
     together = run_all(small_engine(4), many(32, **fields))
     singly = alone(32, 4, **fields)
@@ -48,13 +52,19 @@ def test_the_order_of_arrival_changes_no_reply() -> None:
     assert [each.reply for each in first] == [each.reply for each in shuffled]
 
 
-def test_greedy_replies_are_those_of_generate() -> None:
-    engine = small_engine(4)
-    for each in run_all(engine, many(12)):
+@pytest.mark.parametrize(
+    "fields", [{}, {"frequency_penalty": 1.5, "presence_penalty": -0.5}, {"repetition_penalty": 2}]
+)
+def test_greedy_replies_are_those_of_generate(fields: dict) -> None:
+    engine, plain = small_engine(4), run_all(small_engine(4), many(12))
+    replies = run_all(engine, many(12, **fields))
+    for each in replies:
         expected = generate(
-            engine.model, each.prompt, max_tokens=each.sampling.max_tokens, temperature=0
+            engine.model, each.prompt, max_tokens=each.sampling.max_tokens, temperature=0, **fields
         )
         assert each.reply == expected
+    is_changed = [each.reply for each in replies] != [each.reply for each in plain]
+    assert is_changed is bool(fields)
 
 
 def test_without_a_seed_replies_differ_and_with_one_they_do_not() -> None:

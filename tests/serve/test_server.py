@@ -86,6 +86,18 @@ def test_a_completion_and_its_row(run: Run, client: openai.OpenAI) -> None:
     assert reply._request_id == reply.id
 
 
+def test_penalties_and_min_p_are_heeded(client: openai.OpenAI) -> None:
+    asked = {"model": MODEL, "prompt": PROMPT, "max_tokens": 30}
+
+    def text(**more: object) -> str:
+        return client.completions.create(**asked, **more).choices[0].text
+
+    greedy = text(temperature=0)
+    assert text(temperature=0, frequency_penalty=2.0) != greedy
+    assert text(temperature=0, presence_penalty=2.0) != greedy
+    assert text(temperature=1.0, extra_body={"min_p": 1.0}) == greedy
+
+
 @pytest.mark.parametrize("more", [{"temperature": 0}, {"temperature": 1.0, "seed": 5},
                                   {"temperature": 0, "stop": "e"}])  # fmt: skip
 def test_a_stream_joined_is_the_reply_in_one_piece(client: openai.OpenAI, more: dict) -> None:
