@@ -20,16 +20,20 @@ UNITS = {"avx512f": "AVX-512", "avx512_bf16": "bfloat16 units"}
 
 
 # package only
-def median_seconds(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The median time of each action; in every round each one has its turn."""
+def median_seconds(
+    actions: Mapping[str, Callable[[], object]], repeats: int,
+    clock: Callable[[], float] | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """The median time of each action by the clock; in every round each one has its turn."""
+    clock = clock or time.perf_counter
     if repeats < 1:
         raise ValueError(f"repeats is {repeats}; give at least 1")
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(repeats):
         for name, action in actions.items():
-            begin = time.perf_counter()
+            begin = clock()
             action()
-            seconds[name].append(time.perf_counter() - begin)
+            seconds[name].append(clock() - begin)
     return {name: median(times) for name, times in seconds.items()}
 
 
