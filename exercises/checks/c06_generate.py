@@ -1,12 +1,13 @@
 """Exercises 06 · Generate
 
-From probabilities to a text in six small functions, in plain Python: no tensors, so that every
-number can be followed on paper. Run the cell below an answer to have it checked; a wrong one is
-told its mistake, if others have made it before you.
+From probabilities to a text in small functions, in plain Python: no tensors, so that every number
+can be followed on paper. Those from 06.7 on belong to notebook 06b. Run the cell below an answer to
+have it checked; a wrong one is told its mistake, if others have made it before you.
 """
 
 import math
 
+from exercises.checks import decoding
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c06_generate as solutions
 
@@ -454,4 +455,5 @@ EXERCISES = (
             "With a cache: all tokens but the last. Without: `sum(range(num_prompt, …))`.",
         ),
     ),
+    *decoding.EXERCISES,
 )
