@@ -19,7 +19,7 @@ from minillm.tokenizer.bytepair import Tokenizer
 SPLITS = ("train", "validation")
 DESCRIPTION = "shards.json"
 REMEDY = "delete the folder to make the shards again"
-MAX_IDS = {"uint16": 1 << 16, "uint32": 1 << 32}
+NUM_IDS_BY_TYPE = {"uint16": 1 << 16, "uint32": 1 << 32}
 
 
 # package only
@@ -40,11 +40,11 @@ class Description:
 
 def id_type(vocab_size: int) -> str:
     """Two bytes an id where that is enough, else four: `uint16` up to 65,536 ids, then `uint32`."""
-    for name, max_ids in MAX_IDS.items():
-        if vocab_size <= max_ids:
+    for name, num_ids in NUM_IDS_BY_TYPE.items():
+        if vocab_size <= num_ids:
             return name
     raise ValueError(
-        f"vocab_size = {vocab_size:,}: a shard stores at most {MAX_IDS['uint32']:,} ids; "
+        f"vocab_size = {vocab_size:,}: a shard stores at most {NUM_IDS_BY_TYPE['uint32']:,} ids; "
         "train a tokenizer with fewer"
     )
 
@@ -83,8 +83,8 @@ def read_description(folder: Path) -> Description:
         raise ValueError(f"{path}: not a description of shards ({error}); {REMEDY}") from None
     if not isinstance(description.files, dict):
         raise ValueError(f"{path}: files is not a table of hashes by file name; {REMEDY}")
-    if description.id_type not in list(MAX_IDS):
-        choices = " or ".join(MAX_IDS)
+    if description.id_type not in list(NUM_IDS_BY_TYPE):
+        choices = " or ".join(NUM_IDS_BY_TYPE)
         raise ValueError(f"{path}: id_type = {description.id_type!r}: must be {choices}; {REMEDY}")
     return description
 
