@@ -30,6 +30,7 @@ from minillm.corpus.clean import page_to_text, repair_text
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.signatures import (
     NUM_BANDS,
     NUM_HASHES,
@@ -151,9 +152,8 @@ def num_pairs(groups: Iterable[object]) -> int:
 def family_scores(found: Sequence[int], true: Sequence[int]) -> dict[str, float]:
     """Precision, recall and F1 of the pairs of texts that are in one family."""
     right = num_pairs(zip(found, true, strict=True))
-    precision, recall = right / max(1, num_pairs(found)), right / max(1, num_pairs(true))
-    f1 = 2 * precision * recall / max(1e-9, precision + recall)
-    return {"precision": precision, "recall": recall, "f1": f1}
+    figures = precision_recall_f1(right, num_pairs(found), num_pairs(true))
+    return dict(zip(("precision", "recall", "f1"), figures, strict=True))
 
 
 # package only

@@ -33,6 +33,8 @@ NUM_STEPS = 300
 LEARNING_RATE = 0.5
 # Half of this times the sum of the squared weights is added to the loss.
 WEIGHT_DECAY = 1e-7
+# Decided by the number that a rejection says; what lies beyond depends on the machine.
+DECIDING_DIGITS = 4
 
 
 def shape(token: str) -> str:
@@ -148,10 +150,11 @@ def precision_recall_curve(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(thresholds, precision, recall) of "bad from the threshold on", the highest first."""
     thresholds = np.unique(probabilities)[::-1]
-    labels = np.array(is_bad, bool)
-    found = (probabilities >= thresholds[:, None]).sum(axis=1)
-    right = (probabilities[labels] >= thresholds[:, None]).sum(axis=1)
-    return thresholds, right / found, right / labels.sum()
+    bad = probabilities[np.array(is_bad, bool)]
+    found, right = (
+        len(some) - np.searchsorted(np.sort(some), thresholds) for some in (probabilities, bad)
+    )
+    return thresholds, right / found, right / len(bad)
 
 
 def chosen_threshold(
@@ -202,7 +205,8 @@ def good_enough(classifier: Classifier | None = None, threshold: float | None = 
     def step(document: Document) -> Document | Rejection:
         if document.kind not in PROSE or document.language != "en":
             return document
-        return at_most(document, "quality", round(known.probability(document.text), 4), limit)
+        value = round(known.probability(document.text), DECIDING_DIGITS)
+        return at_most(document, "quality", value, limit)
 
     return step
 
@@ -232,8 +236,9 @@ def civil_enough(classifier: Classifier | None = None, threshold: float | None =
         if document.kind not in PROSE or document.language != "en":
             return document
         value, sentence = rudest(document.text, known)
+        value = round(value, DECIDING_DIGITS)
         if value <= limit:
             return document
-        return Rejection.of(document, "civility", f"insult: {sentence}", round(value, 4), limit)
+        return Rejection.of(document, "civility", f"insult: {sentence}", value, limit)
 
     return step

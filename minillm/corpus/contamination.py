@@ -67,12 +67,13 @@ def item_marks(text: str, size: int = RUN_WORDS) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """An item of which a document holds a share of its runs of words."""
+    """An item of which a document holds a share of its runs of words, and how many these are."""
 
     document: str
     set: str
     item: str
     share: float
+    num_runs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class ItemIndex:
         marks = marks.union(*(word_runs(document.text, size) for size in self.sizes))
         shared = Counter(owner for mark in marks for owner in self.owners.get(mark, ()))
         found = [
-            Leak(document.id, *owner, count / self.num_marks[owner])
+            Leak(document.id, *owner, count / self.num_marks[owner], count)
             for owner, count in shared.items()
             if count >= min(min_share * self.num_marks[owner], ENOUGH_RUNS)
         ]
@@ -120,8 +121,11 @@ def drop_leaks(sets: Sets, min_share: float = MIN_SHARE) -> Step:
         leaks = index.leaks(document, min_share) if document.split == "train" else []
         if not leaks:
             return document
-        reason = f"holds {leaks[0].set} {leaks[0].item}"
-        return Rejection.of(document, "contamination", reason, round(leaks[0].share, 3), min_share)
+        leak, reason = leaks[0], f"holds {leaks[0].set} {leaks[0].item}"
+        if leak.share >= min_share:
+            return Rejection.of(document, "contamination", reason, leak.share, min_share)
+        reason = f"{reason}, so many runs of it"
+        return Rejection.of(document, "contamination", reason, leak.num_runs, ENOUGH_RUNS)
 
     return step
 

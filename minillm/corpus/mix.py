@@ -42,12 +42,16 @@ def chance(identity: str, seed: int) -> float:
 def capped(
     documents: Sequence[Document], max_characters: int | None, seed: int
 ) -> list[Document]:
-    """A random choice of documents, the same for the same seed, of at most `max_characters`."""
+    """A random choice of documents, the same for the same seed, of at most `max_characters`.
+
+    If already the first is longer, its beginning: no source is lost without a word.
+    """
     kept, total = [], 0
     for document in sorted(documents, key=lambda each: chance(each.id, seed)):
         total += len(document.text)
         if max_characters is not None and total > max_characters:
-            break
+            beginning = "" if kept else document.text[:max_characters]
+            return [replace(document, text=beginning)] if beginning else kept
         kept.append(document)
     return kept
 
@@ -75,12 +79,12 @@ def temperature_mix(documents: Sequence[Document], temperature: float, seed: int
         return []
     shares = temperature_shares(sizes, temperature)
     total = min(size / shares[name] for name, size in sizes.items())
-    kept: set[str] = set()
+    kept: dict[str, Document] = {}
     for name in sizes:
         budget = round(total * shares[name])
         own = [each for each in documents if each.source == name]
-        kept.update(each.id for each in capped(own, budget, seed))
-    return [each for each in documents if each.id in kept]
+        kept |= {each.id: each for each in capped(own, budget, seed)}
+    return [kept[each.id] for each in documents if each.id in kept]
 
 
 def hold_out(document: Document, fraction: float, seed: int) -> Document:

@@ -19,6 +19,7 @@ from minillm.corpus.contamination import Sets, drop_leaks, leak_report
 from minillm.corpus.dirty.crawl import CRAWL, answers
 from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.language import allowed_languages, load_identifier
 from minillm.corpus.personal import masking, personal_data
 from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
@@ -53,12 +54,9 @@ class Row:
 
 
 def hits(found: Counter, true: Counter) -> dict[str, float]:
-    """Precision, recall and their harmonic mean F1, of things that can occur more than once."""
-    num_right = (found & true).total()
-    precision = num_right / found.total() if found else 1.0
-    recall = num_right / true.total() if true else 1.0
-    mean = 2 * precision * recall / (precision + recall) if num_right else 0.0
-    return {"precision": precision, "recall": recall, "F1": mean}
+    """Precision, recall and F1 by name, of things that can occur more than once."""
+    figures = precision_recall_f1((found & true).total(), found.total(), true.total())
+    return dict(zip(("precision", "recall", "F1"), figures, strict=True))
 
 
 # package only

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import minillm
 from minillm.core.records import read_json_lines
+from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.mix import chance
 from minillm.corpus.sources import Document, known_sources, read_source
 
@@ -129,11 +130,12 @@ def passages(lines: Iterable[Line], num_characters: int) -> list[Line]:
 
 
 def f1_by_language(true: Sequence[str], found: Sequence[str]) -> dict[str, float]:
-    """F1 = 2 · right / (true + found) of each language that occurs among the true ones."""
+    """F1 of each language that occurs among the true ones."""
     scores = {}
     for language in sorted(set(true)):
         right = sum(one == two == language for one, two in zip(true, found, strict=True))
-        scores[language] = 2 * right / (true.count(language) + found.count(language))
+        counts = right, found.count(language), true.count(language)
+        scores[language] = precision_recall_f1(*counts)[2]
     return scores
 
 

@@ -1,6 +1,7 @@
 """The learned classifier: features by hand, the gradient, an independent optimum, curve, steps."""
 
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -149,6 +150,27 @@ def test_curve_by_hand():
     assert recall.tolist() == pytest.approx([1 / 3, 2 / 3, 1])
 
 
+@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1))
+def test_the_curve_is_its_definition_ties_and_all(pairs):
+    probabilities = np.array([value / 9 for value, _ in pairs])
+    bad = np.array([label for _, label in pairs])
+    if not bad.any():
+        return
+    thresholds, precision, recall = precision_recall_curve(probabilities, bad)
+    called = probabilities >= thresholds[:, None]
+    assert precision.tolist() == ((called & bad).sum(axis=1) / called.sum(axis=1)).tolist()
+    assert recall.tolist() == ((called & bad).sum(axis=1) / bad.sum()).tolist()
+
+
+def test_a_long_curve_takes_no_table_of_all_texts_and_all_thresholds():
+    probabilities = np.linspace(0, 1, 20_011)
+    tracemalloc.start()
+    precision_recall_curve(probabilities, probabilities > 0.5)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 100 * len(probabilities), "the table has as many bytes as their product"
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1), st.floats(0.1, 1))
 def test_chosen_threshold_is_the_best_of_all(pairs, least):
     probabilities = np.array([value / 10 for value, _ in pairs])
@@ -219,6 +241,28 @@ def test_quality_step_says_value_and_limit():
     assert found.value > found.limit == limit
     lenient = good_enough(threshold=1.0)
     assert isinstance(lenient(page("cheap shoes " * 20)), Document)
+
+
+class Sure:
+    """A classifier that gives every text the same probability."""
+
+    threshold = 0.5
+
+    def __init__(self, probability: float) -> None:
+        self.value = probability
+
+    def probability(self, text: str) -> float:
+        return self.value
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        return np.full(len(texts), self.value)
+
+
+@pytest.mark.parametrize("make_step", [good_enough, civil_enough])
+def test_both_steps_decide_by_the_number_that_they_say(make_step):
+    assert isinstance(make_step(Sure(0.50004))(page(STORY)), Document)
+    found = make_step(Sure(0.50006))(page(STORY))
+    assert isinstance(found, Rejection) and (found.value, found.limit) == (0.5001, 0.5)
 
 
 @pytest.mark.parametrize("step", [good_enough(), civil_enough()])

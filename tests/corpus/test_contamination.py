@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from minillm.corpus.contamination import (
     CANARY,
     ENOUGH_RUNS,
+    MIN_SHARE,
     ItemIndex,
     Leak,
     drop_contaminated,
@@ -70,9 +71,9 @@ def test_marks_by_hand():
 def test_a_leak_says_the_share_of_the_item():
     words = HELD_OUT.split()
     whole = document(f"x {HELD_OUT} y")
-    assert index_by_hand().leaks(whole) == [Leak("d", "long", "a", 1.0)]
+    assert index_by_hand().leaks(whole) == [Leak("d", "long", "a", 1.0, 18)]
     half = document(" ".join(words[:22]))  # 10 of 18 runs
-    assert index_by_hand().leaks(half) == [Leak("d", "long", "a", 10 / 18)]
+    assert index_by_hand().leaks(half) == [Leak("d", "long", "a", 10 / 18, 10)]
     assert index_by_hand().leaks(half, min_share=0.6) == []
     one_run = document(" ".join(words[:13]))  # 1 of 18 runs is less than a tenth
     assert index_by_hand().leaks(one_run) == []
@@ -84,17 +85,30 @@ def test_of_a_long_item_a_passage_is_enough():
     passage = " ".join(book.split()[500 : 500 + ENOUGH_RUNS + 12])
     assert [leak.item for leak in index.leaks(document(passage))] == ["one"]
     assert index.leaks(document(passage.rpartition(" ")[0])) == []
+    rejection = drop_leaks({"books": {"one": book}})(document(passage))
+    assert rejection.reason == "holds books one, so many runs of it"
+    assert (rejection.value, rejection.limit) == (ENOUGH_RUNS, ENOUGH_RUNS)
+    assert 50 / (2000 - 12) < MIN_SHARE, "of its share none could say that it is above the limit"
+
+
+@given(st.integers(13, 700), st.integers(0, 40))
+def test_a_rejection_never_says_a_value_below_its_limit(num_words, start):
+    book = [f"w{number}" for number in range(700)]
+    found = drop_leaks({"books": {"one": " ".join(book)}})(
+        document(" ".join(book[start : start + num_words]))
+    )
+    assert isinstance(found, Document) or found.value >= found.limit
 
 
 def test_a_short_item_counts_whole():
     found = index_by_hand().leaks(document(f"He asked: {SHORT.upper()} So it was."))
-    assert found == [Leak("d", "short", "b", 1.0)]
+    assert found == [Leak("d", "short", "b", 1.0, 1)]
     assert index_by_hand().leaks(document("Who has the old lamp in the end? Ann has.")) == []
 
 
 def test_a_tiny_item_must_be_a_line_of_its_own():
     found = index_by_hand().leaks(document("a\n?!?!?  !\nb"))
-    assert found == [Leak("d", "tiny", "c", 1.0)]
+    assert found == [Leak("d", "tiny", "c", 1.0, 1)]
     assert index_by_hand().leaks(document("a ?!?!? ! b")) == []
 
 

@@ -6,12 +6,10 @@ from collections import Counter
 from functools import cache
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from minillm.corpus.clean import decode_windows_1252, page_to_text, repair_text
 from minillm.corpus.contamination import CANARY, drop_leaks, without_canary, word_runs
-from minillm.corpus.dirty import FAULTS, DirtyPage, damage, make_dirty_web, precision_and_recall
+from minillm.corpus.dirty import FAULTS, DirtyPage, damage, make_dirty_web
 from minillm.corpus.dirty.copies import held_out_stories, in_other_words, near_copy
 from minillm.corpus.dirty.crawl import CRAWL, TRUTH, answers, write_crawl
 from minillm.corpus.dirty.damage import ENCODINGS, encoded
@@ -19,6 +17,7 @@ from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
+from minillm.corpus.hits import precision_and_recall
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.spoken import read_lines
@@ -278,15 +277,3 @@ def test_two_crawls_of_a_seed_are_equal_to_the_byte(tmp_path):
 def test_the_crawl_holds_no_word_of_the_truth():
     for _, _, headers in answers(make_dirty_web(60, 4)):
         assert set(headers) <= {"Content-Type", "WARC-Date", "X-Robots-Tag"}
-
-
-@given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
-def test_precision_and_recall_are_shares(found, true):
-    precision, recall = precision_and_recall(found, true)
-    assert 0 <= precision <= 1 and 0 <= recall <= 1
-    assert precision_and_recall(true, found) == (recall, precision)
-
-
-def test_precision_and_recall_by_hand():
-    assert precision_and_recall({"a", "b", "c"}, {"b", "c", "d", "e"}) == (2 / 3, 2 / 4)
-    assert precision_and_recall(set(), {"a"}) == (0, 0)

@@ -1,5 +1,8 @@
 """Stories, caps, the held-out tail and the training order: bytes counted, chances measured."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +57,17 @@ def test_cap_is_kept_and_chooses_the_same_documents_again():
     assert capped(documents[::-1], 50 * size + 3, seed=1) == kept
     assert capped(documents, 50 * size, seed=2) != kept
     assert len(capped(documents, None, seed=1)) == 500
+
+
+def test_of_a_document_longer_than_the_cap_the_beginning_is_kept():
+    long, short = document("long"), document("short")
+    long = replace(long, text="word " * 100)
+    for order in ([long, short], [short, long]):
+        kept = capped(order, 12, seed=1)
+        assert sum(len(each.text) for each in kept) <= 12 and len(kept) == 1
+    assert capped([long], 12, seed=1) == [replace(long, text="word word wo")]
+    assert capped([long], 500, seed=1) == [long]
+    assert capped([long], 0, seed=1) == []
 
 
 def test_one_document_more_moves_no_other():
@@ -202,6 +216,14 @@ def test_with_temperature_one_everything_is_kept():
     documents = sized(large=30, small=7)
     assert mix.temperature_mix(documents, 1.0, seed=3) == documents
     assert mix.temperature_mix([], 2.0, seed=3) == []
+
+
+def test_a_source_of_one_long_document_stays_in_the_mix_with_its_share():
+    book = Document("book/1", "x" * 900, "book", "book", "CC0-1.0", "en")
+    kept = mix.temperature_mix([book, *sized(small=10)], 2.0, seed=0)
+    sizes = Counter({source: sum(len(e.text) for e in kept if e.source == source)
+                     for source in ("book", "small")})  # fmt: skip
+    assert sizes == {"book": 300, "small": 100}
 
 
 def test_a_mix_by_the_wrong_exponent_would_be_noticed(monkeypatch: pytest.MonkeyPatch):

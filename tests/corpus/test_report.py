@@ -50,7 +50,7 @@ def test_hits_by_hand():
     found, true = Counter("aabc"), Counter("abbd")
     precision, recall = 2 / 4, 2 / 4
     assert hits(found, true) == {"precision": precision, "recall": recall, "F1": 0.5}
-    assert hits(Counter(), Counter()) == {"precision": 1.0, "recall": 1.0, "F1": 0.0}
+    assert hits(Counter(), Counter()) == {"precision": 1.0, "recall": 1.0, "F1": 1.0}
     assert hits(Counter(), Counter("a"))["recall"] == 0
 
 

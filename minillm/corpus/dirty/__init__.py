@@ -7,4 +7,3 @@ from minillm.corpus.dirty.site import wrap_page as wrap_page
 from minillm.corpus.dirty.web import FAULTS as FAULTS
 from minillm.corpus.dirty.web import DirtyPage as DirtyPage
 from minillm.corpus.dirty.web import make_dirty_web as make_dirty_web
-from minillm.corpus.dirty.web import precision_and_recall as precision_and_recall

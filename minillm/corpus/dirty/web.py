@@ -7,7 +7,7 @@ numbers that only look personal. All towns, people, addresses and numbers are in
 """
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
@@ -183,9 +183,3 @@ def make_dirty_web(num_pages: int, seed: int = 0, sets: Sets | None = None) -> l
         if is_plain and len(page.clean_text) > MIN_COPIED_CHARACTERS:
             originals.append(page)
     return pages
-
-
-def precision_and_recall(found: Collection[str], true: Collection[str]) -> tuple[float, float]:
-    """The share of the found that is true, and the share of the true that is found."""
-    num_right = len(set(found) & set(true))
-    return num_right / max(1, len(found)), num_right / max(1, len(true))
