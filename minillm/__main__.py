@@ -28,6 +28,10 @@ from minillm.verbs import (
 )
 
 USAGE, INTERRUPTED = 2, 130
+TEXT_HELP = (
+    "your own files, packed (gz, bz2, xz, zst) or not: text, code, JSON lines, CSV, Parquet, HTML, "
+    "mail, WARC; a run reads them alone, with --recipe in the place of that recipe's sources"
+)
 
 
 # package only
@@ -105,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(action=action, parser=made)
         if name in ("corpus", "tokenizer", "train"):
             text = {"metavar": "FILE", "nargs": "+", "type": Path}
-            made.add_argument("--text", **text, help="your own text files (UTF-8)")
+            made.add_argument("--text", **text, help=TEXT_HELP)
         return made
 
     verb("course", making.run_course, "run every notebook, without a screen")
@@ -144,22 +148,29 @@ def one_line(error: BaseException) -> str:
 
 
 # package only
+def command(args: argparse.Namespace) -> str:
+    """What was asked for, as typed: the verb, and its action where it has one."""
+    words = ("minillm", args.verb, getattr(args, "what", None))
+    return " ".join(word for word in words if word is not None)
+
+
+# package only
 def main(given: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code is 0 only on success."""
     args, unknown = parser().parse_known_args(given)
     of_verb = vars(args).pop("parser")  # it cannot be sent to other processes, as args can
     if unknown:
         of_verb.refuse_unknown(unknown)
-    warnings.formatwarning = lambda message, *_: f"minillm: warning: {message}\n"
+    warnings.formatwarning = arguments.warning_line
     try:
         return args.action(args)
     except KeyboardInterrupt as error:
-        print(f"minillm {args.verb}: stopped{f' ({error})' if str(error) else ''}", file=sys.stderr)
+        print(f"{command(args)}: stopped{f' ({error})' if str(error) else ''}", file=sys.stderr)
         code = INTERRUPTED
     except (ValueError, OSError, ImportError, AssertionError, RuntimeError) as error:
         if args.debug:
             raise
-        print(f"minillm {args.verb}: {one_line(error)}", file=sys.stderr)
+        print(f"{command(args)}: {one_line(error)}", file=sys.stderr)
         code = arguments.FAILED
     return code
 

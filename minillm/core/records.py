@@ -156,7 +156,8 @@ class Artifact:
         return self
 
     def __str__(self) -> str:
-        place = "/".join(self.path.parts[-3:])
+        is_of_run = self.path.parts[-3:-2] == ("runs",)
+        place = "/".join(self.path.parts[-3:]) if is_of_run else self.path
         return f"{self.kind}: {self.summary} → {place}"
 
 
@@ -190,19 +191,21 @@ def make_artifact(
     code: Sequence[str],
     write: Callable[[Path], dict],
     summary: Callable[[dict], str],
+    folder_name: str | None = None,
 ) -> Artifact:
     """Use the finished artifact if its key is the same; else make it and rename it into place.
 
     `write` fills a temporary folder and returns figures. Either way the same line is printed.
     """
+    name = kind if folder_name is None else folder_name
     config_dict = json.loads(canonical(config))
     parent_hashes = {parent.kind: parent.sha256 for parent in parents}
     key = sha256_of(canonical([kind, config_dict, parent_hashes, code_sha256(code)]))
     run.path.mkdir(parents=True, exist_ok=True)
-    with FileLock(run.path / f".{kind}.lock"):
-        artifact = usable(run.path / kind, key)
+    with FileLock(run.path / f".{name}.lock"):
+        artifact = usable(run.path / name, key)
         if artifact is None:
-            partial = run.path / f".{kind}.partial"
+            partial = run.path / f".{name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             try:
@@ -212,8 +215,8 @@ def make_artifact(
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
-            replace_folder(partial, run.path / kind)
-            artifact = Artifact.load(run.path / kind)
+            replace_folder(partial, run.path / name)
+            artifact = Artifact.load(run.path / name)
     print(artifact, flush=True)
     return artifact
 

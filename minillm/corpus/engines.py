@@ -193,16 +193,24 @@ def on_ray(
 
 
 # package only
-def check_engine(name: str, num_workers: int | None, address: str | None) -> None:
-    """ValueError for an engine, workers or an address that cannot be heeded."""
+def check_engine(
+    name: str, num_workers: int | None, address: str | None, dashes: str = ""
+) -> None:
+    """ValueError for an engine, workers or an address that cannot be heeded.
+
+    The command line has `dashes` before the names.
+    """
+    engine, workers = f"{dashes}engine", f"{dashes}workers"
     if name not in ENGINES:
-        raise ValueError(f"engine is {name!r}; choose one of {', '.join(ENGINES)}")
+        raise ValueError(f"{engine} is {name!r}; choose one of {', '.join(ENGINES)}")
     if num_workers is not None and num_workers < 1:
-        raise ValueError(f"workers is {num_workers}; give at least 1")
+        raise ValueError(f"{workers} is {num_workers}; give at least 1")
     if name == "local" and num_workers not in (None, 1):
-        raise ValueError(f"workers is {num_workers}, but engine local is one; use engine processes")
+        words = f"but {engine} local is one; use {engine} processes"
+        raise ValueError(f"{workers} is {num_workers}, {words}")
     if name != "ray" and address is not None:
-        raise ValueError(f"address is {address}, but engine {name} has none; use engine ray")
+        words = f"but {engine} {name} has none; use {engine} ray"
+        raise ValueError(f"{dashes}address is {address}, {words}")
 
 
 # package only

@@ -49,6 +49,7 @@ from minillm.corpus.sources import Document, Rejection
 
 STEPS = "minillm.corpus.pipeline:steps"
 DEFAULT_SHARDS = 8
+CLEANED = "cleaned"  # the kind of what `clean_files` makes, whatever the folder's name
 
 Watch = Callable[[dict], None]
 
@@ -234,7 +235,8 @@ def clean_files(
     The engine and the shards are no part of the artifact's key: they leave no trace in it.
     """
     check_engine(engine, workers, address)
-    names, work = shard_names(num_shards), folder.with_name(f".{folder.name}.shards")
+    names, whole = shard_names(num_shards), folder.resolve()
+    work = whole.with_name(f".{whole.name}.shards")
     chosen = dict(options) if options is not None else {"licences": list(LICENCES)}
     hashes = [file_sha256(path) for path in inputs]
     modules = ("minillm.corpus", steps_from.partition(":")[0])
@@ -258,10 +260,11 @@ def clean_files(
             progress.close()
 
     config = {"inputs": hashes, "steps": list(makers), "steps_from": steps_from, "options": chosen}
-    run = Run(name=folder.parent.name, path=folder.parent)
+    parent = folder.parent if folder.name == whole.name else whole.parent
+    run = Run(name=whole.parent.name, path=parent)
     artifact = make_artifact(
-        run, folder.name, config=config, parents=(), code=modules, write=write,
-        summary=corpus_summary,
+        run, CLEANED, config=config, parents=(), code=modules, write=write,
+        summary=corpus_summary, folder_name=whole.name,
     )  # fmt: skip
     shutil.rmtree(work, ignore_errors=True)
     return artifact

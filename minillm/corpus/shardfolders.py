@@ -176,8 +176,8 @@ def corpus_summary(figures: dict) -> str:
 
 
 # package only
-def shard_names(num_shards: int) -> list[str]:
-    """The shards' names; ValueError for a number that cannot be."""
+def shard_names(num_shards: int, dashes: str = "") -> list[str]:
+    """The shards' names; ValueError for a number that cannot be (with `dashes` as it is typed)."""
     if not 1 <= num_shards <= MAX_SHARDS:
-        raise ValueError(f"shards is {num_shards}; give 1 to {MAX_SHARDS}")
+        raise ValueError(f"{dashes}shards is {num_shards}; give 1 to {MAX_SHARDS}")
     return [f"shard_{number:04}" for number in range(num_shards)]

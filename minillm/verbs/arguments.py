@@ -6,6 +6,7 @@ Rooms are imported where they are called, so that `minillm --help` answers at on
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -20,11 +21,25 @@ KEEPS_ITS_RECIPE = (
 
 
 # package only
+def warning_line(message: Warning | str, *_: object) -> str:
+    """A warning as the user sees it: without the line of code that it comes from."""
+    return f"minillm: warning: {message}\n"
+
+
+# package only
 def refuse(args: argparse.Namespace, names: tuple[str, ...], reason: str) -> None:
     """ValueError for the first of these options that was given: this verb would not heed it."""
     for name in names:
         if getattr(args, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')}: {reason}")
+
+
+# package only
+def check_folder(name: str, path: Path) -> None:
+    """ValueError where the folder that an option names cannot be made: a file is in the way."""
+    at = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not at.is_dir():
+        raise ValueError(f"{name} {path}: {at} is a file; give the name of a folder")
 
 
 # package only
@@ -42,7 +57,7 @@ def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
     text, minutes = getattr(args, "text", None), getattr(args, "minutes", None)
     if args.recipe is not None:
         recipe = recipes.recipe_named(args.recipe)
-    elif text and args.verb == "train":
+    elif text:
         given = tailored.TEXT_MINUTES if minutes is None else minutes
         recipe = tailored.recipe_for_text(text, given)
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from minillm.verbs.arguments import figures_out, notes, refuse
+from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
 
 CLEAN = "clean"
 OUTSIDE_RUNS = "with `clean` the result belongs to no run; leave it out"
@@ -60,14 +60,16 @@ def check_out(folder: Path, inputs: Sequence[Path]) -> None:
     if folder.exists() and not is_ours:
         raise ValueError(f"--out {folder}: exists and holds other things; choose an empty folder")
     for path in inputs:
-        if path.resolve().parent == folder:
+        if path.resolve().parent == folder.resolve():
             raise ValueError(f"--out {folder}: holds the input {path.name}; choose another folder")
 
 
 # package only
 def run_clean(args: argparse.Namespace) -> int:
     """Clean; an interrupted command goes on where it was when it is given again."""
+    from minillm.corpus.engines import check_engine
     from minillm.corpus.sharded import DEFAULT_SHARDS, clean_files
+    from minillm.corpus.shardfolders import shard_names
 
     refuse(args, ("run", "recipe", "set", "home", "text"), OUTSIDE_RUNS)
     for name in ("documents", "out"):
@@ -75,17 +77,20 @@ def run_clean(args: argparse.Namespace) -> int:
             raise ValueError(f"--{name} is missing; give --documents FILE … --out DIR")
     for path in args.documents:
         check_documents(path)
-    check_out(args.out.resolve(), args.documents)
+    check_out(args.out, args.documents)
+    check_folder("--out", args.out)
+    engine = "local" if args.engine is None else args.engine
+    num_shards = DEFAULT_SHARDS if args.shards is None else args.shards
+    check_engine(engine, args.workers, args.address, dashes="--")
+    shard_names(num_shards, dashes="--")
     with redirect_stdout(notes(args)):
         artifact = clean_files(
-            args.documents, args.out.resolve(), engine=args.engine or "local",
-            workers=args.workers, address=args.address,
-            num_shards=DEFAULT_SHARDS if args.shards is None else args.shards,
+            args.documents, args.out, engine=engine, workers=args.workers, address=args.address,
+            num_shards=num_shards,
             options=None if args.licences is None else {"licences": args.licences},
         )  # fmt: skip
         steps = artifact.figures.get("rejected_by_step", {})
         if steps:
             print("rejected by", ", ".join(f"{name} {count}" for name, count in steps.items()))
-        print(f"clean documents → {artifact.path}")
     figures_out(args, artifact.figures | {"path": str(artifact.path)})
     return 0

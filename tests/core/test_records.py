@@ -61,6 +61,16 @@ def test_a_finished_artifact_is_used_and_prints_the_same_line(
     assert first.sha256 == second.sha256
 
 
+def test_outside_the_runs_an_artifact_is_shown_with_its_whole_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    make_artifact(
+        Run(name="x", path=tmp_path / "deep" / "er"), "kind", config={}, parents=(), code=(),
+        write=lambda folder: {}, summary=lambda _: "done", folder_name="named",
+    )  # fmt: skip
+    assert capsys.readouterr().out == f"kind: done → {tmp_path / 'deep' / 'er' / 'named'}\n"
+
+
 def test_one_is_not_plural() -> None:
     told = [counted(number, "document") for number in (0, 1, 2, 2000)]
     assert told == ["0 documents", "1 document", "2 documents", "2,000 documents"]

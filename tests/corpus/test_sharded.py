@@ -369,7 +369,7 @@ def test_a_finished_folder_is_used_again_by_every_engine(tmp_path, monkeypatch, 
     monkeypatch.setattr(sharded, "walk_shards", None)
     again = clean_files([path], tmp_path / "out", engine="processes", workers=2, num_shards=7)
     assert again.sha256 == first.sha256
-    assert capsys.readouterr().out.count("out: ") == 2
+    assert capsys.readouterr().out.count("cleaned: ") == 2
 
 
 def test_progress_says_how_fast_and_how_long(tmp_path, monkeypatch):
@@ -418,11 +418,17 @@ def test_the_command_line_cleans_files(tmp_path, expected, capsys):
         (["corpus", "clean", "--out", str(tmp_path)], "--documents is missing; give"),
         (words[:4], "--out is missing; give"),
         ([*words, "--run", "mine"], "--run: with `clean` the result belongs to no run"),
-        ([*words, "--engine", "cloud"], "engine is 'cloud'; choose one of local, processes, ray"),
+        ([*words, "--engine", "cloud"], "--engine is 'cloud'; choose one of local, processes, ray"),
+        ([*words, "--workers", "0"], "--workers is 0; give at least 1"),
+        ([*words, "--workers", "2"], "but --engine local is one; use --engine processes"),
+        ([*words, "--address", "h:1"], "--address is h:1, but --engine local has none; use --eng"),
+        ([*words, "--shards", "0"], "--shards is 0; give 1 to 500"),
         ([*words[:3], str(tmp_path / "gone"), *words[4:]], "gone: there is no such file"),
     ):
         assert main(wrong) == 1
-        assert message in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.startswith("minillm corpus clean: ") == (wrong[1] == "clean")
 
 
 def test_reading_keeps_all_that_is_known_of_a_document(tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,28 @@ def test_the_result_and_what_was_rejected_are_named(documents: Path, tmp_path: P
     printed = capsys.readouterr().out
     assert "rejected by licence 1" in printed and f"→ {tmp_path / 'out'}" in printed
     assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0, "its own may go"
+
+
+def test_the_folder_is_named_as_it_was_given_and_its_kind_is_always_the_same(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    (tmp_path / "here" / "empty").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "empty")
+    for given, shown in ((f"{tmp_path}/a/b/c/d/out", f"{tmp_path}/a/b/c/d/out"),
+                         ("./mine", "mine"), ("../side", "../side"),
+                         (".", tmp_path / "here" / "empty")):  # fmt: skip
+        for leftover in Path().iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        folder = Path(given).resolve()
+        assert cleaned("--documents", documents, "--out", given) == 0
+        assert f"rejected → {shown}\n" in capsys.readouterr().out
+        assert json.loads((folder / "manifest.json").read_text())["kind"] == "cleaned"
+
+
+def test_a_file_above_the_folder_is_named(documents: Path, capsys):
+    out = documents / "out"
+    assert cleaned("--documents", documents, "--out", out) == 1
+    assert f"--out {out}: {documents} is a file; give" in capsys.readouterr().err
 
 
 def test_other_licences_can_be_allowed(documents: Path, tmp_path: Path, capsys):
