@@ -28,21 +28,21 @@ LONG_RUN_MINUTES = 10
 
 
 # package only
-def absolute(files: Sequence[Path]) -> tuple[str, ...]:
-    """The files' full paths as text: a recipe is kept as JSON and read from other folders.
+def read_first(files: Sequence[Path]) -> tuple[tuple[str, ...], int]:
+    """The files' full paths as text, and the bytes of all their texts, unpacked.
 
-    Each is read once here, so that a bad file stops before a run begins.
+    A recipe is kept as JSON and read from other folders. That each file is read here means that a
+    bad one stops before a run begins.
     """
-    for path in files:
-        read_own_file(str(path))
-    return tuple(str(path.resolve()) for path in files)
+    read = [read_own_file(str(path))[0] for path in files]
+    num_bytes = sum(len(text.encode()) for texts in read for _, text in texts)
+    return tuple(str(path.resolve()) for path in files), num_bytes
 
 
 # package only
 def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
     """A run on the user's own files: vocabulary from their length, model from the minutes too."""
-    text_files = absolute(files)
-    num_bytes = sum(path.stat().st_size for path in files)
+    text_files, num_bytes = read_first(files)
     if num_bytes < LEAST_BYTES:
         warnings.warn(
             f"a text of {num_bytes:,} bytes teaches a model hardly anything; "
@@ -77,7 +77,7 @@ def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
 # package only
 def with_user_text(recipe: Recipe, files: Sequence[Path]) -> Recipe:
     """The same recipe with the user's files in the place of its sources; the stories stay."""
-    corpus = dataclasses.replace(recipe.corpus, sources=(), text_files=absolute(files))
+    corpus = dataclasses.replace(recipe.corpus, sources=(), text_files=read_first(files)[0])
     return dataclasses.replace(recipe, corpus=corpus)
 
 

@@ -1,8 +1,10 @@
 """Recipes are frozen bundles; sizes follow from the brief; an unknown field is named."""
 
 import dataclasses
+import gzip
 import json
 import types
+import warnings
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,17 @@ def test_a_short_text_gets_a_small_model_and_vocabulary(tmp_path: Path) -> None:
     assert small.model.num_parameters < large.model.num_parameters
     assert small.tokenizer.vocab_size < large.tokenizer.vocab_size
     assert small.corpus.text_files == (str(short),) and small.corpus.stories == (0, 0, 0)
+
+
+def test_the_size_of_a_packed_text_is_that_of_the_text(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "plain.txt", tmp_path / "packed.txt.gz"
+    plain.write_text("a b c " * 400_000)
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert packed.stat().st_size < 10_000 < 2_000_000 < plain.stat().st_size
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a text of that size is no tiny one
+        recipes = [recipe_for_text([path], minutes=10) for path in (plain, packed)]
+    assert recipes[0].tokenizer == recipes[1].tokenizer and recipes[0].model == recipes[1].model
 
 
 @pytest.mark.parametrize(

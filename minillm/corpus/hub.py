@@ -49,6 +49,8 @@ class Dialogue:
     source: str
     licence: str
     turns: tuple[Turn, ...]
+    language: str = "unknown"
+    date: str | None = None
 
 
 # package only
@@ -62,6 +64,8 @@ class Preference:
     prompt: tuple[Turn, ...]
     chosen: str
     rejected: str
+    language: str = "unknown"
+    date: str | None = None
 
 
 # package only
@@ -103,7 +107,7 @@ def shape_of(columns: Collection[str], text_column: str | None = None) -> Shape:
         return "documents"
     raise ValueError(
         f"columns are {', '.join(map(str, columns))}; a text column is called one of "
-        f"{', '.join(TEXT_COLUMNS)}; name yours with text_column"
+        f"{', '.join(TEXT_COLUMNS)}; call yours so (in Python, name it with text_column)"
     )
 
 
@@ -198,10 +202,14 @@ def read_row(
     except ValueError as error:
         raise Unusable(str(error), ", ".join(map(str, row)), "a column of text") from None
     licence = cell(row, LICENCE_COLUMNS) or defaults.licence
+    said_of_it = {
+        "language": cell(row, LANGUAGE_COLUMNS) or defaults.language,
+        "date": cell(row, DATE_COLUMNS) or defaults.date,
+    }
     if shape == "dialogues":
-        return Dialogue(name, defaults.source, licence, dialogue_turns(row))
+        return Dialogue(name, defaults.source, licence, dialogue_turns(row), **said_of_it)
     if shape == "preferences":
-        return Preference(name, defaults.source, licence, *preference_of(row))
+        return Preference(name, defaults.source, licence, *preference_of(row), **said_of_it)
     text = said(row[defaults.text_column or first_of(TEXT_COLUMNS, row)])
     title = row.get("title")
     if isinstance(title, str) and title.strip() and not text.startswith(title):
@@ -212,8 +220,7 @@ def read_row(
         source=defaults.source,
         kind=defaults.kind or "text",
         licence=licence,
-        language=cell(row, LANGUAGE_COLUMNS) or defaults.language,
-        date=cell(row, DATE_COLUMNS) or defaults.date,
+        **said_of_it,
     )
 
 
@@ -226,7 +233,10 @@ def as_document(record: Document | Dialogue | Preference) -> Document:
         *record.prompt, ("assistant", record.chosen)
     )  # fmt: skip
     text = "\n\n".join(f"{role.title()}: {said}" for role, said in turns)
-    return Document(record.id, text, record.source, "dialogue", record.licence, "unknown")
+    return Document(
+        record.id, text, record.source, "dialogue", record.licence, record.language,
+        date=record.date,
+    )  # fmt: skip
 
 
 # package only

@@ -24,6 +24,9 @@ META_BYTES = 1024  # where the HTML standard wants the name to stand
 REPLACEMENT = "\ufffd"
 MAX_DEPTH = 512  # where a well-known browser's parser stops nesting, too
 CARELESS_ENCODINGS = ("cp1252", "iso8859-1", "utf-8")
+# What no text holds (the MIME Sniffing standard's binary data bytes); a damaged page has a few.
+BINARY = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+MAX_BINARY_FRACTION = 0.01
 TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)|(<!--)|(-->)")
 UNNESTED = frozenset(
     "area base br col embed hr img input link meta source track wbr html head body"
@@ -175,3 +178,17 @@ def page_document(
         language=spoken[1].lower() if spoken else otherwise.language,
         date=date or otherwise.date,
     )
+
+
+# package only
+def page_of_file(data: bytes, name: str, defaults: Defaults) -> Document:
+    """A file that is a page by its name alone: Unusable if it is none, as a picture would be.
+
+    Of random bytes a tenth are binary; a server's word, as in an archive, is not doubted.
+    """
+    page = page_document(data, name, defaults)
+    fraction = len(BINARY.findall(page.text)) / len(page.text)
+    if fraction > MAX_BINARY_FRACTION:
+        found = f"{fraction:.1%} control characters"
+        raise Unusable("binary, not a page", found, f"{MAX_BINARY_FRACTION:.0%}")
+    return page

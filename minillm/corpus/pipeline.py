@@ -30,7 +30,7 @@ from minillm.corpus.contamination import drop_contaminated, without_canary
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
 from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import mask_personal_data
-from minillm.corpus.readers import read_own_file
+from minillm.corpus.readers import read_own_files
 from minillm.corpus.sources import Document, Rejection, Step
 from minillm.corpus.sources import known_sources, read_source, source_content
 
@@ -252,9 +252,7 @@ def make_documents(config: CorpusConfig, run: Run) -> Artifact:
 
     A user's files are read first, so that a bad one stops the run before anything is written.
     """
-    read = [read_own_file(path) for path in config.text_files]
-    texts = [text for found, _ in read for text in found]
-    unusable = [fault for _, faults in read for fault in faults]
+    texts, unusable = read_own_files(config.text_files, run.path / "documents" / "rejected.jsonl")
     sources = () if texts else config.sources
     contents = [source_content(known_sources()[name]) for name in sources]
     return make_artifact(

@@ -8,14 +8,17 @@ a file of which nothing at all can be read is an error. Left out: PDF, office fo
 
 import lzma
 import re
+import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
+from minillm.core.records import counted
 from minillm.corpus.mail import mailbox_messages, read_message
-from minillm.corpus.markup import main_text, page_document
+from minillm.corpus.markup import main_text, page_of_file
 from minillm.corpus.opening import (
     CHUNK_BYTES,
     DAMAGED,
@@ -106,7 +109,7 @@ READERS: dict[str, Reader] = {
     ".csv": read_csv,
     ".tsv": lambda stream, name, defaults: read_csv(stream, name, defaults, "\t"),
     ".parquet": read_parquet,
-    **dict.fromkeys((".html", ".htm", ".xhtml"), whole(page_document)),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), whole(page_of_file)),
     ".eml": whole(read_message),
     ".mbox": read_mailbox,
     ".tex": whole(read_latex),
@@ -120,6 +123,15 @@ OWN_FORMATS = frozenset(
 
 
 # package only
+def require_file(path: Path) -> None:
+    """IsADirectoryError or FileNotFoundError, each with its remedy, unless this is a file."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path}: a folder; give the files in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file; check the path")
+
+
+# package only
 def read_file(path: Path | str, defaults: Defaults) -> Iterator[Document | Rejection]:
     """The documents of a file, and a rejection for each record that gives none.
 
@@ -127,10 +139,7 @@ def read_file(path: Path | str, defaults: Defaults) -> Iterator[Document | Rejec
     which nothing can be read.
     """
     path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: a folder; give the files in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; check the path")
+    require_file(path)
     suffix = format_of(path)
     if suffix == ".warc":
         return read_pages(path, defaults)
@@ -159,7 +168,8 @@ def numbered(path: Path, reader: Reader, defaults: Defaults) -> Iterator[Documen
         if not is_damage(error):
             raise
         if number == 0:
-            raise ValueError(f"{path}: {DAMAGED} ({error}); nothing of it can be read") from None
+            words = "nothing of it can be read; get it again"
+            raise ValueError(f"{path}: {DAMAGED} ({error}); {words}") from None
         yield Unusable(DAMAGED, str(error), "a whole file").rejection(path, number + 1)
 
 
@@ -168,18 +178,73 @@ def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
     """A user's file as (name, text) pairs, and what of it cannot be used.
 
     A plain text, also of source code, is one text as it is; tables, pages, mail and archives are
-    one text a record.
+    one text a record. ValueError where no record gives a text.
     """
-    if format_of(Path(path)) not in OWN_FORMATS and Path(path).suffix not in UNPACKERS:
-        return [(Path(path).name, read_text_file(path))], []
-    results = list(read_file(path, Defaults(source=Path(path).name)))
-    documents = [each for each in results if isinstance(each, Document)]
-    rejected = [each for each in results if isinstance(each, Rejection)]
-    if not documents:
-        reason = f"; the first: {rejected[0].reason}" if rejected else ""
-        raise ValueError(f"text file {path}: no record gives a text{reason}")
-    shown = (main_text(each.text) if each.kind == "web" else each.text for each in documents)
-    return [(each.id, f"{text}\n") for each, text in zip(documents, shown, strict=True)], rejected
+    file, suffix = Path(path), format_of(Path(path))
+    is_plain = suffix not in OWN_FORMATS
+    if is_plain and file.suffix.lower() not in UNPACKERS:
+        return [(file.name, read_text_file(path))], []
+    require_file(file)
+    defaults = Defaults(source=file.name)
+    results = numbered(file, read_text, defaults) if is_plain else read_file(file, defaults)
+    found = [each if is_plain else as_record(each) for each in results]
+    rejected = [each for each in found if isinstance(each, Rejection)]
+    texts = [(each.id, each.text) for each in found if isinstance(each, Document)]
+    if not texts:
+        first = f"the first: {in_words(rejected[0])}" if rejected else "it holds none"
+        raise ValueError(
+            f"text file {path}: no record gives a text; {first}; mend it, or give another file"
+        )
+    return texts, rejected
+
+
+# package only
+def as_record(result: Document | Rejection) -> Document | Rejection:
+    """A record that ends its line, and of a page its main part; or why there is none."""
+    if isinstance(result, Rejection):
+        return result
+    text = main_text(result.text) if result.kind == "web" else result.text
+    if not text.strip():
+        return Rejection.of(result, "read", f"{result.id}: a page without text", 0, "a text")
+    return replace(result, text=f"{text}\n")
+
+
+# package only
+def in_words(rejection: Rejection) -> str:
+    """Why a record gives no text, with what was found, and what is allowed, if that is not said."""
+    if str(rejection.value) in rejection.reason:
+        return rejection.reason
+    return f"{rejection.reason} (found: {rejection.value}; allowed: {rejection.limit})"
+
+
+# package only
+def warn_of_losses(
+    path: str, texts: Sequence[tuple[str, str]], rejected: Sequence[Rejection], listed: Path | None
+) -> None:
+    """One warning for a file some of which is lost: what is kept, what is not, where it says so."""
+    num_bytes = sum(len(text.encode()) for _, text in texts)
+    kept = f"{counted(len(texts), 'text')} ({num_bytes:,} bytes) kept"
+    lost = f"{counted(len(rejected), 'record')} rejected, the first: {in_words(rejected[0])}"
+    where = f"; the list: {listed}" if listed is not None else ""
+    warnings.warn(f"text file {path}: {kept}, {lost}{where}", stacklevel=2)
+
+
+# package only
+def read_own_files(
+    paths: Sequence[str], listed: Path | None = None
+) -> tuple[list[tuple[str, str]], list[Rejection]]:
+    """The texts of a user's files, and what cannot be used: one warning a file that has some.
+
+    `listed` is where the caller lists all of it.
+    """
+    texts, unusable = [], []
+    for path in paths:
+        found, faults = read_own_file(path)
+        if faults:
+            warn_of_losses(path, found, faults, listed)
+        texts += found
+        unusable += faults
+    return texts, unusable
 
 
 # package only

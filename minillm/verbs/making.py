@@ -4,10 +4,18 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from minillm.verbs.arguments import chosen_run, figures_out, notes, refuse
+from minillm.verbs.arguments import (
+    check_folder,
+    chosen_run,
+    figures_out,
+    notes,
+    refuse,
+    warning_line,
+)
 
 if TYPE_CHECKING:
     from minillm.core.records import Artifact, Run
@@ -49,7 +57,7 @@ def run_stage(args: argparse.Namespace, kind: str) -> int:
 # package only
 def run_tokenizer(args: argparse.Namespace) -> int:
     """With --text and --out: train on the files as they are. Else the stage of the run."""
-    from minillm.corpus.readers import read_own_file
+    from minillm.corpus.readers import read_own_files
     from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 
     if not args.text:
@@ -60,8 +68,9 @@ def run_tokenizer(args: argparse.Namespace) -> int:
         remedy = "with --text, name the folder for tokenizer.json (--out DIR)"
         raise ValueError(f"--out is missing: {remedy}")
     refuse(args, ("run", "recipe", "set", "home"), OUTSIDE_RUNS)
+    check_folder("--out", args.out)
     asked = {} if args.vocab_size is None else {"vocab_size": args.vocab_size}
-    texts = [text for path in args.text for _, text in read_own_file(str(path))[0]]
+    texts = [text for _, text in read_own_files([str(path) for path in args.text])[0]]
     tokenizer = train_tokenizer(texts, TokenizerConfig(**asked))
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "tokenizer.json"
@@ -97,6 +106,7 @@ def train_here(args: argparse.Namespace) -> int:
     from minillm.core.home import mark_latest
     from minillm.scale.launch import joined
 
+    warnings.formatwarning = warning_line  # this process may be one that torchrun has started
     run, recipe = chosen_run(args)
     earlier = made_before(run)
     with joined() as ranks:

@@ -114,6 +114,16 @@ def test_as_a_text_only_the_better_reply_is_kept():
     assert as_document(read_row(ROWS["gsm8k"], "x", HERE)).kind == "dialogue"
 
 
+@pytest.mark.parametrize("name", ["smoltalk", "gsm8k", "hh-rlhf"])
+def test_as_a_text_a_dialogue_keeps_its_language_and_its_date(name):
+    row = ROWS[name] | {"lang": "da", "created": "2026-01-31"}
+    text = as_document(read_row(row, "x", HERE))
+    assert (text.kind, text.language, text.date) == ("dialogue", "da", "2026-01-31")
+    said = Defaults(source="here", language="pt", date="2025")
+    plain = as_document(read_row(ROWS[name], "x", said))
+    assert (plain.language, plain.date) == ("pt", "2025")
+
+
 def test_pairs_taken_for_dialogues_are_seen_to_lose_the_worse_reply():
     row = {name: ROWS["ultrafeedback_binarized"][name] for name in ("prompt", "messages")}
     assert shape_of(row) == "dialogues"

@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import random
 import subprocess
 import sys
 import tracemalloc
@@ -416,6 +417,38 @@ def test_a_users_plain_files_are_taken_as_they_are(tmp_path):
         read_own_file(str(tmp_path / "b.txt"))
 
 
+def test_packed_or_not_a_users_text_is_the_same(tmp_path):
+    text = "#!/bin/sh\r\n<p>no page</p>\nGrüße"
+    for name in ("a.txt.gz", "a.py.gz", "a.tex.GZ", "a.gz", "a.xyz.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"\xef\xbb\xbf" + text.encode()))
+        ((_, found),), rejected = read_own_file(str(tmp_path / name))
+        assert (found, rejected) == (text, [])
+
+
+@given(st.integers(0, 2**32), st.integers(1000, 20_000))
+@settings(max_examples=25)
+def test_random_bytes_are_no_page_whatever_their_name(tmp_path_factory, seed, size):
+    path = tmp_path_factory.mktemp("noise") / "a.html"
+    path.write_bytes(random.Random(seed).randbytes(size))
+    (found,) = read_file(path, HERE)
+    assert isinstance(found, Rejection) and "binary, not a page" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        *((each, encoding) for each in ("Grüße, wie geht es?", "日本語の文章です。", "Ελληνικά λόγια")
+          for encoding in ("utf-8", "utf-16")),
+        ("Grüße, wie geht es?", "cp1252"), ("日本語の文章です。", "shift_jis"),
+        ("Ελληνικά λόγια", "iso8859-7"),
+    ],
+)  # fmt: skip
+def test_a_page_with_a_damaged_letter_is_one_in_any_encoding(tmp_path, text, encoding):
+    (tmp_path / "a.html").write_bytes(f"<p>{text * 30}\x0b</p>".encode(encoding))
+    (found,) = read_file(tmp_path / "a.html", HERE)
+    assert isinstance(found, Document)
+
+
 def test_a_users_tables_pages_and_mail_become_documents(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(json_lines() + b"no json\n"))
     (tmp_path / "a.html").write_text("<html><nav>x</nav><body><p>Some words.</p></body></html>")
@@ -426,7 +459,8 @@ def test_a_users_tables_pages_and_mail_become_documents(tmp_path):
         stories=(0, 0, 0), held_out_stories=0,
         text_files=(str(tmp_path / "a.jsonl.gz"), str(tmp_path / "a.html")),
     )  # fmt: skip
-    artifact = make_documents(config, Run(name="mine", path=tmp_path / "mine"))
+    with pytest.warns(UserWarning, match=r"a.jsonl.gz: 3 texts \(82 bytes\) kept, 1 record rejec"):
+        artifact = make_documents(config, Run(name="mine", path=tmp_path / "mine"))
     said = "".join(each.text for each in read_documents(artifact.path))
     assert said == "".join(f"{text}\n" for text in (*TEXTS, "Some words."))
     assert artifact.figures["rejected_by_step"] == {"read": 1}
