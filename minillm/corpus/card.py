@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minillm.core.records import atomic_write
+from minillm.core.records import atomic_write, counted
 from minillm.corpus.contamination import word_runs
 from minillm.corpus.duplicates import near_duplicates, words_of
 from minillm.corpus.personal import personal_data
@@ -177,18 +177,22 @@ def data_card(
             counter[getattr(each, name)] += len(each.text.encode())
     cells = coverage(documents)
     kinds = sorted(sizes["kind"])
+    is_own = sizes["source"].keys() == {OWN_TEXT}
+    empty = empty_cells(cells, sorted(sizes["language"]) if is_own else languages, kinds)
     scores = log_odds(words_after(documents, "she"), words_after(documents, "he"))
     ranked = sorted(scores, key=lambda word: (-scores[word], word))
+    hers = [word for word in ranked if scores[word] > 0][:NUM_SHOWN_WORDS]
+    his = [word for word in reversed(ranked) if scores[word] < 0][:NUM_SHOWN_WORDS]
     return {
         "num_documents": len(documents),
         "num_bytes": sum(sizes["split"].values()),
         "bytes_by": {name: dict(counter.most_common()) for name, counter in sizes.items()},
         "coverage": {" / ".join(cell): count for cell, count in sorted(cells.items())},
-        "empty_cells": [" / ".join(cell) for cell in empty_cells(cells, languages, kinds)],
+        "empty_cells": [" / ".join(cell) for cell in empty],
         "rejected_by_step": dict(Counter(each.step for each in rejected).most_common()),
         "mentions": mentions(documents),
-        "after_she": {word: round(scores[word], 1) for word in ranked[:NUM_SHOWN_WORDS]},
-        "after_he": {word: round(-scores[word], 1) for word in ranked[: -NUM_SHOWN_WORDS - 1 : -1]},
+        "after_she": {word: round(scores[word], 1) for word in hers},
+        "after_he": {word: round(-scores[word], 1) for word in his},
         "checklist": [asdict(each) for each in checklist(documents, languages, licences)],
         "examples": examples(documents, rejected),
     }
@@ -217,14 +221,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 # package only
+def thrown_out(card: Mapping) -> list[str]:
+    """How many each step has rejected, and which was the first; one word where none has any."""
+    if not card["rejected_by_step"]:
+        return ["Nothing."]
+    first = card["examples"]["rejected"].items()
+    counts = table(("step", "how many"), card["rejected_by_step"].items())
+    return [counts, table(("step", "the first one"), first)]
+
+
+# package only
 def card_page(card: Mapping) -> str:
     """The card for people, as Markdown."""
     parts = [
         "# Data card",
-        f"{card['num_documents']:,} documents, {card['num_bytes']:,} bytes.",
+        f"{counted(card['num_documents'], 'document')}, {counted(card['num_bytes'], 'byte')}.",
         "## Fit for its purpose?",
         table(
-            ("question", "measured", "at most", ""),
+            ("question", "measured", "at most", "holds"),
             (
                 (each["question"], f"{each['value']:.4g}", f"{each['limit']:.4g}",
                  "✓" if each["holds"] else "✗")
@@ -237,15 +251,16 @@ def card_page(card: Mapping) -> str:
         rows = ((key, f"{size:,}") for key, size in sizes.items())
         parts.append(table((name, "bytes"), rows))
     rows = ((cell, f"{size:,}") for cell, size in card["coverage"].items())
-    parts += ["## Language / kind / style", table(("cell", "bytes"), rows)]
-    parts += ["Empty: " + (", ".join(card["empty_cells"]) or "none") + "."]
-    parts += ["## Thrown out", table(("step", "documents"), card["rejected_by_step"].items())]
-    parts += [table(("step", "the first one"), card["examples"]["rejected"].items())]
+    parts += ["## By language, kind and style", table(("language / kind / style", "bytes"), rows)]
+    empty = ", ".join(card["empty_cells"]) or "none"
+    parts += [f"Without a byte, so that a model of this text has never read such: {empty}."]
+    parts += ["## Thrown out", *thrown_out(card)]
     rows = ((pair, *counts) for pair, counts in card["mentions"].items())
     parts += ["## Who is mentioned", table(("pair", "first", "second"), rows)]
     for name in ("she", "he"):
         words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
-        parts.append(f"What follows *{name}* more often (standard errors): {words or 'nothing'}.")
+        words = words or "nothing"
+        parts.append(f"What follows *{name}* more often (by so many standard errors): {words}.")
     parts += ["## Examples", table(("source", "beginning"), card["examples"]["kept"].items())]
     return "\n\n".join(parts) + "\n"
 

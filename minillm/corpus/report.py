@@ -26,6 +26,14 @@ from minillm.corpus.scores import (
 # No pattern and no limit was written with this seed's pages in view.
 HELD_OUT_SEED = 20_261
 NUM_PAGES = 2000
+LEGEND = (
+    "n: how many were planted, or found where nothing has that name. A row without a bar is a "
+    "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not."
+)
+FEW_PAGES = (
+    f"the bars are meant for {NUM_PAGES:,} pages: among fewer, lines stand on too few pages to be "
+    "known as boilerplate, and in a short row one miss weighs much"
+)
 
 
 def corpus_report(

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from minillm.verbs import cleaning
-from minillm.verbs.arguments import figures_out, notes, refuse
+from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
 from minillm.verbs.making import run_stage
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ MIN_REPORT_PAGES = 100
 def add_options(made: argparse.ArgumentParser) -> None:
     """What only `corpus` takes."""
     add = made.add_argument
-    words = "dirty: write a made-up crawl and its truth; report: what each step finds of one; "
-    words += "clean: take files of documents through the steps"
+    words = "dirty: write invented web pages with planted faults, and which these are; report: how "
+    words += "many each cleaning step finds; clean: take files of documents through the steps"
     add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
     add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
     add("--pages", type=int, metavar="M", help="with an action: how many pages (default: 2000)")
@@ -103,6 +103,7 @@ def write_dirty_web(args: argparse.Namespace) -> int:
 
     if args.out is None:
         raise ValueError("--out is missing: name the folder for crawl and truth (--out DIR)")
+    check_folder("--out", args.out)
     num_pages = NUM_PAGES if args.pages is None else args.pages
     pages = make_dirty_web(num_pages, args.seed or 0, evaluation_sets())
     figures = write_crawl(pages, args.out)
@@ -115,23 +116,25 @@ def write_dirty_web(args: argparse.Namespace) -> int:
 # package only
 def report_dirty_web(args: argparse.Namespace) -> int:
     """One table of what each step finds of what was planted; 1 if a bar is not reached."""
-    from minillm.corpus.report import HELD_OUT_SEED, NUM_PAGES, corpus_report, report_figures, table
+    from minillm.corpus import report
 
-    refuse(args, ("out",), "the report prints its figures, with --json as an object")
+    refuse(args, ("out",), "the report prints its figures, with --json as an object; leave it out")
     if args.pages is not None and args.pages < MIN_REPORT_PAGES:
         raise ValueError(
             f"--pages {args.pages}: give a report at least {MIN_REPORT_PAGES}, so that every kind"
             " of page is among them"
         )
     started = perf_counter()
-    seed = HELD_OUT_SEED if args.seed is None else args.seed
-    num_pages = NUM_PAGES if args.pages is None else args.pages
-    rows = corpus_report(seed, num_pages, evaluation_sets())
-    print(table(rows), file=notes(args))
+    seed = report.HELD_OUT_SEED if args.seed is None else args.seed
+    num_pages = report.NUM_PAGES if args.pages is None else args.pages
+    rows = report.corpus_report(seed, num_pages, evaluation_sets())
+    print(report.table(rows), report.LEGEND, sep="\n", file=notes(args))
     missed = [row.name for row in rows if row.is_reached is False]
     seconds = perf_counter() - started
     verdict = f"bars not reached: {', '.join(missed)}" if missed else "every bar is reached"
     print(f"{num_pages:,} pages of seed {seed}, {seconds:.0f} s: {verdict}", file=notes(args))
+    if missed and num_pages < report.NUM_PAGES:
+        print(report.FEW_PAGES, file=notes(args))
     figures = {"seed": seed, "pages": num_pages, "seconds": round(seconds, 1)}
-    figures_out(args, figures | {"missed": missed, "rows": report_figures(rows)})
+    figures_out(args, figures | {"missed": missed, "rows": report.report_figures(rows)})
     return 1 if missed else 0

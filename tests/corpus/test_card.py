@@ -180,7 +180,34 @@ def test_the_card_says_what_was_thrown_out_and_shows_the_first():
 
 def test_an_empty_corpus_has_a_card_too():
     made = data_card([], [], ("en",), LICENCES)
-    assert made["num_documents"] == 0 and "0 documents" in card_page(made)
+    assert made["num_documents"] == 0 and "0 documents, 0 bytes." in card_page(made)
+
+
+def test_the_card_counts_one_as_one_and_leaves_no_table_or_heading_empty():
+    page = card_page(data_card([document("E")], [], ("en",), LICENCES))
+    assert "1 document, 1 byte." in page and "2 documents" not in page
+    assert "## Thrown out\n\nNothing.\n" in page
+    assert "| question | measured | at most | holds |" in page
+    missing = "en / story / dialogue, en / story / list"
+    assert f"a model of this text has never read such: {missing}." in page
+    lines = page.split("\n")
+    heads = [lines[at - 1] for at, line in enumerate(lines) if line.startswith("| --- |")]
+    assert len(heads) == 9 and all(cell.strip() for head in heads for cell in head.split("|")[1:-1])
+    rows = [lines[at + 1] for at, line in enumerate(lines) if line.startswith("| --- |")]
+    assert all(row.startswith("| ") for row in rows), "a table without a row"
+
+
+def test_of_a_users_own_text_nothing_is_missed_in_a_language_that_nobody_asked_for():
+    own = replace(document("Ella ran.", language="unknown"), source=card.OWN_TEXT)
+    made = data_card([own], [], ("en",), LICENCES)
+    assert made["empty_cells"] == ["unknown / story / dialogue", "unknown / story / list"]
+    mixed = data_card([own, document("Ella ran.")], [], ("en",), LICENCES)
+    assert mixed["empty_cells"] == ["en / story / dialogue", "en / story / list"]
+
+
+def test_what_follows_one_more_often_follows_it_more_often():
+    made = data_card([document("She ran. He sat. He sat.")], [], ("en",), LICENCES)
+    assert set(made["after_she"]) == {"ran"} and set(made["after_he"]) == {"sat"}
 
 
 def test_the_stage_writes_the_card_beside_the_documents(tmp_path: Path):
