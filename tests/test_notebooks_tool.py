@@ -94,6 +94,11 @@ def put(number: int, **fields: object):
         (add(3, "12,000 tokens/s"), "cell [3] prints a time (12,000 tokens/s)"),
         (put(4, source="print(clock())"), "cell [4] is tagged measured and asserts nothing"),
         (put(4, metadata={"tags": ["measured"]}), "not nbval-ignore-output"),
+        (put(3, source='x = stages.reach(run, recipe, "aligned")'), "cell [3] may train, and would"),
+        (
+            put(3, source='with redirect_stderr(io.StringIO()):\n    y\nreach(run, recipe, "model")'),
+            "cell [3] may train, and would",
+        ),
         (put(1, metadata={}), "needs one cell tagged parameters"),
         (put(1, source='run_name = "laptop"\nhome = None'), "needs one cell tagged parameters"),
     ],
@@ -118,6 +123,18 @@ def test_each_fault_is_seen(change, problem):
 )
 def test_a_check_is_an_assertion_or_a_call_and_no_word_in_passing(source, expected):
     assert notebooks.asserts(source) is expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'with redirect_stderr(io.StringIO()):\n    reach(run, recipe, "model")',
+        'reach(run, recipe, "shards")',
+        'print("reach the model")',
+    ],
+)
+def test_a_cell_without_progress_to_show_is_fine(source):
+    assert problems_after(put(3, source=source)) == []
 
 
 def test_an_error_is_a_fault_unless_it_is_meant():

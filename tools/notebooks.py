@@ -35,6 +35,10 @@ MIN_WORDS, MIN_PICTURES, MIN_VISIBLE_CHECKS, MAX_CELL_LINES = 900, 3, 8, 40
 MACHINE_PATH = re.compile(r"(?:/home|/root|/work|/tmp|/Users|/opt|/mnt)/\w|\b[A-Z]:\\\\?Users")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 TIME = re.compile(r"\b\d[\d.,]*\s?(?:ns|µs|ms|s|sec|seconds|min|minutes|(?:\w+)/s)\b")
+# Up to these stages something is trained, with progress on stderr, but only where it is made anew.
+TRAINED = frozenset(
+    "model assistant aligned scores quantized traffic drift feedback second".split()
+)
 PARAMETERS = {"run_name": "smoke", "home": None}
 
 Notebook = nbformat.NotebookNode
@@ -138,6 +142,26 @@ def asserts(source: str) -> bool:
     return False
 
 
+def is_quiet(node: ast.AST) -> bool:
+    """Is this a definition, which does nothing yet, or a `with` that holds stderr back?"""
+    if isinstance(node, ast.With):
+        return any("redirect_stderr" in ast.unparse(item) for item in node.items)
+    return isinstance(node, ast.FunctionDef)
+
+
+def may_report(source: str) -> bool:
+    """Does code reach for a stage that trains, where its progress would be seen on stderr?"""
+    tree = ast.parse(source)
+    quiet = {each for node in ast.walk(tree) if is_quiet(node) for each in ast.walk(node)}
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "reach"
+        and any(isinstance(each, ast.Constant) and each.value in TRAINED for each in node.args)
+        for node in ast.walk(tree)
+        if node not in quiet
+    )
+
+
 def cell_problems(cell: Cell) -> Iterator[str]:
     """What is wrong with one code cell."""
     text, is_measured = printed(cell), MEASURED in tags(cell)
@@ -156,6 +180,8 @@ def cell_problems(cell: Cell) -> Iterator[str]:
         yield f"has {num_lines} lines of code; at most {MAX_CELL_LINES}"
     if not is_measured and (found := TIME.search(text)):
         yield f"prints a time ({found[0]}) and is not tagged {MEASURED}"
+    if not is_measured and may_report(cell.source):
+        yield "may train, and would then write its progress to stderr; redirect it"
     if is_measured and IGNORED not in tags(cell):
         yield f"is tagged {MEASURED} but not {IGNORED}; run `python tools/notebooks.py tidy`"
     if is_measured and not asserts(cell.source):
