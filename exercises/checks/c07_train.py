@@ -1,8 +1,9 @@
 """Exercises 07 · Training
 
-Five small functions that make or break a training run: the size of its steps, the length of its
-gradients, one move of one number, small batches as one, and what to go on from after a crash.
-They belong to [chapter 07](../notebooks/07_train.ipynb).
+Eight small functions that make or break a training run: the size of its steps, the length of its
+gradients, one move of one number, small batches as one, and what to go on from after a crash; then
+rounding, loss scaling and an average of the weights. They belong to
+[chapter 07](../notebooks/07_train.ipynb) and [07b](../notebooks/07b_precision.ipynb).
 """
 
 import math
@@ -195,6 +196,107 @@ def gives_up_on_damage(is_whole: dict[str, bool]) -> str | None:
 
 def last_written(is_whole: dict[str, bool]) -> str | None:
     return next((name for name in reversed(is_whole) if is_whole[name]), None)
+
+
+def clips_before_unscaling(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    cut = solutions.scaled_step(gradients, 1.0, num_good, good_steps, max_norm)
+    if cut[0] is None:
+        return None, scale / 2, 0
+    return [number / scale for number in cut[0]], scale * cut[1], cut[2]
+
+
+def never_unscales(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    cut, factor, count = solutions.scaled_step(gradients, 1.0, num_good, good_steps, max_norm)
+    return cut, scale * factor, count
+
+
+def takes_the_overflow_for_zero(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    finite = [number if math.isfinite(number) else 0.0 for number in gradients]
+    given, after, count = solutions.scaled_step(finite, scale, num_good, good_steps, max_norm)
+    if finite != gradients:
+        return given, scale / 2, 0
+    return given, after, count
+
+
+def overlooks_not_a_number(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    if any(math.isinf(number) for number in gradients):
+        return None, scale / 2, 0
+    seen = [0.0 if math.isnan(number) else number for number in gradients]
+    return solutions.scaled_step(seen, scale, num_good, good_steps, max_norm)
+
+
+def keeps_counting_over_an_overflow(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    given, after, count = solutions.scaled_step(gradients, scale, num_good, good_steps, max_norm)
+    return given, after, num_good if given is None else count
+
+
+def doubles_a_step_late(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    return solutions.scaled_step(gradients, scale, num_good, good_steps + 1, max_norm)
+
+
+def cuts_off(number: float, num_fraction: int) -> float:
+    if number == 0:
+        return 0.0
+    step = 2.0 ** (math.floor(math.log2(abs(number))) - num_fraction)
+    return math.trunc(number / step) * step
+
+
+def half_always_up(number: float, num_fraction: int) -> float:
+    if number == 0:
+        return 0.0
+    step = 2.0 ** (math.floor(math.log2(abs(number))) - num_fraction)
+    return math.copysign(math.floor(abs(number) / step + 0.5) * step, number)
+
+
+def one_step_for_all_sizes(number: float, num_fraction: int) -> float:
+    return round(number * 2**num_fraction) / 2**num_fraction
+
+
+def counts_the_leading_one(number: float, num_fraction: int) -> float:
+    return solutions.rounded(number, num_fraction - 1)
+
+
+def counts_what_was_before(weights: list[float], decay: float) -> list[float]:
+    means, mean = [], 0.0
+    for weight in weights:
+        mean += (1 - decay) * (weight - mean)
+        means.append(mean)
+    return means
+
+
+def begins_with_a_copy(weights: list[float], decay: float) -> list[float]:
+    means = weights[:1]
+    for weight in weights[1:]:
+        means.append(means[-1] + (1 - decay) * (weight - means[-1]))
+    return means
+
+
+def decay_the_wrong_way_round(weights: list[float], decay: float) -> list[float]:
+    return solutions.averaged(weights, 1 - decay)
+
+
+def all_count_alike(weights: list[float], decay: float) -> list[float]:
+    return [sum(weights[:end]) / end for end in range(1, len(weights) + 1)]
+
+
+def corrected_a_step_late(weights: list[float], decay: float) -> list[float]:
+    means, mean = [], 0.0
+    for step, weight in enumerate(weights, 2):
+        mean += (1 - decay) / (1 - decay**step) * (weight - mean)
+        means.append(mean)
+    return means
 
 
 ADAMW_CASES = (
@@ -423,5 +525,154 @@ EXERCISES = (
             "First leave out what is damaged, then take the highest step.",
             "`max(..., key=..., default=None)`",
         ),
+    ),
+    Exercise(
+        id="07.6",
+        title="A step with a scaled loss",
+        question=(
+            "The loss was multiplied by `scale`, so float16 gradients are not lost. Now: leave out "
+            "the step if one is infinite or no number; otherwise divide, **then** clip their "
+            "common length. And say which scale the next step takes."
+        ),
+        solution=solutions.scaled_step,
+        cases=(
+            ([6.0, -8.0], 2.0, 0, 3, 100.0),
+            ([6.0, -8.0], 2.0, 0, 3, 1.0),
+            ([300.0, 400.0], 1024.0, 1, 5, 1.0),
+            ([1.0, math.inf], 8.0, 2, 3, 1.0),
+            ([math.nan, 1.0], 8.0, 1, 3, 1.0),
+            ([0.5, 0.25], 4.0, 2, 3, 10.0),
+            ([0.0], 4.0, 0, 1, 1.0),
+        ),
+        mistakes=(
+            Mistake(
+                "clips before unscaling",
+                "The length was taken of gradients that are `scale` times too long: all are cut, "
+                "and the more the larger the scale. Divide first.",
+                clips_before_unscaling,
+            ),
+            Mistake("never unscales", "The optimizer must see g, not `scale`·g.", never_unscales),
+            Mistake(
+                "takes an overflow for 0",
+                "A gradient with holes points elsewhere. The whole step is left out: None.",
+                takes_the_overflow_for_zero,
+            ),
+            Mistake(
+                "overlooks not-a-number",
+                "∞ − ∞ is nan: it is an overflow too. `math.isfinite` finds both.",
+                overlooks_not_a_number,
+            ),
+            Mistake(
+                "keeps counting over an overflow",
+                "Good steps count in a row: an overflow sets the count to 0.",
+                keeps_counting_over_an_overflow,
+            ),
+            Mistake(
+                "doubles a step late",
+                "This step counts: with it there are `num_good + 1`.",
+                doubles_a_step_late,
+            ),
+        ),
+        hints=(
+            "Three cases: an overflow, the good step that completes the row, any other good step.",
+            "`[g / scale for g in gradients]`, and only then the length.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="07.7",
+        title="What is left of a number",
+        question=(
+            "A short format keeps few bits behind the leading 1. Between two powers of two its "
+            "numbers stand equally far apart. Find the nearest one; of two as near, the even."
+        ),
+        solution=solutions.rounded,
+        cases=(
+            (0.3, 3),
+            (1.0, 7),
+            (1.00390625, 7),
+            (1.01171875, 7),
+            (-0.3, 3),
+            (1000.7, 2),
+            (0.28, 3),
+            (0.00123, 10),
+            (0.0, 3),
+            (1.9999, 2),
+        ),
+        mistakes=(
+            Mistake("cuts off", "The bits behind are not dropped: the nearest is meant.", cuts_off),
+            Mistake(
+                "rounds a half always up",
+                "Long sums would drift upward: of two as near, take the even multiple (`round`).",
+                half_always_up,
+            ),
+            Mistake(
+                "one step for all sizes",
+                "That is a fixed point. A floating point's step grows with the number: "
+                "2^(exponent − bits).",
+                one_step_for_all_sizes,
+            ),
+            Mistake(
+                "counts the leading 1",
+                "It is not stored, and costs no bit: `num_fraction` bits stand behind it. (Or the "
+                "exponent was rounded up: 0.28 lies between ¼ and ½, and the step is that of ¼.)",
+                counts_the_leading_one,
+            ),
+        ),
+        hints=(
+            "`math.floor(math.log2(abs(number)))` is the exponent.",
+            "Divide by the step, `round`, multiply again. And mind 0.",
+        ),
+        judge=close(1e-12),
+    ),
+    Exercise(
+        id="07.8",
+        title="An average of the weights",
+        question=(
+            "Weights jump about the bottom of the valley; their running mean lies nearer to it. "
+            "Keep one in which the weight of `a` steps ago counts `decay ** a`, and what stood "
+            "there before training counts nothing."
+        ),
+        solution=solutions.averaged,
+        cases=(
+            ([4.0, 2.0, 8.0], 0.5),
+            ([1.0, 1.0, 1.0], 0.9),
+            ([3.0], 0.99),
+            ([-1.0, 5.0, 2.0, 7.0], 0.8),
+            ([2.0, 6.0], 0.0),
+        ),
+        mistakes=(
+            Mistake(
+                "counts what was before",
+                "The mean began at 0 and is too small: divide the share by 1 − dᵗ.",
+                counts_what_was_before,
+            ),
+            Mistake(
+                "begins with a copy and then forgets it too slowly",
+                "The first weight keeps the share of all that came before it. Correct every step "
+                "by 1 − dᵗ, not the first alone.",
+                begins_with_a_copy,
+            ),
+            Mistake(
+                "decay the wrong way round",
+                "`decay` is what stays of the mean; the new weight's share is 1 − decay.",
+                decay_the_wrong_way_round,
+            ),
+            Mistake(
+                "all count alike",
+                "Recent weights count more: age a has decay ** a.",
+                all_count_alike,
+            ),
+            Mistake(
+                "the correction is a step late",
+                "At the first step 1 − d¹ divides 1 − d: its share is 1.",
+                corrected_a_step_late,
+            ),
+        ),
+        hints=(
+            "`mean += share * (weight - mean)`: which share makes the first mean the first weight?",
+            "`(1 - decay) / (1 - decay ** step)`, with steps counted from 1.",
+        ),
+        judge=close(1e-9),
     ),
 )

@@ -72,3 +72,44 @@ def checkpoint_to_use(is_whole: dict[str, bool]) -> str | None:
     """
     whole = [name for name in is_whole if is_whole[name]]
     return max(whole, key=lambda name: int(name.removeprefix("step_")), default=None)
+
+
+def scaled_step(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    """What the optimizer is given, the scale of the next step, and the good steps in a row.
+
+    `gradients` are those of `scale` times the loss. An overflow (inf or nan) leaves out the step:
+    None, the scale halved, the count at 0. `good_steps` good ones double it; the count begins anew.
+    """
+    if not all(math.isfinite(number) for number in gradients):
+        return None, scale / 2, 0
+    unscaled = [number / scale for number in gradients]
+    norm = math.sqrt(sum(number**2 for number in unscaled))
+    clipped = [number * min(1.0, max_norm / norm) if norm else number for number in unscaled]
+    if num_good + 1 == good_steps:
+        return clipped, scale * 2, 0
+    return clipped, scale, num_good + 1
+
+
+def rounded(number: float, num_fraction: int) -> float:
+    """The nearest number with `num_fraction` bits behind the leading 1; of two, the even one.
+
+    The exponent has no limit here. `rounded(0.3, 3)` is 0.3125: steps of 1/32 between ¼ and ½.
+    """
+    if number == 0:
+        return 0.0
+    step = 2.0 ** (math.floor(math.log2(abs(number))) - num_fraction)
+    return round(number / step) * step
+
+
+def averaged(weights: list[float], decay: float) -> list[float]:
+    """The running mean of a weight after each step, in which age a counts `decay ** a`.
+
+    Nothing before the first step counts: `averaged([4.0, 2.0], 0.5)` is `[4.0, 8 / 3]`.
+    """
+    means, mean = [], 0.0
+    for step, weight in enumerate(weights, 1):
+        mean += (1 - decay) / (1 - decay**step) * (weight - mean)
+        means.append(mean)
+    return means

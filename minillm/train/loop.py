@@ -20,9 +20,16 @@ from torch import nn
 
 from minillm.core.progress import Progress
 from minillm.train.optimizer import Optimizer, clip_gradients
-from minillm.train.precision import autocast, faster_precision
+from minillm.train.precision import PRECISIONS, autocast, faster_precision
 from minillm.train.ranks import ALONE, Ranks
-from minillm.train.schedule import TrainingConfig, TrainState, fraction_done, learning_rate
+from minillm.train.scaling import loss_scale, scale_figures
+from minillm.train.schedule import (
+    TrainingConfig,
+    TrainState,
+    fraction_done,
+    learning_rate,
+    num_batches,
+)
 
 BatchType = TypeVar("BatchType")
 Figures = dict[str, float]
@@ -46,20 +53,24 @@ def accumulate_gradients(
     loss_fn: LossFunction,
     config: TrainingConfig,
     average_gradients: AverageGradients = ALONE.average_gradients,
+    *,
+    fraction: float = 1.0,
+    loss_scale: float = 1.0,
 ) -> StepFigures:
     """Gradients of the mean over *all* targets of several batches, as if they were one.
 
-    Sums are added up, over other processes too, and divided once: means could not be.
+    Sums are added up, over other processes too, and divided once: means could not be. How many
+    batches depends on the fraction done; float16 sums are kept `loss_scale` times as large.
     """
     device = next(model.parameters()).device.type
     sums: StepFigures = {}
     num_targets = 0
-    for _ in range(config.accumulate):
+    for _ in range(num_batches(fraction, config)):
         with autocast(device, config.precision):
             loss, figures = loss_fn(model, next(batches))
         count = int(figures["num_targets"])
         if count:  # rows of padding alone have a mean over nothing: not a number
-            (loss * count).backward()
+            (loss * (count * loss_scale)).backward()
         num_targets += count
         for name, value in {**figures, "loss": loss.detach()}.items():
             sums[name] = sums.get(name, 0.0) + (value * count if count else 0.0)
@@ -67,7 +78,7 @@ def accumulate_gradients(
     num_targets = sums["num_targets"]
     assert num_targets > 0, "no row of this step has a target: a document needs two tokens at least"
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
-    torch._foreach_div_(gradients, num_targets)
+    torch._foreach_div_(gradients, num_targets * loss_scale)
     means = {name: value / num_targets for name, value in sums.items()}
     return {**means, "num_targets": num_targets}
 
@@ -83,10 +94,14 @@ def training_step(
     average_gradients: AverageGradients = ALONE.average_gradients,
 ) -> StepFigures:
     """What happens ten thousand times: gradients, their length, this moment's rate, one move."""
-    figures = accumulate_gradients(model, batches, loss_fn, config, average_gradients)
+    figures = accumulate_gradients(
+        model, batches, loss_fn, config, average_gradients,
+        fraction=fraction, loss_scale=loss_scale(optimizer),
+    )
     figures["gradient_norm"] = clip_gradients(model.parameters(), config.clip_norm)
     figures["learning_rate"] = learning_rate(fraction, config)
     optimizer.step(figures["learning_rate"])
+    figures |= scale_figures(optimizer)
     model.zero_grad(set_to_none=True)
     return figures
 
@@ -141,7 +156,8 @@ def logged_step(
     """
     plain = {name: float(value) for name, value in figures.items() if name != "num_targets"}
     loss, rate = plain["loss"], plain["learning_rate"]
-    if not math.isfinite(loss) or not math.isfinite(plain["gradient_norm"]):
+    is_finite = math.isfinite(loss) and math.isfinite(plain["gradient_norm"])
+    if not is_finite and not plain.get("is_skipped"):
         raise ValueError(
             f"learning_rate = {rate:.2g}: training has diverged (loss {loss} at step {state.step});"
             " lower learning_rate, or raise warmup_fraction"
@@ -163,7 +179,7 @@ def with_precision(
     device = next(model.parameters()).device.type
     measured = config.precision or state.precision or faster_precision(device)
     # ranks that measured differently would go different ways
-    state.precision = "bfloat16" if ranks.largest(measured == "bfloat16") == [1] else "float32"
+    state.precision = PRECISIONS[int(ranks.largest(PRECISIONS.index(measured))[0])]
     return replace(config, precision=state.precision)
 
 

@@ -2,9 +2,9 @@
 
 bfloat16 keeps the range of float32 with 8 bits of precision: under autocast products take it,
 while parameters, sums and the optimizer's state stay float32 (Micikevicius et al.,
-arXiv:1710.03740; bfloat16 needs no loss scaling). A processor without bfloat16 instructions
-emulates them, far slower than float32 (notebook 07): so where a recipe leaves the precision open,
-it is measured. Left out: float16 with loss scaling, float8.
+arXiv:1710.03740). float16 has 11 bits and a narrow range, and needs its loss scaled (`scaling`). A
+processor without bfloat16 instructions emulates them, far slower than float32 (notebook 07): so
+where a recipe leaves the precision open, it is measured. Left out: training in float8.
 """
 
 import os
@@ -18,7 +18,9 @@ from typing import Literal, TypeVar
 
 import torch
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+# in the order in which ranks that measured differently give way to each other
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 Function = TypeVar("Function", bound=Callable)
 
 TIMED_WIDTH = 384
@@ -27,7 +29,14 @@ TIMED_TRIES = 5
 
 def autocast(device: str, precision: Precision) -> torch.autocast:
     """Inside this context matrix products take their inputs in `precision`; sums stay float32."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    dtype = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device, dtype=dtype, enabled=precision != "float32")
+
+
+# package only
+def direction_dtype(precision: Precision | None) -> torch.dtype:
+    """In which numbers Muon makes its directions: small momenta would be 0 in float16."""
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def product_seconds(device: str, dtype: torch.dtype) -> float:

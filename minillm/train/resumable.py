@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import nn
 
 from minillm.core.records import JsonLines, atomic_write
 from minillm.model.transformer import Transformer
+from minillm.train.averaging import of_the_average, optimizer_for, take_average
 from minillm.train.checkpoint import (
     Checkpoint,
     load_latest_checkpoint,
@@ -27,7 +27,7 @@ from minillm.train.checkpoint import (
     set_random_state,
 )
 from minillm.train.loop import Evaluation, LossFunction, train, with_precision
-from minillm.train.optimizer import Optimizer, make_optimizer
+from minillm.train.optimizer import Optimizer
 from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 
@@ -94,10 +94,7 @@ def resumable(
     checkpoint = load_latest_checkpoint(folder, key)
     state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
     training = with_precision(training, state, model, ranks)
-    optimizer = make_optimizer(
-        model, training.optimizer, weight_decay=training.weight_decay, betas=training.betas,
-        dtype=getattr(torch, training.precision),
-    )
+    optimizer = optimizer_for(model, training)
     if checkpoint:
         state = restore_run(checkpoint, model, optimizer)
     is_first = ranks.rank == 0
@@ -109,8 +106,11 @@ def resumable(
         checkpoint = run_checkpoint(model, optimizer, stream, state, key)
         save_checkpoint(checkpoint, folder, state.step)
 
-    return train(
+    state = train(
         model, stream, loss_fn, optimizer, training, state=state, ranks=ranks,
         log=JsonLines(log) if is_first else Unlogged(),
-        evaluate=evaluate if is_first else None, save=save if is_first else None,
+        evaluate=of_the_average(evaluate, optimizer) if is_first else None,
+        save=save if is_first else None,
     )
+    take_average(optimizer)
+    return state

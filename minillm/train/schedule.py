@@ -3,7 +3,7 @@
 The learning rate is a pure function of the fraction done, so a schedule means the same for a
 hundred steps, a million, or ten minutes; a run limited by the clock ends its schedule on time.
 Cosine: Loshchilov & Hutter (arXiv:1608.03983); a long plateau with a short fall (WSD): Hu et al.
-(arXiv:2404.06395). Left out: batch-size ramps, restarts.
+(arXiv:2404.06395). A step may begin small and grow, in batches. Left out: restarts.
 """
 
 import math
@@ -19,7 +19,7 @@ POSITIVE_FIELDS = (
 CHOICES = {
     "optimizer": ("adamw", "muon"),
     "decay": ("cosine", "linear"),
-    "precision": (None, "float32", "bfloat16"),
+    "precision": (None, "float32", "bfloat16", "float16"),
 }
 
 
@@ -40,6 +40,12 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
     accumulate: int = 1
+    # over this first part of training a step grows from one batch to `accumulate`
+    ramp_fraction: float = 0.0
+    # the result is a running mean of the weights: those of a steps ago count average_decay^a
+    average_decay: float | None = None
+    # layers compute their inner tensors twice instead of keeping them
+    recompute: bool = False
     # None: whichever this machine multiplies faster, measured at the start
     precision: Precision | None = None
     compile: bool = False
@@ -65,7 +71,7 @@ def check_training(config: TrainingConfig) -> None:
         value = getattr(config, name)
         if value is not None and value <= 0:
             raise ValueError(f"{name} = {value}: must be above 0")
-    for name in ("warmup_fraction", "final_fraction", "decay_fraction"):
+    for name in ("warmup_fraction", "final_fraction", "decay_fraction", "ramp_fraction"):
         value = getattr(config, name)
         if not 0 <= value <= 1:
             raise ValueError(f"{name} = {value}: must lie between 0 and 1")
@@ -73,6 +79,16 @@ def check_training(config: TrainingConfig) -> None:
         value = getattr(config, name)
         if value not in allowed:
             raise ValueError(f"{name} = {value!r}: choose one of {', '.join(map(str, allowed))}")
+    if config.average_decay is not None and not 0 <= config.average_decay < 1:
+        raise ValueError(
+            f"average_decay = {config.average_decay}: must lie between 0 and 1, 1 left out; "
+            "0.99 averages about the last hundred steps"
+        )
+    if config.recompute and config.compile:
+        raise ValueError(
+            "recompute = True with compile = True: a compiled step chooses itself what it keeps; "
+            "leave one of the two out"
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -101,3 +117,10 @@ def learning_rate(fraction: float, config: TrainingConfig) -> float:
     fallen = min(1.0, max(0.0, fraction - start) / (1 - start)) if start < 1 else 0.0
     height = (1 + math.cos(math.pi * fallen)) / 2 if config.decay == "cosine" else 1 - fallen
     return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * height)
+
+
+def num_batches(fraction: float, config: TrainingConfig) -> int:
+    """How many batches a step takes: 1, 2, … `accumulate`, equally long each, over the ramp."""
+    if fraction >= config.ramp_fraction:
+        return config.accumulate
+    return 1 + int(config.accumulate * fraction / config.ramp_fraction)

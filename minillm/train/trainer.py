@@ -42,6 +42,7 @@ from minillm.train.checkpoint import (
 from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures
 from minillm.train.precision import compiled
 from minillm.train.ranks import ALONE, Ranks, made_together
+from minillm.train.recompute import recomputed
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
 
@@ -103,6 +104,8 @@ def pretrained(
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
     loss = next_token_loss
+    if config.training.recompute:
+        loss = recomputed(loss)
     if config.training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)

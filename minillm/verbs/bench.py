@@ -12,7 +12,9 @@ from pathlib import Path
 from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 
 MODEL = "model"
-WITHOUT_RUN = ("duplicates", "generate", "language", "quality", "stream", "tokenizer", "unigram")
+WITHOUT_RUN = (
+    "duplicates", "generate", "language", "optimizers", "quality", "stream", "tokenizer", "unigram",
+)  # fmt: skip
 NO_RUN = "this bench reads no run; leave it out"
 
 

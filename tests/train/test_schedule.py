@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from minillm.train.schedule import TrainingConfig, TrainState, fraction_done, learning_rate
+from minillm.train.schedule import (
+    TrainingConfig,
+    TrainState,
+    fraction_done,
+    learning_rate,
+    num_batches,
+)
 
 COSINE = TrainingConfig(max_steps=100, learning_rate=2.0, warmup_fraction=0.1, final_fraction=0.1)
 PLATEAU = TrainingConfig(
@@ -74,9 +80,23 @@ def test_fraction_done_counts_steps_or_seconds() -> None:
         ),
         ({"max_steps": 3, "optimizer": "adam"}, "optimizer = 'adam': choose one of adamw, muon"),
         ({"max_steps": 3, "decay": "step"}, "decay = 'step': choose one of cosine, linear"),
-        ({"max_steps": 3, "precision": "float16"}, "precision = 'float16': choose one of"),
+        ({"max_steps": 3, "precision": "float8"}, "precision = 'float8': choose one of"),
+        ({"max_steps": 3, "ramp_fraction": 1.5}, "ramp_fraction = 1.5: must lie between 0 and 1"),
+        ({"max_steps": 3, "average_decay": 1.0}, "average_decay = 1.0: must lie between 0 and 1"),
+        ({"max_steps": 3, "recompute": True, "compile": True}, "leave one of the two out"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_remedy(fields: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         TrainingConfig(**fields)
+
+
+def test_a_step_grows_by_one_batch_at_a_time_over_the_ramp() -> None:
+    config = TrainingConfig(max_steps=16, accumulate=4, ramp_fraction=0.5)
+    taken = [num_batches(step / 16, config) for step in range(16)]
+    assert taken == [1, 1, 2, 2, 3, 3, 4, 4, *[4] * 8]
+
+
+def test_without_a_ramp_every_step_takes_all_its_batches() -> None:
+    config = TrainingConfig(max_steps=16, accumulate=3)
+    assert {num_batches(step / 16, config) for step in range(17)} == {3}
