@@ -94,9 +94,12 @@ def put(number: int, **fields: object):
         (add(3, "12,000 tokens/s"), "cell [3] prints a time (12,000 tokens/s)"),
         (put(4, source="print(clock())"), "cell [4] is tagged measured and asserts nothing"),
         (put(4, metadata={"tags": ["measured"]}), "not nbval-ignore-output"),
-        (put(3, source='x = stages.reach(run, recipe, "aligned")'), "cell [3] may train, and would"),
         (
-            put(3, source='with redirect_stderr(io.StringIO()):\n    y\nreach(run, recipe, "model")'),
+            put(3, source='x = stages.reach(run, recipe, "aligned")'),
+            "cell [3] may train, and would",
+        ),
+        (
+            put(3, source='with redirect_stderr(quiet):\n    y\nreach(run, recipe, "model")'),
             "cell [3] may train, and would",
         ),
         (put(1, metadata={}), "needs one cell tagged parameters"),
