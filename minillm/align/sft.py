@@ -33,7 +33,7 @@ from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
 from minillm.model.loss import cross_entropy
-from minillm.model.transformer import Transformer
+from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
     load_model,
@@ -149,6 +149,18 @@ def sft_log(run: Run, name: str = "assistant") -> Path:
     return run.path / "logs" / f"{name}.jsonl"
 
 
+# package only
+def with_context(config: ModelConfig, context_length: int) -> ModelConfig:
+    """The shape with a context of at least this; ValueError where its places are a learned table."""
+    length = max(context_length, config.context_length)
+    if config.positions == "learned" and length > config.context_length:
+        raise ValueError(
+            f"batches.context_length = {length}: the model has learned {config.context_length} "
+            "places and knows no more; use at most as many, or pretrain with rotary positions"
+        )
+    return dataclasses.replace(config, context_length=length)
+
+
 def fine_tuned(
     config: SftConfig, run: Run, base: Transformer, tokenizer: Tokenizer, *,
     key: str, name: str = "assistant", evaluate: Evaluation | None = None,
@@ -160,8 +172,7 @@ def fine_tuned(
     device = detect(config.training.seed).device
     torch.manual_seed(config.training.seed)
     # rotary positions have no weights: the context may grow, fine-tuning teaches the new places
-    length = max(config.batches.context_length, base.config.context_length)
-    model = Transformer(dataclasses.replace(base.config, context_length=length)).to(device)
+    model = Transformer(with_context(base.config, config.batches.context_length)).to(device)
     if config.from_base:
         load_model_tensors(model, model_tensors(base))
     taught = taught_conversations(config, run)

@@ -10,8 +10,6 @@ import math
 
 import torch
 
-from minillm.compress.quantize import TOKEN_TABLES
-
 PATTERN_KEPT = 2
 PATTERN_SIZE = 4
 
@@ -38,8 +36,8 @@ def two_of_four_mask(weight_NK: torch.Tensor) -> torch.Tensor:
 
 
 def is_pruned(name: str, tensor: torch.Tensor) -> bool:
-    """The layers' matrices; norms and the token table stay."""
-    return tensor.ndim == 2 and name not in TOKEN_TABLES
+    """The layers' matrices; norms and tables, of tokens or of places, stay."""
+    return tensor.ndim == 2 and ".layers." in name
 
 
 def prune_state(

@@ -173,10 +173,10 @@ State = dict[str, torch.Tensor | QuantizedWeight]
 
 
 def scheme_of(name: str, tensor: torch.Tensor, layers: Scheme, tables: Scheme) -> Scheme | None:
-    """Matrices of the layers, tables of tokens, and norms, which stay as they are: None."""
-    if tensor.ndim != 2:
-        return None
-    return tables if name in TOKEN_TABLES else layers
+    """Matrices of the layers, tables of tokens; norms and learned places stay as they are: None."""
+    if name in TOKEN_TABLES:
+        return tables
+    return layers if tensor.ndim == 2 and ".layers." in name else None
 
 
 def quantize_state(tensors: dict[str, torch.Tensor], layers: Scheme, tables: Scheme) -> State:

@@ -17,6 +17,7 @@ import torch
 import minillm
 from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import atomic_write
+from minillm.export.rope import exported_theta, refuse_other_positions
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.tokenizer.formats import printable
@@ -149,8 +150,22 @@ def shape_facts(config: ModelConfig, kind: TensorType) -> list[Fact]:
         ("general.alignment", UINT32, ALIGNMENT),
         *((f"llama.{name}", UINT32, value) for name, value in sizes.items()),
         ("llama.attention.layer_norm_rms_epsilon", FLOAT32, config.norm_epsilon),
-        ("llama.rope.freq_base", FLOAT32, config.rope_theta),
+        *rope_facts(config),
     ]
+
+
+# package only
+def rope_facts(config: ModelConfig) -> list[Fact]:
+    """How positions turn; ValueError for other positions than rotary ones."""
+    refuse_other_positions(config, "llama.cpp")
+    facts: list[Fact] = [("llama.rope.freq_base", FLOAT32, exported_theta(config))]
+    if config.rope_scaling in ("linear", "yarn"):
+        facts.append(("llama.rope.scaling.type", STRING, config.rope_scaling))
+        facts.append(("llama.rope.scaling.factor", FLOAT32, config.rope_factor))
+    if config.rope_scaling == "yarn":
+        length = config.rope_trained_length
+        facts.append(("llama.rope.scaling.original_context_length", UINT32, length))
+    return facts
 
 
 # package only

@@ -2,7 +2,7 @@
 
 Our weights carry the names and shapes of Llama checkpoints, so nothing is renamed: the work lies in
 the configuration, where the two sides must mean the same by every number, and in refusing what our
-model cannot compute (scaled rotary positions, biases, other architectures) instead of computing
+model cannot compute (some scaled positions, biases, other architectures) instead of computing
 something else. Sharded checkpoints and pickled weights are left out.
 """
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 
 from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import replace_folder
+from minillm.export.rope import exported_rope, imported_rope, refuse_other_positions
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
@@ -75,7 +76,8 @@ def write_json(path: Path, content: dict) -> None:
 
 # package only
 def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
-    """Our shape in Llama's words; theta twice, since older libraries read only the first form."""
+    """Our shape in Llama's words; ValueError for positions that it has no words for."""
+    refuse_other_positions(config, "transformers")
     return {
         "architectures": [ARCHITECTURE],
         "model_type": "llama",
@@ -88,8 +90,7 @@ def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtyp
         "head_dim": config.head_width,
         "hidden_act": "silu",
         "max_position_embeddings": config.context_length,
-        "rope_theta": config.rope_theta,
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
+        **exported_rope(config),
         "rms_norm_eps": config.norm_epsilon,
         "initializer_range": config.initial_std,
         "tie_word_embeddings": config.tie_embeddings,
@@ -179,7 +180,6 @@ def imported_config(folder: Path) -> ModelConfig:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         refuse_other_models(fields, path)
-        rope = fields.get("rope_parameters") or {}
         return ModelConfig(
             vocab_size=fields["vocab_size"],
             width=fields["hidden_size"],
@@ -188,7 +188,7 @@ def imported_config(folder: Path) -> ModelConfig:
             num_kv_heads=fields.get("num_key_value_heads") or fields["num_attention_heads"],
             ffn_width=fields["intermediate_size"],
             context_length=fields.get("max_position_embeddings", 2048),
-            rope_theta=rope.get("rope_theta", fields.get("rope_theta", 10_000.0)),
+            **imported_rope(fields, path),
             norm_epsilon=fields.get("rms_norm_eps", 1e-6),
             initial_std=fields.get("initializer_range", 0.02),
             tie_embeddings=fields.get("tie_word_embeddings", False),
@@ -208,13 +208,9 @@ def refuse_other_models(fields: dict, path: Path) -> None:
             f"{path}: architectures = {architectures}, model_type = {fields.get('model_type')!r}; "
             f"only {ARCHITECTURE} can be loaded"
         )
-    scaling = fields.get("rope_scaling") or {}
-    scaling_type = scaling.get("rope_type", scaling.get("type", "default"))
-    rope = fields.get("rope_parameters") or {}
+    rope = fields.get("rope_scaling") or fields.get("rope_parameters") or {}
     head_dim = fields["hidden_size"] // fields["num_attention_heads"]
     allowed = {
-        "rope_scaling's type": (scaling_type, "default"),
-        "rope_parameters' rope_type": (rope.get("rope_type", "default"), "default"),
         "quantization_config": (fields.get("quantization_config"), None),
         "partial_rotary_factor": (rope.get("partial_rotary_factor", 1.0), 1.0),
         "attention_bias": (fields.get("attention_bias", False), False),

@@ -3,6 +3,7 @@
 out = softmax(q kᵀ / √K + mask) v, causal, with H query heads that share G key/value heads
 (Vaswani et al., arXiv:1706.03762; grouped queries: Ainslie et al., arXiv:2305.13245).
 A form is chosen by its name in `ATTENTION`; one that cannot run here warns with its reason.
+`slopes_H` is ALiBi's price on distance for each head (`positions.py`).
 """
 
 import importlib.util
@@ -12,6 +13,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+
+from minillm.model.positions import alibi_bias
 
 
 def attention_mask(
@@ -40,6 +43,7 @@ def reference_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The equation, line by line. Holds all B·H·T·S scores at once."""
     queries_per_key = q_BHTK.shape[1] // k_BGSK.shape[1]
@@ -47,6 +51,8 @@ def reference_attention(
     v_BHSK = v_BGSK.repeat_interleave(queries_per_key, dim=1)
     mask = attention_mask(q_BHTK.shape[2], k_BHSK.shape[2], offset, documents_BT, q_BHTK.device)
     scores_BHTS = q_BHTK @ k_BHSK.transpose(-2, -1) / math.sqrt(q_BHTK.shape[-1])
+    if slopes_H is not None:
+        scores_BHTS = scores_BHTS + alibi_bias(slopes_H, *scores_BHTS.shape[-2:], offset)
     weights_BHTS = scores_BHTS.masked_fill(~mask, -math.inf).softmax(dim=-1)
     return weights_BHTS.to(v_BHSK.dtype) @ v_BHSK
 
@@ -58,15 +64,19 @@ def torch_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
     is_by_row = isinstance(offset, torch.Tensor)
     is_whole = num_queries == num_keys or num_queries == 1  # every query sees all keys before it
-    is_plain = documents_BT is None and not is_by_row and is_whole
+    is_plain = documents_BT is None and not is_by_row and is_whole and slopes_H is None
     mask = None
     if not is_plain:
         mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
+    if slopes_H is not None:
+        bias_BHTS = alibi_bias(slopes_H, num_queries, num_keys, offset)
+        mask = bias_BHTS.masked_fill(~mask, -math.inf).to(q_BHTK.dtype)
     is_causal = is_plain and num_queries > 1
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, is_causal=is_causal, enable_gqa=True
@@ -80,6 +90,7 @@ def triton_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Our fused kernel where Triton is installed; else PyTorch's, with a warning."""
     reason = None
@@ -87,9 +98,13 @@ def triton_attention(
         reason = "triton is not installed here: attention 'torch' is used instead"
     elif isinstance(offset, torch.Tensor):
         reason = "the Triton kernel has one offset for all rows: attention 'torch' is used instead"
+    elif slopes_H is not None:
+        reason = "the Triton kernel prices no distance (ALiBi): attention 'torch' is used instead"
     if reason is not None:
         warnings.warn(reason, stacklevel=2)
-        return torch_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+        return torch_attention(
+            q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset, slopes_H=slopes_H
+        )
     from minillm.model.flash_attention import flash_attention
 
     return flash_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)

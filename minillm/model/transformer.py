@@ -1,8 +1,8 @@
 """The model: tokens in, logits out. A decoder of Llama's shape, with its checkpoints' weight names.
 
 x ← x + attention(norm(x)); x ← x + feed_forward(norm(x)), L times, then one norm and the head.
-RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), rotary positions, grouped queries. Nothing
-here knows about devices or ranks, and a cache is anything with `extend(layer, k, v) -> (k, v)`.
+RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), grouped queries; positions rotary or another
+kind. Nothing here knows devices or ranks; a cache is anything with `extend(layer, k, v) -> (k, v)`.
 Left out: dropout, biases, mixtures of experts, recomputing activations to save memory.
 """
 
@@ -15,7 +15,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from minillm.model.attention import ATTENTION
-from minillm.model.positions import rotary_angles, rotate
+from minillm.model.positions import (
+    AddedPositions,
+    PositionKind,
+    RopeScaling,
+    head_slopes,
+    rotate,
+)
+from minillm.model.rope_scaling import model_angles, refuse_impossible_positions
 
 
 # package only
@@ -23,12 +30,12 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
     """ValueError naming the field, its value, what is allowed and what to change."""
     for field in fields(config):
         value = getattr(config, field.name)
-        if not isinstance(value, bool | str) and value <= 0:
+        if value is not None and not isinstance(value, bool | str) and value <= 0:
             raise ValueError(f"{field.name} = {value}: must be above 0")
-    if config.width % (2 * config.num_heads):
+    if config.width % config.num_heads:
         raise ValueError(
-            f"width = {config.width}: must be a multiple of 2 · num_heads = "
-            f"{2 * config.num_heads}, because rotary positions turn pairs; change one of the two"
+            f"width = {config.width}: must be a multiple of num_heads = {config.num_heads}, since "
+            "all heads are equally wide; change one of the two"
         )
     if config.num_heads % config.num_kv_heads:
         raise ValueError(
@@ -38,6 +45,7 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
     if config.attention not in ATTENTION:
         known = ", ".join(ATTENTION)
         raise ValueError(f"attention = {config.attention!r}: choose one of {known}")
+    refuse_impossible_positions(config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +64,10 @@ class ModelConfig:
     tie_embeddings: bool = True
     attention: str = "torch"
     initial_std: float = 0.02
+    positions: PositionKind = "rotary"
+    rope_scaling: RopeScaling = None
+    rope_factor: float = 1.0
+    rope_trained_length: int | None = None
 
     def __post_init__(self) -> None:
         refuse_impossible_shape(self)
@@ -67,12 +79,13 @@ class ModelConfig:
 
     @property
     def num_parameters(self) -> int:
-        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D."""
+        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D; learned positions T·D more."""
         kv_width = self.num_kv_heads * self.head_width
         attention = 2 * self.width**2 + 2 * self.width * kv_width
         layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
         embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
-        return embeddings + self.num_layers * layer + self.width
+        places = self.context_length * self.width if self.positions == "learned" else 0
+        return embeddings + places + self.num_layers * layer + self.width
 
 
 class Cache(Protocol):
@@ -107,6 +120,7 @@ class Attention(nn.Module):
         super().__init__()
         self.layer, self.head_width = layer, config.head_width
         self.attend = ATTENTION[config.attention]
+        self.register_buffer("slopes_H", head_slopes(config), persistent=False)
         kv_width = config.num_kv_heads * config.head_width
         self.q_proj = nn.Linear(config.width, config.width, bias=False)
         self.k_proj = nn.Linear(config.width, kv_width, bias=False)
@@ -116,21 +130,26 @@ class Attention(nn.Module):
     def forward(
         self,
         x_BTD: torch.Tensor,
-        rotary: tuple[torch.Tensor, torch.Tensor],
+        rotary: tuple[torch.Tensor, torch.Tensor] | None,
         cache: Cache | None,
         documents_BT: torch.Tensor | None,
     ) -> torch.Tensor:
         split = (*x_BTD.shape[:2], -1, self.head_width)
-        q_BHTK = rotate(self.q_proj(x_BTD).view(split).transpose(1, 2), *rotary)
-        k_BGTK = rotate(self.k_proj(x_BTD).view(split).transpose(1, 2), *rotary)
+        q_BHTK = self.q_proj(x_BTD).view(split).transpose(1, 2)
+        k_BGTK = self.k_proj(x_BTD).view(split).transpose(1, 2)
         v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
+        if rotary is not None:
+            q_BHTK, k_BGTK = rotate(q_BHTK, *rotary), rotate(k_BGTK, *rotary)
         k_BGSK, v_BGSK, offset = k_BGTK, v_BGTK, 0
         if cache is not None:
             k_BGSK, v_BGSK = cache.extend(self.layer, k_BGTK, v_BGTK)
             # keys before the new ones: fewer than tokens where the cache has dropped some
             is_by_row = isinstance(cache.num_tokens, torch.Tensor)
             offset = cache.num_tokens if is_by_row else k_BGSK.shape[2] - k_BGTK.shape[2]
-        out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+        seen = {"documents_BT": documents_BT, "offset": offset}
+        if self.slopes_H is not None:
+            seen["slopes_H"] = self.slopes_H
+        out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, **seen)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
 
 
@@ -160,7 +179,7 @@ class Layer(nn.Module):
     def forward(
         self,
         x_BTD: torch.Tensor,
-        rotary: tuple[torch.Tensor, torch.Tensor],
+        rotary: tuple[torch.Tensor, torch.Tensor] | None,
         cache: Cache | None,
         documents_BT: torch.Tensor | None,
     ) -> torch.Tensor:
@@ -173,24 +192,29 @@ class Backbone(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.context_length = config.context_length
         self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
+        self.embed_positions = AddedPositions(config)
         self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.num_layers))
         self.norm = RMSNorm(config.width, config.norm_epsilon)
-        cos, sin = rotary_angles(config.context_length, config.head_width, config.rope_theta)
+        cos, sin = model_angles(config)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
     def rotary(
         self, start: int | torch.Tensor, num_places: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """cos and sin from `start` on: `[T, K]`, or `[B, 1, T, K]` where each row has a start."""
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """cos and sin from `start` on: `[T, K]`, or `[B, 1, T, K]` where each row has a start; none
+        where positions are not rotary. ValueError beyond the context."""
         is_by_row = isinstance(start, torch.Tensor)
         stop = (int(start.max()) if is_by_row else start) + num_places
-        if stop > self.cos.shape[0]:
+        if stop > self.context_length:
             raise ValueError(
-                f"{stop} tokens: the context length is {self.cos.shape[0]}; "
+                f"{stop} tokens: the context length is {self.context_length}; "
                 "shorten the text or build the model with a larger context_length"
             )
+        if self.cos is None:
+            return None
         if not is_by_row:
             return self.cos[start:stop], self.sin[start:stop]
         place_B1T = start[:, None, None] + torch.arange(num_places, device=start.device)
@@ -199,8 +223,9 @@ class Backbone(nn.Module):
     def forward(
         self, tokens_BT: torch.Tensor, cache: Cache | None, documents_BT: torch.Tensor | None
     ) -> torch.Tensor:
-        rotary = self.rotary(0 if cache is None else cache.num_tokens, tokens_BT.shape[1])
-        x_BTD = self.embed_tokens(tokens_BT)
+        start = 0 if cache is None else cache.num_tokens
+        rotary = self.rotary(start, tokens_BT.shape[1])
+        x_BTD = self.embed_positions(self.embed_tokens(tokens_BT), start, documents_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD, rotary, cache, documents_BT)
         return self.norm(x_BTD)

@@ -111,8 +111,9 @@ def stage_output(
 ) -> torch.Tensor:
     """One stage: its layers; the first embeds tokens before, the last gives logits after them."""
     backbone, num_tokens = model.model, documents_BT.shape[1]
-    rotary = backbone.cos[:num_tokens], backbone.sin[:num_tokens]
-    x = backbone.embed_tokens(x) if stage == 0 else x
+    rotary = backbone.rotary(0, num_tokens)
+    if stage == 0:
+        x = backbone.embed_positions(backbone.embed_tokens(x), 0, documents_BT)
     for index in layers_of_stage(len(backbone.layers), stage, num_stages):
         x = backbone.layers[index](x, rotary, None, documents_BT)
     return model.lm_head(backbone.norm(x)) if stage == num_stages - 1 else x

@@ -56,13 +56,15 @@ def split_attention(block: Attention, num_ranks: int) -> list[Weights]:
     projections = {"q": block.q_proj, "k": block.k_proj, "v": block.v_proj}
     cut = {name: split_outputs(each.weight, num_ranks) for name, each in projections.items()}
     cut["o"] = split_inputs(block.o_proj.weight, num_ranks)
+    if block.slopes_H is not None:
+        cut["slopes"] = split_outputs(block.slopes_H, num_ranks)
     return [{name: parts[rank] for name, parts in cut.items()} for rank in range(num_ranks)]
 
 
 def attention_part(
     x_BTD: torch.Tensor,
     part: Weights,
-    rotary: tuple[torch.Tensor, torch.Tensor],
+    rotary: tuple[torch.Tensor, torch.Tensor] | None,
     head_width: int,
     attend: Callable[..., torch.Tensor],
     documents_BT: torch.Tensor | None = None,
@@ -71,15 +73,17 @@ def attention_part(
     q_BHTK, k_BGTK, v_BGTK = (
         (x_BTD @ part[name].T).unflatten(-1, (-1, head_width)).transpose(1, 2) for name in "qkv"
     )
-    q_BHTK, k_BGTK = rotate(q_BHTK, *rotary), rotate(k_BGTK, *rotary)
-    out_BHTK = attend(q_BHTK, k_BGTK, v_BGTK, documents_BT=documents_BT)
+    if rotary is not None:
+        q_BHTK, k_BGTK = rotate(q_BHTK, *rotary), rotate(k_BGTK, *rotary)
+    slopes = {"slopes_H": part["slopes"]} if "slopes" in part else {}
+    out_BHTK = attend(q_BHTK, k_BGTK, v_BGTK, documents_BT=documents_BT, **slopes)
     return out_BHTK.transpose(1, 2).flatten(2) @ part["o"].T
 
 
 def split_layer(
     layer: Layer,
     x_BTD: torch.Tensor,
-    rotary: tuple[torch.Tensor, torch.Tensor],
+    rotary: tuple[torch.Tensor, torch.Tensor] | None,
     num_ranks: int,
     documents_BT: torch.Tensor | None = None,
 ) -> torch.Tensor:
@@ -102,8 +106,8 @@ def split_logits(
 ) -> torch.Tensor:
     """The whole model's logits, every layer computed in `num_ranks` parts."""
     backbone, num_tokens = model.model, tokens_BT.shape[1]
-    rotary = backbone.cos[:num_tokens], backbone.sin[:num_tokens]
-    x_BTD = backbone.embed_tokens(tokens_BT)
+    rotary = backbone.rotary(0, num_tokens)
+    x_BTD = backbone.embed_positions(backbone.embed_tokens(tokens_BT), 0, documents_BT)
     for layer in backbone.layers:
         x_BTD = split_layer(layer, x_BTD, rotary, num_ranks, documents_BT)
     return model.lm_head(backbone.norm(x_BTD))

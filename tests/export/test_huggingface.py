@@ -228,9 +228,10 @@ def folder(tmp_path: Path, tokenizer: Tokenizer) -> Path:
     [
         ("architectures", ["MistralForCausalLM"]),
         ("model_type", "qwen3"),
-        ("rope_scaling", {"type": "linear", "factor": 2.0}),
+        ("rope_scaling", {"type": "dynamic", "factor": 2.0}),
         ("rope_scaling", {"rope_type": "llama3", "factor": 8.0}),
-        ("rope_parameters", {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}),
+        ("rope_parameters", {"rope_type": "linear", "rope_theta": 1e4, "factor": 0.5}),
+        ("rope_parameters", {"rope_type": "default", "partial_rotary_factor": 0.5}),
         ("attention_bias", True),
         ("mlp_bias", True),
         ("hidden_act", "gelu"),
