@@ -49,3 +49,33 @@ def num_parameters(V: int, D: int, L: int, H: int, G: int, F: int) -> int:
 def bits_per_byte(text: str, surprise_nats: list[float]) -> float:
     """Bits for each byte of the text, from the surprise (−ln p) at each of its tokens."""
     return sum(surprise_nats) / math.log(2) / len(text.encode("utf-8"))
+
+
+def places_of(num_cached: int, documents: list[int]) -> list[int]:
+    """Where each new token stands; a document that begins among them begins at place 0."""
+    places, before = [], documents[0]
+    for document in documents:
+        last = places[-1] if places else num_cached - 1
+        places.append(last + 1 if document == before else 0)
+        before = document
+    return places
+
+
+def score_at_distance(
+    q_K: torch.Tensor, k_K: torch.Tensor, distance: int, theta: float
+) -> torch.Tensor:
+    """The product of a query turned to place t and a key turned to s, from t − s alone."""
+    half = len(q_K) // 2
+    angle = distance * theta ** (-torch.arange(half).float() / half)
+    same = q_K[:half] * k_K[:half] + q_K[half:] * k_K[half:]
+    crossed = q_K[:half] * k_K[half:] - q_K[half:] * k_K[:half]
+    return (same * angle.cos() + crossed * angle.sin()).sum()
+
+
+def alibi_price(num_heads: int, num_queries: int, num_keys: int) -> torch.Tensor:
+    """[H, T, S], added to the scores: −2^(−8h/H) · distance for head h = 1 … H; the last query
+    stands at the last key."""
+    slopes_H = torch.tensor([2.0 ** (-8 * h / num_heads) for h in range(1, num_heads + 1)])
+    query_T1 = torch.arange(num_queries)[:, None] + num_keys - num_queries
+    distance_TS = query_T1 - torch.arange(num_keys)
+    return -slopes_H[:, None, None] * distance_TS
