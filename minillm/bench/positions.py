@@ -34,11 +34,12 @@ ROWS_AT_ONCE = 8
 Windows = tuple[torch.Tensor, torch.Tensor]
 
 
+# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RaceConfig:
     """How much is read, by how large a model."""
 
-    num_stories: int = 4500
+    num_stories: int = 2400
     num_held_out: int = 200
     vocab_size: int = 512
     width: int = 96
@@ -47,10 +48,10 @@ class RaceConfig:
     trained_length: int = 128
     tested_length: int = 512
     batch_size: int = 16
-    steps: int = 600
-    learning_rate: float = 3e-3
+    steps: int = 300
+    learning_rate: float = 6e-3
     tuning_steps: int = 40
-    tuning_rate: float = 5e-4
+    tuning_rate: float = 1e-3
     num_windows: int = 64
     seeds: tuple[int, ...] = (0, 1, 2)
 

@@ -15,9 +15,10 @@ import torch
 
 from minillm.model.positions import PositionFields, PositionKind, RopeScaling
 
-# pairs that turned more often than FAST times in the trained length keep their speed, those that
-# turned less than SLOW times are slowed by the whole factor: the paper's beta and alpha
-FAST, SLOW = 32, 1
+# A pair that turned so often in the trained length keeps its speed: the paper's beta.
+FAST = 32
+# A pair that turned less often than that is slowed by the whole factor: the paper's alpha.
+SLOW = 1
 
 
 def ntk_theta(head_width: int, theta: float, factor: float) -> float:
