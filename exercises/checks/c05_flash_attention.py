@@ -1,8 +1,10 @@
 """Exercises 05 · Flash attention
 
-Five small functions that hold all of the fused kernel: one step of the online softmax, the merge of
-two partial results, the tiles that a causal mask leaves, the bytes that are moved, and softmax's
-gradient from one number a row. They belong to [chapter 05](../notebooks/05_flash_attention.ipynb).
+Eight small functions that hold all of the fused kernels: one step of the online softmax, the merge
+of two partial results, the tiles that a causal mask leaves, the bytes that are moved, softmax's
+gradient from one number a row, all gradients of one query, the tiles of a window, and a norm's
+gradient. They belong to [chapter 05](../notebooks/05_flash_attention.ipynb) and its side notebooks
+[05b](../notebooks/05b_backward.ipynb) and [05c](../notebooks/05c_memory_bound.ipynb).
 Plain Python floats and lists are enough.
 """
 
@@ -121,6 +123,99 @@ def weight_left_out(weights: list[float], grad_weights: list[float]) -> list[flo
 
 def diagonal_alone(weights: list[float], grad_weights: list[float]) -> list[float]:
     return [weight * (1 - weight) * grad for weight, grad in zip(weights, grad_weights)]
+
+
+Gradients = tuple[list[float], list[list[float]], list[list[float]]]
+
+
+def scale_forgotten(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> Gradients:
+    grad_query, grad_keys, grad_values = solutions.query_gradients(query, keys, values, grad_out)
+    root = math.sqrt(len(query))
+    grad_keys = [[root * x for x in row] for row in grad_keys]
+    return [root * x for x in grad_query], grad_keys, grad_values
+
+
+def attention_weights(query: list[float], keys: list[list[float]]) -> list[float]:
+    scores = [sum(a * b for a, b in zip(query, key)) / math.sqrt(len(query)) for key in keys]
+    powers = [math.exp(score - max(scores)) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def mean_not_taken_off(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> Gradients:
+    _, _, grad_values = solutions.query_gradients(query, keys, values, grad_out)
+    slopes = [
+        weight * sum(a * b for a, b in zip(value, grad_out)) / math.sqrt(len(query))
+        for weight, value in zip(attention_weights(query, keys), values)
+    ]
+    grad_query = [sum(s * key[i] for s, key in zip(slopes, keys)) for i in range(len(query))]
+    return grad_query, [[slope * number for number in query] for slope in slopes], grad_values
+
+
+def values_not_weighted(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> Gradients:
+    grad_query, grad_keys, _ = solutions.query_gradients(query, keys, values, grad_out)
+    return grad_query, grad_keys, [list(grad_out) for _ in values]
+
+
+def keys_from_keys(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> Gradients:
+    grad_query, _, grad_values = solutions.query_gradients(query, keys, values, grad_out)
+    weights = attention_weights(query, keys)
+    grad_weights = [sum(a * b for a, b in zip(value, grad_out)) for value in values]
+    slopes = solutions.grad_scores(weights, grad_weights)
+    root = math.sqrt(len(query))
+    return grad_query, [[s * x / root for x in key] for s, key in zip(slopes, keys)], grad_values
+
+
+def window_ignored(num_tokens: int, edge: int, window: int) -> list[tuple[int, int, bool]]:
+    return solutions.window_tiles(num_tokens, edge, num_tokens)
+
+
+def window_one_too_wide(num_tokens: int, edge: int, window: int) -> list[tuple[int, int, bool]]:
+    return solutions.window_tiles(num_tokens, edge, window + 1)
+
+
+def window_of_the_last_query(
+    num_tokens: int, edge: int, window: int
+) -> list[tuple[int, int, bool]]:
+    found = solutions.window_tiles(num_tokens, edge, window)
+    return [(t, s, whole) for t, s, whole in found if (s + 1) * edge > (t + 1) * edge - window]
+
+
+def whole_for_the_first_query(
+    num_tokens: int, edge: int, window: int
+) -> list[tuple[int, int, bool]]:
+    found = solutions.window_tiles(num_tokens, edge, window)
+    return [(t, s, s < t and s * edge > t * edge - window) for t, s, _ in found]
+
+
+def root_a_constant(x: list[float], grad_y: list[float]) -> list[float]:
+    root = math.sqrt(sum(number * number for number in x) / len(x))
+    return [grad / root for grad in grad_y]
+
+
+def sum_in_place_of_mean(x: list[float], grad_y: list[float]) -> list[float]:
+    root = math.sqrt(sum(number * number for number in x) / len(x))
+    y = [number / root for number in x]
+    along = sum(grad * number for grad, number in zip(grad_y, y))
+    return [(grad - number * along) / root for grad, number in zip(grad_y, y)]
+
+
+def along_x_instead_of_y(x: list[float], grad_y: list[float]) -> list[float]:
+    root = math.sqrt(sum(number * number for number in x) / len(x))
+    along = sum(grad * number for grad, number in zip(grad_y, x)) / len(x)
+    return [(grad - number * along) / root for grad, number in zip(grad_y, x)]
+
+
+def root_left_out(x: list[float], grad_y: list[float]) -> list[float]:
+    root = math.sqrt(sum(number * number for number in x) / len(x))
+    return [root * grad for grad in solutions.norm_gradient(x, grad_y)]
 
 
 EXERCISES = (
@@ -316,6 +411,125 @@ EXERCISES = (
         hints=(
             "The gradients of a row of scores sum to 0. Which delta makes that true?",
             "`delta = sum(p * dp)`, which is also the product of the output and its gradient.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="05.6",
+        title="All gradients of one query",
+        question=(
+            "One query has met its keys. From behind comes the gradient of its output. Which "
+            "gradients go to the query, to each key, to each value? Scores are "
+            "$q \\cdot k_s / \\sqrt K$, and `grad_scores` of 05.5 may help."
+        ),
+        solution=solutions.query_gradients,
+        cases=(
+            ([1.0], [[1.0], [3.0], [2.0]], [[1.0], [2.0], [4.0]], [1.0]),
+            ([1.0, -2.0], [[0.5, 1.0], [2.0, 0.0]], [[1.0, 0.0], [0.0, 3.0]], [1.0, 0.5]),
+            ([0.3, 0.1, 2.0, 1.0], [[1.0, 2.0, 3.0, 4.0]], [[5.0, 6.0]], [1.0, -1.0]),
+            ([90.0, 90.0], [[9.0, 9.0], [8.0, 9.0]], [[1.0], [2.0]], [4.0]),
+        ),
+        mistakes=(
+            Mistake(
+                "the scale is forgotten on the way back",
+                "Scores were divided by the root of K: the gradients of query and keys are, too.",
+                scale_forgotten,
+            ),
+            Mistake(
+                "the mean is not taken off",
+                "Between weights and scores stands softmax: p (dp - D), with D the sum of p dp.",
+                mean_not_taken_off,
+            ),
+            Mistake(
+                "the values' gradient is not weighted",
+                "A value is blamed as much as it was listened to: its weight times grad_out.",
+                values_not_weighted,
+            ),
+            Mistake(
+                "the keys' gradient is made from the keys",
+                "A score is a product: its gradient goes to the key times the query.",
+                keys_from_keys,
+            ),
+        ),
+        hints=(
+            "First the weights, then their gradients value · grad_out, then those of the scores.",
+            "grad_query sums slope · key over keys; a key gets slope · query; slopes hold 1/√K.",
+        ),
+        judge=close(1e-9),
+    ),
+    Exercise(
+        id="05.7",
+        title="Tiles of a window",
+        question=(
+            "With a sliding window query $t$ sees the keys $t - w < s \\le t$. Which tiles must be "
+            "visited, and in which of them is every pair seen, so that no mask is needed?"
+        ),
+        solution=solutions.window_tiles,
+        cases=((4, 2, 2), (12, 2, 6), (12, 3, 4), (16, 4, 1), (8, 1, 3), (12, 2, 5), (9, 3, 100)),
+        mistakes=(
+            Mistake(
+                "the window is ignored",
+                "Keys further back than the window are seen by nobody: their tiles are skipped.",
+                window_ignored,
+            ),
+            Mistake(
+                "the window is one too wide",
+                "A window of w holds w keys, the query's own among them: s > t - w.",
+                window_one_too_wide,
+            ),
+            Mistake(
+                "only the last query of a tile is asked where the window begins",
+                "The first query of the tile sees furthest back: ask that one.",
+                window_of_the_last_query,
+            ),
+            Mistake(
+                "a tile is whole if its first query sees all of it",
+                "The last query of the tile has left behind the most: it must see the first key.",
+                whole_for_the_first_query,
+            ),
+        ),
+        hints=(
+            "Which query of a tile sees furthest back, which sees furthest ahead?",
+            "Seen: the tile's last key > first query - w. Whole: last key ≤ first query, and …",
+        ),
+    ),
+    Exercise(
+        id="05.8",
+        title="The gradient of a norm",
+        question=(
+            "$y = x / r$ with $r = \\sqrt{\\mathrm{mean}(x^2)}$, as in RMSNorm without weight and "
+            "$\\varepsilon$. From the gradient of $y$, what is that of $x$?"
+        ),
+        solution=solutions.norm_gradient,
+        cases=(
+            ([1.0, 2.0, 2.0], [1.0, 0.0, 0.0]), ([1.0, 1.0], [1.0, 0.0]), ([3.0], [2.0]),
+            ([0.5, -4.0, 1.0, 2.0], [1.0, 2.0, -1.0, 0.5]),
+        ),
+        mistakes=(
+            Mistake(
+                "the root is taken for a constant",
+                "Growing one number makes r larger, and so all of y smaller.",
+                root_a_constant,
+            ),
+            Mistake(
+                "the sum in place of the mean",
+                "r holds a mean of squares: what is taken off is y times the mean of dy · y.",
+                sum_in_place_of_mean,
+            ),
+            Mistake(
+                "x in place of y",
+                "What is taken off is in units of the normed row: y times the mean of dy · y.",
+                along_x_instead_of_y,
+            ),
+            Mistake(
+                "not divided by the root",
+                "x moves y by 1/r: a long row, changed a little, hardly changes its normed form.",
+                root_left_out,
+            ),
+        ),
+        hints=(
+            "If all of x grows by one factor, y stays: the gradient has nothing along x.",
+            "`(dy - y * mean(dy * y)) / r`.",
         ),
         judge=close(1e-9),
     ),

@@ -63,3 +63,52 @@ def grad_scores(weights: list[float], grad_weights: list[float]) -> list[float]:
     """
     delta = sum(weight * grad for weight, grad in zip(weights, grad_weights))
     return [weight * (grad - delta) for weight, grad in zip(weights, grad_weights)]
+
+
+def query_gradients(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> tuple[list[float], list[list[float]], list[list[float]]]:
+    """The gradients of one query, of its keys and of its values, from that of its output.
+
+    The output is the mean of the values under weights, softmax of query · key / √K. With one key,
+    the query and the key get gradients of 0, and the value gets `grad_out`.
+    """
+    scale = 1 / math.sqrt(len(query))
+    scores = [scale * sum(a * b for a, b in zip(query, key)) for key in keys]
+    largest = max(scores)
+    powers = [math.exp(score - largest) for score in scores]
+    weights = [power / sum(powers) for power in powers]
+    grad_values = [[weight * grad for grad in grad_out] for weight in weights]
+    grad_weights = [sum(a * b for a, b in zip(value, grad_out)) for value in values]
+    slopes = [scale * grad for grad in grad_scores(weights, grad_weights)]
+    grad_query = [sum(s * key[i] for s, key in zip(slopes, keys)) for i in range(len(query))]
+    grad_keys = [[slope * number for number in query] for slope in slopes]
+    return grad_query, grad_keys, grad_values
+
+
+def window_tiles(num_tokens: int, edge: int, window: int) -> list[tuple[int, int, bool]]:
+    """The tiles (query tile, key tile) in which something is seen, and whether all of it is.
+
+    Query t sees the keys s with t - window < s ≤ t. Tokens are a multiple of `edge`. In order;
+    `window_tiles(4, 2, 2)` is `[(0, 0, False), (1, 0, False), (1, 1, False)]`.
+    """
+    found = []
+    for query_tile in range(num_tokens // edge):
+        first_query, last_query = query_tile * edge, query_tile * edge + edge - 1
+        for key_tile in range(query_tile + 1):
+            first_key, last_key = key_tile * edge, key_tile * edge + edge - 1
+            if last_key > first_query - window:
+                is_whole = last_key <= first_query and first_key > last_query - window
+                found.append((query_tile, key_tile, is_whole))
+    return found
+
+
+def norm_gradient(x: list[float], grad_y: list[float]) -> list[float]:
+    """The gradient of x, where y = x / √(mean of x²), from the gradient of y.
+
+    `norm_gradient([1.0, 1.0], [1.0, 0.0])` is `[0.5, -0.5]`: nothing of it lies along x.
+    """
+    root = math.sqrt(sum(number * number for number in x) / len(x))
+    y = [number / root for number in x]
+    along = sum(grad * number for grad, number in zip(grad_y, y)) / len(x)
+    return [(grad - number * along) / root for grad, number in zip(grad_y, y)]

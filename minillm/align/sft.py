@@ -151,7 +151,7 @@ def sft_log(run: Run, name: str = "assistant") -> Path:
 
 # package only
 def with_context(config: ModelConfig, context_length: int) -> ModelConfig:
-    """The shape with a context of at least this; ValueError where its places are a learned table."""
+    """The shape with a context of at least this; ValueError if its places are a learned table."""
     length = max(context_length, config.context_length)
     if config.positions == "learned" and length > config.context_length:
         raise ValueError(

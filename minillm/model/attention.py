@@ -2,6 +2,7 @@
 
 out = softmax(q kᵀ / √K + mask) v, causal, with H query heads that share G key/value heads
 (Vaswani et al., arXiv:1706.03762; grouped queries: Ainslie et al., arXiv:2305.13245).
+With a `window` a query sees that many keys at most, itself among them (Mistral, arXiv:2310.06825).
 A form is chosen by its name in `ATTENTION`; one that cannot run here warns with its reason.
 `slopes_H` is ALiBi's price on distance for each head (`positions.py`).
 """
@@ -23,12 +24,16 @@ def attention_mask(
     offset: int | torch.Tensor,
     documents_BT: torch.Tensor | None,
     device: torch.device,
+    window: int | None = None,
 ) -> torch.Tensor:
-    """True where query t may look at key s: s ≤ t + offset, and both lie in the same document."""
+    """True where query t may look at key s: s ≤ t + offset, in its document, at most `window`."""
+    if window is not None and window < 1:
+        raise ValueError(f"window is {window}; give at least 1 (a query sees itself), or None")
     if isinstance(offset, torch.Tensor):  # one for each row: the mask is [B, 1, T, S]
         offset = offset[:, None, None, None]
     query_T1 = torch.arange(num_queries, device=device)[:, None] + offset
-    mask_TS = torch.arange(num_keys, device=device)[None, :] <= query_T1
+    behind_TS = query_T1 - torch.arange(num_keys, device=device)[None, :]
+    mask_TS = (behind_TS >= 0) if window is None else (behind_TS >= 0) & (behind_TS < window)
     if documents_BT is None:
         return mask_TS
     assert num_queries == num_keys, "documents are told apart in training, where no cache is"
@@ -43,14 +48,14 @@ def reference_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    window: int | None = None,
     slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The equation, line by line. Holds all B·H·T·S scores at once."""
     queries_per_key = q_BHTK.shape[1] // k_BGSK.shape[1]
-    k_BHSK = k_BGSK.repeat_interleave(queries_per_key, dim=1)
-    v_BHSK = v_BGSK.repeat_interleave(queries_per_key, dim=1)
-    mask = attention_mask(q_BHTK.shape[2], k_BHSK.shape[2], offset, documents_BT, q_BHTK.device)
+    k_BHSK, v_BHSK = (x.repeat_interleave(queries_per_key, dim=1) for x in (k_BGSK, v_BGSK))
     scores_BHTS = q_BHTK @ k_BHSK.transpose(-2, -1) / math.sqrt(q_BHTK.shape[-1])
+    mask = attention_mask(*scores_BHTS.shape[-2:], offset, documents_BT, q_BHTK.device, window)
     if slopes_H is not None:
         scores_BHTS = scores_BHTS + alibi_bias(slopes_H, *scores_BHTS.shape[-2:], offset)
     weights_BHTS = scores_BHTS.masked_fill(~mask, -math.inf).softmax(dim=-1)
@@ -64,16 +69,18 @@ def torch_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    window: int | None = None,
     slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
     is_by_row = isinstance(offset, torch.Tensor)
-    is_whole = num_queries == num_keys or num_queries == 1  # every query sees all keys before it
-    is_plain = documents_BT is None and not is_by_row and is_whole and slopes_H is None
+    is_whole = not is_by_row and offset == num_keys - num_queries and num_queries in (1, num_keys)
+    sees_all = window is None or window >= num_keys  # every query sees all keys before it
+    is_plain = documents_BT is None and is_whole and sees_all and slopes_H is None
     mask = None
     if not is_plain:
-        mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
+        mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device, window)
     if slopes_H is not None:
         bias_BHTS = alibi_bias(slopes_H, num_queries, num_keys, offset)
         mask = bias_BHTS.masked_fill(~mask, -math.inf).to(q_BHTK.dtype)
@@ -90,24 +97,30 @@ def triton_attention(
     *,
     documents_BT: torch.Tensor | None = None,
     offset: int | torch.Tensor = 0,
+    window: int | None = None,
     slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Our fused kernel where Triton is installed; else PyTorch's, with a warning."""
+    """Our fused kernels where Triton is installed; else PyTorch's, with a warning."""
+    said = {"offset": offset, "window": window}
+    is_decoding = q_BHTK.shape[2] == 1 and documents_BT is None and not torch.is_grad_enabled()
     reason = None
     if importlib.util.find_spec("triton") is None:
-        reason = "triton is not installed here: attention 'torch' is used instead"
-    elif isinstance(offset, torch.Tensor):
-        reason = "the Triton kernel has one offset for all rows: attention 'torch' is used instead"
+        reason = "triton is not installed here"
+    elif isinstance(offset, torch.Tensor) and not is_decoding:
+        reason = "the Triton kernel has one offset for all rows, unless each decodes one query"
     elif slopes_H is not None:
-        reason = "the Triton kernel prices no distance (ALiBi): attention 'torch' is used instead"
+        reason = "the Triton kernel prices no distance (ALiBi)"
     if reason is not None:
-        warnings.warn(reason, stacklevel=2)
-        return torch_attention(
-            q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset, slopes_H=slopes_H
-        )
+        warnings.warn(f"{reason}: attention 'torch' is used instead", stacklevel=2)
+        said |= {"documents_BT": documents_BT, "slopes_H": slopes_H}
+        return torch_attention(q_BHTK, k_BGSK, v_BGSK, **said)
+    if is_decoding:
+        from minillm.model.flash_decode import decode_attention
+
+        return decode_attention(q_BHTK, k_BGSK, v_BGSK, **said)
     from minillm.model.flash_attention import flash_attention
 
-    return flash_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset)
+    return flash_attention(q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, **said)
 
 
 ATTENTION: dict[str, Callable[..., torch.Tensor]] = {

@@ -13,8 +13,8 @@ from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 
 MODEL = "model"
 WITHOUT_RUN = (
-    "duplicates", "generate", "language", "optimizers", "positions", "quality", "stream",
-    "tokenizer", "unigram",
+    "attention", "duplicates", "generate", "language", "optimizers", "positions", "quality",
+    "stream", "tokenizer", "unigram",
 )  # fmt: skip
 NO_RUN = "this bench reads no run; leave it out"
 

@@ -46,7 +46,11 @@ def random_documents(batch: int, length: int) -> torch.Tensor:
 
 
 def naive_attention(
-    q_BHTK: torch.Tensor, k_BGSK: torch.Tensor, v_BGSK: torch.Tensor, documents_BT: torch.Tensor
+    q_BHTK: torch.Tensor,
+    k_BGSK: torch.Tensor,
+    v_BGSK: torch.Tensor,
+    documents_BT: torch.Tensor,
+    window: int | None = None,
 ) -> torch.Tensor:
     """Query by query, over a list of the keys that it may see; float64."""
     q, k, v = q_BHTK.double(), k_BGSK.double(), v_BGSK.double()
@@ -60,6 +64,7 @@ def naive_attention(
                 seen = [
                     s
                     for s in range(t + offset + 1)
+                    if window is None or t + offset - s < window
                     if offset or documents_BT[b, s] == documents_BT[b, t]
                 ]
                 scores = (k[b, g, seen] @ q[b, h, t]) / math.sqrt(width)
@@ -83,6 +88,8 @@ def test_mask_by_hand() -> None:
     documents_BT = torch.tensor([[0, 0, 1]])
     mask = attention_mask(3, 3, 0, documents_BT, device)
     assert mask[0, 0].tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    mask = attention_mask(2, 4, 2, None, device, window=2)
+    assert mask.tolist() == [[0, 1, 1, 0], [0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -97,6 +104,36 @@ def test_equal_to_the_naive_loops(shape: tuple[int, ...], has_documents: bool, n
     expected = naive_attention(*inputs, documents_BT if has_documents else one_document)
     ours = ATTENTION[name](*inputs, documents_BT=documents_BT, offset=num_keys - num_queries)
     torch.testing.assert_close(ours, expected.float())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("window", [1, 3, 64, 1000])
+@pytest.mark.parametrize("name", ["reference", "torch"])
+def test_with_a_window_equal_to_the_naive_loops(
+    shape: tuple[int, ...], window: int, name: str
+) -> None:
+    inputs = random_inputs(shape)
+    batch, num_queries, num_keys = shape[0], shape[3], shape[4]
+    documents_BT = random_documents(batch, num_keys) if num_queries == num_keys else None
+    told = torch.zeros(batch, num_keys) if documents_BT is None else documents_BT
+    said = {"documents_BT": documents_BT, "offset": num_keys - num_queries, "window": window}
+    expected = naive_attention(*inputs, told, window).float()
+    torch.testing.assert_close(ATTENTION[name](*inputs, **said), expected)
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_a_window_of_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="window is 0; give at least 1"):
+        ATTENTION[name](*random_inputs((1, 2, 1, 9, 9, 4)), window=0)
+
+
+@pytest.mark.parametrize("name", ["reference", "torch"])
+def test_one_query_before_the_end_of_the_keys_sees_no_later_key(name: str) -> None:
+    """As with a cache that is longer than what it holds so far."""
+    q_BHTK, k_BGSK, v_BGSK = random_inputs((2, 4, 1, 1, 17, 10))
+    ours = ATTENTION[name](q_BHTK, k_BGSK, v_BGSK, offset=5)
+    expected = reference_attention(q_BHTK, k_BGSK[:, :, :6], v_BGSK[:, :, :6], offset=5)
+    torch.testing.assert_close(ours, expected)
 
 
 @pytest.mark.parametrize("has_documents", [False, True])
@@ -210,13 +247,16 @@ def broken_attention(bug: str) -> Attend:
         *,
         documents_BT: torch.Tensor | None = None,
         offset: int = 0,
+        window: int | None = None,
     ) -> torch.Tensor:
         repeats = q_BHTK.shape[1] // k_BGSK.shape[1]
         k_BHSK, v_BHSK = (each.repeat_interleave(repeats, dim=1) for each in (k_BGSK, v_BGSK))
         documents_BT = None if bug == "documents ignored" else documents_BT
         offset = offset + 1 if bug == "mask off by one" else offset
         num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
-        mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device)
+        if window is not None and bug == "window off by one":
+            window = window + 1
+        mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device, window)
         hidden = 0.0 if bug == "hidden scores are 0" else -math.inf
         scale = q_BHTK.shape[-1] ** (-1 if bug == "scaled by K" else -0.5)
         scores_BHTS = (q_BHTK @ k_BHSK.transpose(-2, -1) * scale).masked_fill(~mask, hidden)

@@ -1,7 +1,7 @@
-"""Compile the launches of `flash_attention` for a GPU that need not be here; a JSON line a kernel.
+"""Compile the kernels' launches for a GPU that need not be here; a JSON line a kernel.
 
-`python compile_kernels.py 80|90 [number of calls]`, without TRITON_INTERPRET. Triton asks its
-driver which GPU there is: a stand-in answers, each launch becomes a compilation of exactly its
+`python -m minillm.bench.compiling 80|90 [number of calls]`, with TRITON_INTERPRET=0. Triton asks
+its driver which GPU there is: a stand-in answers, each launch becomes a compilation of exactly its
 arguments, and the tensors stay on the CPU. Registers and spills are read from the machine code by
 the wheel's own cuobjdump.
 """
@@ -20,22 +20,26 @@ from triton.runtime.driver import driver
 from triton.runtime.jit import JITFunction
 
 from minillm.model import flash_attention as launches
+from minillm.model import flash_decode, flash_inputs, fused_norm
 
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
-# dtype, batch, query heads, key heads, queries, keys, head width, offset, documents?
+# dtype, batch, query heads, key heads, queries, keys, head width, offset, window, documents?
 CALLS = {
     80: [
-        (torch.bfloat16, 2, 8, 2, 1024, 1024, 128, 0, True),
-        (torch.float32, 2, 8, 2, 1024, 1024, 32, 0, False),
+        (torch.bfloat16, 2, 8, 2, 1024, 1024, 128, 0, None, True),
+        (torch.float16, 2, 8, 2, 1024, 1024, 48, 0, 256, False),
     ],
     90: [
-        (torch.bfloat16, 2, 8, 2, 1024, 1024, 64, 0, False),
-        (torch.float16, 1, 1, 1, 1, 37, 20, 36, False),
+        (torch.bfloat16, 2, 8, 2, 1024, 1024, 64, 0, None, False),
+        (torch.float16, 1, 8, 2, 1000, 1037, 96, 37, 200, False),
     ],
 }
+DECODED = (torch.bfloat16, 2, 8, 2, 1, 4096, 128)
+NORMED = (torch.bfloat16, 4096, 2048)
 
 
+# package only
 class AbsentGpu:
     """What Triton asks a driver in order to compile."""
 
@@ -52,6 +56,7 @@ class AbsentGpu:
         return 0
 
 
+# package only
 def resources(cubin: bytes) -> dict[str, int]:
     """Registers a thread and bytes spilled to its stack, from the machine code."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
@@ -63,10 +68,12 @@ def resources(cubin: bytes) -> dict[str, int]:
     return {"registers": int(found["REG"]), "spilled_bytes": int(found["STACK"])}
 
 
+# package only
 def compile_instead_of_launching(architecture: int) -> None:
     """From here on, a launch compiles for this GPU and prints what came out."""
     driver.set_active(AbsentGpu(architecture))
-    launches.check_inputs = lambda *inputs: None  # which would refuse tensors on the CPU
+    flash_inputs.check_tensors = lambda *inputs: None  # which would refuse tensors on the CPU
+    fused_norm.check_device = lambda *inputs: None
     launch = JITFunction.run
 
     def compiled(self: JITFunction, *arguments: object, warmup: bool, **options: object) -> None:
@@ -83,17 +90,42 @@ def compile_instead_of_launching(architecture: int) -> None:
     JITFunction.run = compiled
 
 
+# package only
+def attend(
+    dtype: torch.dtype, B: int, H: int, G: int, T: int, S: int, K: int, offset: int,
+    window: int | None, is_packed: bool,
+) -> None:  # fmt: skip
+    """The forward and the backward pass of one call."""
+    q, k, v = (
+        torch.zeros(B, length, heads, K, dtype=dtype).transpose(1, 2).requires_grad_()
+        for length, heads in ((T, H), (S, G), (S, G))
+    )
+    documents_BT = torch.zeros(B, T, dtype=torch.int32) if is_packed else None
+    said = {"documents_BT": documents_BT, "offset": offset, "window": window}
+    out = launches.flash_attention(q, k, v, **said)
+    out.backward(torch.zeros_like(out))
+
+
+# package only
+def decode_and_norm() -> None:
+    """One query a row against a long cache, with a window; a norm, forward and backward."""
+    dtype, B, H, G, T, S, K = DECODED
+    q, k = torch.zeros(B, H, T, K, dtype=dtype), torch.zeros(B, G, S, K, dtype=dtype)
+    flash_decode.decode_attention(q, k, k, offset=S - 1, window=1000)
+    dtype, N, D = NORMED
+    x, weight = torch.zeros(N, D, dtype=dtype, requires_grad=True), torch.ones(D, dtype=dtype)
+    y = fused_norm.fused_rms_norm(x, weight, 1e-5)
+    y.backward(torch.zeros_like(y))
+
+
+# package only
 def main(architecture: int, num_calls: int | None = None) -> None:
-    """The forward and the backward pass of the first calls, or of all."""
+    """All calls and the two other pairs of kernels, or the first calls alone."""
     compile_instead_of_launching(architecture)
-    for dtype, B, H, G, T, S, K, offset, is_packed in CALLS[architecture][:num_calls]:
-        q, k, v = (
-            torch.zeros(B, length, heads, K, dtype=dtype).transpose(1, 2).requires_grad_()
-            for length, heads in ((T, H), (S, G), (S, G))
-        )
-        documents_BT = torch.zeros(B, T, dtype=torch.int32) if is_packed else None
-        out = launches.flash_attention(q, k, v, documents_BT=documents_BT, offset=offset)
-        out.backward(torch.zeros_like(out))
+    for call in CALLS[architecture][:num_calls]:
+        attend(*call)
+    if num_calls is None:
+        decode_and_norm()
 
 
 if __name__ == "__main__":
