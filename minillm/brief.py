@@ -1,11 +1,13 @@
 """The brief: the first decision of any project, and the model size that follows from it.
 
 Training a model of N parameters on D tokens takes about 6·N·D floating-point operations (Kaplan et
-al., arXiv:2001.08361). With the speed of the machine and D in proportion to N, the minutes give N.
+al., arXiv:2001.08361; `model.counting` counts them exactly). With the speed of the machine and D in
+proportion to N, the minutes give N.
 """
 
 from dataclasses import dataclass
 
+from minillm.model.counting import TRAINING_FLOPS_PER_WEIGHT
 from minillm.model.transformer import ModelConfig
 
 # Training arithmetic that arrives in the model, a second, on two cores without bfloat16 units, as
@@ -59,7 +61,7 @@ class Brief:
     def num_parameters(self) -> float:
         """The N whose 6·N·D FLOPs fill the minutes, with D = TOKENS_PER_PARAMETER · N tokens."""
         flops = TRAINING_FLOP_PER_S * 60 * self.minutes
-        return (flops / (6 * TOKENS_PER_PARAMETER)) ** 0.5
+        return (flops / (TRAINING_FLOPS_PER_WEIGHT * TOKENS_PER_PARAMETER)) ** 0.5
 
     @property
     def max_parameters(self) -> float:

@@ -79,3 +79,34 @@ def alibi_price(num_heads: int, num_queries: int, num_keys: int) -> torch.Tensor
     query_T1 = torch.arange(num_queries)[:, None] + num_keys - num_queries
     distance_TS = query_T1 - torch.arange(num_keys)
     return -slopes_H[:, None, None] * distance_TS
+
+
+def first_std(name: str, std: float, num_layers: int) -> float:
+    """How large the first weights of the matrix with this name are."""
+    writes_to_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
+    return std / math.sqrt(2 * num_layers) if writes_to_stream else std
+
+
+def variance_factors(shapes: list[tuple[int, int]], std: float) -> tuple[float, float]:
+    """What a chain of matrices does to the variance: forward, and on the way back."""
+    forward = math.prod(columns * std**2 for _, columns in shapes)
+    back = math.prod(rows * std**2 for rows, _ in shapes)
+    return forward, back
+
+
+def step_flops(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int) -> int:
+    """Floating-point operations of a training step over B rows of T tokens."""
+    K = D // H
+    matrices = L * (2 * D * D + 2 * D * G * K + 3 * D * F) + V * D
+    forward = B * T * (2 * matrices + 4 * L * D * T)
+    return 3 * forward
+
+
+def mean_in_chunks(nats: list[float | None], chunk_size: int) -> float:
+    """The mean over all that count, taken chunk by chunk; None does not count."""
+    total, count = 0.0, 0
+    for start in range(0, len(nats), chunk_size):
+        counted = [value for value in nats[start : start + chunk_size] if value is not None]
+        total += sum(counted)
+        count += len(counted)
+    return total / count

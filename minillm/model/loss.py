@@ -2,8 +2,9 @@
 
 Cross-entropy counts tokens, so its value depends on how long a tokenizer's tokens are. Bits per
 byte counts the bytes of the text, which are the same for everybody (as in Gao et al., "The Pile",
-arXiv:2101.00027). In: logits and targets, or a model and whole documents. Left out: a loss in
-chunks, which would never hold all logits at once.
+arXiv:2101.00027). In: logits and targets, or what comes before the logits: then the loss is taken
+in chunks, and all logits are never held at once. Or a model and whole documents. Left out: a head
+that is cut over ranks (`scale` has one).
 """
 
 import math
@@ -12,16 +13,90 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from minillm.batches.stream import IGNORE
 
 ROWS_AT_ONCE = 16
+# logits of so many tokens at a time: with 2,048 ids 2 MiB, which a processor's cache holds
+CHUNK_TOKENS = 256
+# tables of 64 MiB: from about here on chunks take no more time, and spare two and a half of them
+# (LOG.md)
+MANY_LOGITS = 2**24
 
 
 def cross_entropy(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
     """mean over t of −log softmax(logits_t)[target_t], in nats, where the target is not IGNORE."""
     logits_NV = logits_BTV.flatten(0, -2).float()
     return F.cross_entropy(logits_NV, targets_BT.flatten(), ignore_index=IGNORE)
+
+
+def z_penalty(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
+    """mean over t of (ln Σ exp logits_t)², where the target is not IGNORE: it keeps logits near 0,
+    which cross-entropy, blind to a constant added to all of them, does not (arXiv:2204.02311)."""
+    log_z_BT = logits_BTV.float().logsumexp(dim=-1)
+    return log_z_BT[targets_BT != IGNORE].square().mean()
+
+
+class ChunkedCrossEntropy(torch.autograd.Function):
+    """Cross-entropy of x · headᵀ, some rows at a time. Each chunk leaves its gradients at once,
+    softmax − one-hot through the head, so that its logits need not wait for the backward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x_ND: torch.Tensor,
+        head_VD: torch.Tensor,
+        targets_N: torch.Tensor,
+        chunk_tokens: int,
+        z_weight: float,
+    ) -> torch.Tensor:
+        wide = torch.promote_types(x_ND.dtype, torch.float32)
+        x_gradient_ND = torch.empty_like(x_ND)
+        head_gradient_VD = torch.zeros_like(head_VD, dtype=wide)
+        is_counted_N, nats = targets_N != IGNORE, x_ND.new_zeros((), dtype=wide)
+        for start in range(0, len(x_ND), chunk_tokens):
+            chunk = slice(start, start + chunk_tokens)
+            target_C1, counts_C1 = targets_N[chunk, None].clamp(min=0), is_counted_N[chunk, None]
+            logits_CV = (x_ND[chunk] @ head_VD.T).to(wide)
+            log_z_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
+            nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1) + z_weight * log_z_C1.square()
+            nats += torch.where(counts_C1, nats_C1, 0.0).sum()
+            if not any(ctx.needs_input_grad):
+                continue
+            # not yet divided by how many count: half precision would round small numbers to 0
+            gradient_CV = logits_CV.sub_(log_z_C1).exp_().mul_(1 + 2 * z_weight * log_z_C1)
+            gradient_CV.scatter_add_(1, target_C1, -torch.ones_like(log_z_C1)).mul_(counts_C1)
+            gradient_CV = gradient_CV.to(x_ND.dtype)
+            x_gradient_ND[chunk] = gradient_CV @ head_VD
+            head_gradient_VD += gradient_CV.T @ x_ND[chunk]
+        ctx.save_for_backward(x_gradient_ND, head_gradient_VD, is_counted_N.sum())
+        return nats / is_counted_N.sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        x_gradient_ND, head_gradient_VD, num_targets = ctx.saved_tensors
+        scale = gradient / num_targets
+        return scale * x_gradient_ND, scale * head_gradient_VD, None, None, None
+
+
+def chunked_cross_entropy(
+    x_BTD: torch.Tensor,
+    head_VD: torch.Tensor,
+    targets_BT: torch.Tensor,
+    *,
+    chunk_tokens: int = CHUNK_TOKENS,
+    z_weight: float = 0.0,
+) -> torch.Tensor:
+    """`cross_entropy(x · headᵀ, targets) + z_weight · z_penalty`, holding chunk_tokens · V logits
+    at most."""
+    if chunk_tokens < 1:
+        raise ValueError(f"chunk_tokens = {chunk_tokens}: must be at least 1; 256 is usual")
+    x_ND = x_BTD.flatten(0, -2)
+    if not torch.is_grad_enabled():  # a Function is not told, and would leave gradients
+        x_ND, head_VD = x_ND.detach(), head_VD.detach()
+    return ChunkedCrossEntropy.apply(x_ND, head_VD, targets_BT.flatten(), chunk_tokens, z_weight)
 
 
 def scored_pieces(

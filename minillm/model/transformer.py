@@ -6,7 +6,6 @@ kind. Nothing here knows devices or ranks; a cache is anything with `extend(laye
 Left out: dropout, biases, mixtures of experts, recomputing activations to save memory.
 """
 
-import math
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from minillm.model.attention import ATTENTION
+from minillm.model.initialise import initialise
 from minillm.model.positions import (
     AddedPositions,
     PositionKind,
@@ -68,6 +68,7 @@ class ModelConfig:
     rope_scaling: RopeScaling = None
     rope_factor: float = 1.0
     rope_trained_length: int | None = None
+    base_width: int | None = None  # None: first weights and steps do not follow the width
 
     def __post_init__(self) -> None:
         refuse_impossible_shape(self)
@@ -76,6 +77,11 @@ class ModelConfig:
     def head_width(self) -> int:
         """K = D / H."""
         return self.width // self.num_heads
+
+    @property
+    def width_ratio(self) -> float:
+        """D over the width for which `initial_std` and the learning rate were chosen; else 1."""
+        return 1.0 if self.base_width is None else self.width / self.base_width
 
     @property
     def num_parameters(self) -> int:
@@ -241,7 +247,7 @@ class Transformer(nn.Module):
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
         if config.tie_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
-        initialise(self, config)
+        initialise(self, config.initial_std, config.num_layers, config.width_ratio)
 
     def forward(
         self,
@@ -263,12 +269,3 @@ class Transformer(nn.Module):
     def num_parameters(self) -> int:
         """Each stored number once: tied weights count once."""
         return sum(parameter.numel() for parameter in self.parameters())
-
-
-def initialise(model: Transformer, config: ModelConfig) -> None:
-    """Normal weights; the two matrices that write to the residual stream are smaller by √(2L)."""
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 2:
-            writes_to_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
-            scale = math.sqrt(2 * config.num_layers) if writes_to_stream else 1.0
-            nn.init.normal_(parameter, std=config.initial_std / scale)

@@ -8,11 +8,14 @@ a whole matrix orthogonal. Left out: fused kernels, sharded states, other optimi
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
 from torch import nn
+
+from minillm.model.initialise import step_factor
+from minillm.model.transformer import Transformer
 
 # The quintic of Jordan et al.: so steep at 0 that five steps bring every singular value near 1
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
@@ -27,6 +30,7 @@ class ParameterGroup:
 
     parameters: dict[str, nn.Parameter]
     weight_decay: float
+    learning_rate_factor: float = 1.0  # scales the steps, not the decay
 
     def gradients(self) -> list[torch.Tensor]:
         for name, parameter in self.parameters.items():
@@ -47,6 +51,17 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[ParameterGro
         ParameterGroup(parameters=vectors, weight_decay=0.0),
     ]
     return [group for group in groups if group.parameters]
+
+
+def groups_by_width(groups: list[ParameterGroup], width_ratio: float) -> list[ParameterGroup]:
+    """The groups, cut into parameters that take steps of one size (`step_factor`)."""
+    found = []
+    for group in groups:
+        factors = {n: step_factor(n, p.ndim, width_ratio) for n, p in group.parameters.items()}
+        for factor in dict.fromkeys(factors.values()):
+            alike = {n: p for n, p in group.parameters.items() if factors[n] == factor}
+            found.append(replace(group, parameters=alike, learning_rate_factor=factor))
+    return found
 
 
 def adamw_update(
@@ -94,8 +109,9 @@ class AdamW:
         for group, means, squares in zip(self.groups, self.means, self.squares, strict=True):
             adamw_update(
                 list(group.parameters.values()), group.gradients(), means, squares,
-                step=self.num_steps, learning_rate=learning_rate, betas=self.betas,
-                epsilon=self.epsilon, weight_decay=group.weight_decay,
+                step=self.num_steps, learning_rate=learning_rate * group.learning_rate_factor,
+                betas=self.betas, epsilon=self.epsilon,
+                weight_decay=group.weight_decay / group.learning_rate_factor,
             )
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
@@ -146,6 +162,7 @@ class Muon:
     def step(self, learning_rate: float) -> None:
         self.others.step(learning_rate)
         matrices, gradients = list(self.matrices.parameters.values()), self.matrices.gradients()
+        step_rate = learning_rate * self.matrices.learning_rate_factor
         torch._foreach_lerp_(self.means, gradients, 1 - self.momentum)
         torch._foreach_mul_(matrices, 1 - learning_rate * self.matrices.weight_decay)
         ahead = torch._foreach_lerp(gradients, self.means, self.momentum)
@@ -155,7 +172,7 @@ class Muon:
             directions = orthogonalized(torch.stack([ahead[i] for i in same]), self.dtype)
             size = ADAMW_STEP_SIZE * math.sqrt(max(shape))
             for index, direction in zip(same, directions, strict=True):
-                matrices[index].add_(direction, alpha=-learning_rate * size)
+                matrices[index].add_(direction, alpha=-step_rate * size)
 
     def state_tensors(self) -> dict[str, torch.Tensor]:
         named = zip(self.matrices.parameters, self.means, strict=True)
@@ -192,14 +209,18 @@ def make_optimizer(
     Muon's five rough steps do not need float32: `dtype` is what the machine multiplies fast.
     """
     groups = parameter_groups(model, weight_decay)
+    width_ratio = model.config.width_ratio if isinstance(model, Transformer) else 1.0
     if kind == "adamw":
-        return AdamW(groups, betas=betas)
+        return AdamW(groups_by_width(groups, width_ratio), betas=betas)
     inside = {name: each for name, each in groups[0].parameters.items() if ".layers." in name}
     outside = {name: each for name, each in groups[0].parameters.items() if name not in inside}
     matrices, others = (
         ParameterGroup(parameters=each, weight_decay=weight_decay) for each in (inside, outside)
     )
-    return Muon(matrices, AdamW([others, *groups[1:]], betas=betas), dtype=dtype)
+    # an orthogonal step's pull on a vector grows with √D, one of AdamW with D
+    matrices = replace(matrices, learning_rate_factor=width_ratio**-0.5)
+    adamw = AdamW(groups_by_width([others, *groups[1:]], width_ratio), betas=betas)
+    return Muon(matrices, adamw, dtype=dtype)
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from minillm.core.records import (
     sha256_of,
 )
 from minillm.core.runtime import detect
-from minillm.model.loss import cross_entropy
+from minillm.model.loss import MANY_LOGITS, chunked_cross_entropy, cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
@@ -66,9 +66,16 @@ class PretrainConfig:
 
 
 def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Mean surprise at the next token, in nats; pieces of a packed row do not see each other."""
-    logits_BTV = model(batch.tokens_BT, documents_BT=batch.documents_BT)
-    return cross_entropy(logits_BTV, batch.targets_BT)
+    """Mean surprise at the next token, in nats; pieces of a packed row do not see each other.
+
+    Where there would be very many logits, they are made and left in chunks.
+    """
+    tokens_BT, targets_BT, documents_BT = batch.tokens_BT, batch.targets_BT, batch.documents_BT
+    if isinstance(model, Transformer):
+        if tokens_BT.numel() * model.config.vocab_size >= MANY_LOGITS:
+            x_BTD = model.model(tokens_BT, None, documents_BT)
+            return chunked_cross_entropy(x_BTD, model.lm_head.weight, targets_BT)
+    return cross_entropy(model(tokens_BT, documents_BT=documents_BT), targets_BT)
 
 
 def pretraining_loss(

@@ -14,7 +14,7 @@ from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 MODEL = "model"
 WITHOUT_RUN = (
     "attention", "duplicates", "generate", "language", "optimizers", "positions", "quality",
-    "stream", "tokenizer", "unigram",
+    "stream", "tokenizer", "transfer", "unigram",
 )  # fmt: skip
 NO_RUN = "this bench reads no run; leave it out"
 

@@ -86,6 +86,14 @@ def test_logits_loss_and_gradients_equal_transformers(
         assert error < 1e-5, name
 
 
+@torch.no_grad()
+def test_a_model_whose_weights_follow_the_width_is_still_a_llama() -> None:
+    ours = small_model(base_width=12)
+    torch.testing.assert_close(
+        ours(random_tokens(3, 29)), transformers_model(ours)(random_tokens(3, 29)).logits
+    )
+
+
 # What a token may know
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from minillm.batches.shards import open_shards
+from minillm.batches.stream import Stream
 from minillm.core.records import Run
 from minillm.model.transformer import Transformer
+from minillm.recipes import laptop, smoke
 from minillm.train import loop, precision, resumable, trainer
 from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
-from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, pretrain
+from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, next_token_loss, pretrain
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,6 +222,29 @@ def test_training_learns_and_every_token_is_counted(run: Run) -> None:
         "seconds" not in artifact.summary
         and f"{artifact.figures['tokens']:,} tokens" in artifact.summary
     )
+
+
+def test_many_logits_are_made_in_chunks_and_give_the_same_loss(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(run)
+    torch.manual_seed(0)
+    model = Transformer(config.model)
+    batch = next(Stream(open_shards(run.artifact("shards").path, "train"), config.batches))
+    found = {}
+    for many, name in ((1 << 40, "plain"), (0, "chunks")):
+        monkeypatch.setattr(trainer, "MANY_LOGITS", many)
+        value = next_token_loss(model, batch)
+        found[name] = [value, *torch.autograd.grad(value, list(model.parameters()))]
+        assert (value.grad_fn.name() == "ChunkedCrossEntropyBackward") == (name == "chunks")
+    for ours, theirs in zip(found["chunks"], found["plain"], strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_recipes_own_batches_have_few_logits() -> None:
+    for recipe in (smoke(), laptop()):
+        tokens = recipe.batches.batch_size * recipe.batches.context_length
+        assert tokens * recipe.model.vocab_size < trainer.MANY_LOGITS
 
 
 def test_the_weights_of_another_model_are_a_start(run: Run) -> None:
