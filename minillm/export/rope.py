@@ -64,7 +64,10 @@ def imported_rope(fields: dict, path: Path) -> dict[str, object]:
     ours: dict[str, object] = {"rope_theta": theta}
     if kind == "default":
         return ours
-    ours |= {"rope_scaling": kind, "rope_factor": float(rope["factor"])}
+    factor = float(rope["factor"])
+    if factor < 1:
+        raise ValueError(f"{path}: factor = {factor}; only 1 or more can be loaded")
+    ours |= {"rope_scaling": kind, "rope_factor": factor}
     if kind == "yarn":
         for name, allowed in YARN_DEFAULTS.items():
             if rope.get(name) not in allowed:

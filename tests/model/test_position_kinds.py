@@ -319,6 +319,20 @@ def test_cached_is_uncached_however_the_text_is_cut(
 def test_planted_cache_that_does_not_advance_is_noticed(changes: dict) -> None:
     model, tokens_BT, cache = small_model(**changes), random_tokens(2, 29), KeyValueCache()
     parts = [model(tokens_BT[:, :9], cache), model(tokens_BT[:, 9:], cache)]
+    off = (torch.cat(parts, dim=1) - model(tokens_BT)).abs().max()
+    # nobody and ALiBi count from the keys that are there, not from the number of tokens
+    counts_keys = changes.get("positions") in ("none", "alibi")
+    assert off < 1e-5 if counts_keys else off > 1e-2
+
+
+@torch.no_grad()
+@every_kind
+def test_planted_cache_that_lost_a_key_is_noticed(changes: dict) -> None:
+    model, tokens_BT, cache = small_model(**changes), random_tokens(2, 29), KeyValueCache()
+    parts = [model(tokens_BT[:, :9], cache)]
+    cache.num_tokens = 9
+    cache.layers = {layer: (k[:, :, :8], v[:, :, :8]) for layer, (k, v) in cache.layers.items()}
+    parts.append(model(tokens_BT[:, 9:], cache))
     assert (torch.cat(parts, dim=1) - model(tokens_BT)).abs().max() > 1e-2
 
 
