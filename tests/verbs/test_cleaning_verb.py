@@ -88,7 +88,10 @@ def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
     ("content", "said"),
     [
         (None, "there is no such file; check the path"),
-        (gzip.compress(b"{}\n", mtime=0), "not JSON lines of documents with id, text, source, kind"),
+        (
+            gzip.compress(b"{}\n", mtime=0),
+            "not JSON lines of documents with id, text, source, kind",
+        ),
         (b"", "an empty file; give one with documents in it"),
         (b'{"url": "x"}\n', "line 1: no document; give an object with id, text"),
         (b'{"id": 5, "text": 5, "source": "", "kind": "", "licence": "", "language": ""}\n',
