@@ -222,7 +222,7 @@ def test_headers_of_an_archive_are_heard(tmp_path):
 
 
 def test_a_page_of_many_tags_takes_no_time():
-    began = time.perf_counter()
+    began = time.process_time()
     assert opt_out_of("<meta " * 200_000) is None
     assert opt_out_of("<meta name=robots " * 50_000) is None
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -36,10 +36,10 @@ def document(text: str) -> Document:
 @pytest.mark.parametrize("piece", ["pat{}@example.org ", "a-", "1.", "a at b dot ", "XA00 0000 "])
 def test_no_text_takes_more_time_than_its_length_deserves(piece):
     text = "".join(map(piece.format, range(20_000))) + "@"
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     found = findings(text)
     # measured 0.1 to 0.4 s; in time that grows with the square it would be 13 s and more
-    assert time.perf_counter() - began_s < 5
+    assert time.process_time() - began_s < 5
     assert len(found) == (20_000 if "example" in piece else 0)
 
 

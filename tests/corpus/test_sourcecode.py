@@ -94,9 +94,9 @@ def test_without_the_entropy_harmless_lines_are_seen_to_be_taken(monkeypatch):
     "piece", ["sk-", "eyJ", "eyJ" + "a" * 90, "://a:", "-----BEGIN ", "password=", 'token="', "gh"]
 )
 def test_no_file_takes_more_time_than_its_length_deserves(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     secrets_in(piece * (1_000_000 // len(piece)))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_rejection_names_the_secret_but_does_not_repeat_it():
@@ -171,8 +171,8 @@ def test_files_of_code_become_rejections_where_they_should(tmp_path):
 
 def test_many_secrets_are_named_by_their_lines_in_time_that_grows_with_the_text():
     text = 'password = "a8f3k2l9d0s7"\n' * 40_000
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     found = secrets_in(text)
     # measured 0.3 s; with all lines counted again for each it would be 12 s
-    assert time.perf_counter() - began_s < 5
+    assert time.process_time() - began_s < 5
     assert found == [("assigned secret", number) for number in range(1, 40_001)]

@@ -388,18 +388,18 @@ def test_depth_is_counted_by_hand(page, depth):
 
 @pytest.mark.parametrize("piece", ["<a ", "<a rel=license ", "<html ", "<meta charset=", "<!--"])
 def test_no_page_takes_more_time_than_its_length_deserves(piece):
-    began, text = time.perf_counter(), piece * (2_000_000 // len(piece))
+    began, text = time.process_time(), piece * (2_000_000 // len(piece))
     assert page_licence(text) is None
     opening.attempt(markup.page_document, text.encode(), "x", None)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_bomb_is_rejected_before_it_is_parsed(tmp_path):
     bomb = b"<div>" * 100_000 + b"words" + b"</div>" * 100_000
-    began = time.perf_counter()
+    began = time.process_time()
     found = one(tmp_path, bomb)
     with pytest.raises(Unusable, match="nested too deep"):
         main_text(bomb.decode())
-    assert time.perf_counter() - began < 5  # the extractor alone takes minutes
+    assert time.process_time() - began < 5  # the extractor alone takes minutes
     assert isinstance(found, Rejection) and (found.value, found.limit) == (100_000, 512)
     assert isinstance(one(tmp_path, b"<div>" * 500 + b"words"), Document)
