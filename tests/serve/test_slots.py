@@ -98,12 +98,24 @@ def test_several_tokens_at_once_are_not_for_slots(tokens_BT: torch.Tensor) -> No
         model(tokens_BT[:, :2], SlotCache(model.config, 4))
 
 
-def test_the_triton_kernel_hands_rows_of_different_lengths_on_with_a_warning(
+@torch.no_grad()
+@pytest.mark.filterwarnings("error")
+def test_the_triton_kernel_decodes_rows_of_different_lengths_itself(
     tokens_BT: torch.Tensor,
 ) -> None:
     model = small_model(small_tokenizer(), attention="triton")
     plain = small_model(small_tokenizer())
-    with torch.no_grad(), pytest.warns(UserWarning, match="attention 'torch' is used instead"):
+    logits_B1V, expected_B1V = (
+        each(tokens_BT[:, 12:13], filled(each, tokens_BT, {0: 20, 2: 7})) for each in (model, plain)
+    )
+    torch.testing.assert_close(logits_B1V[[0, 2]], expected_B1V[[0, 2]])
+
+
+def test_where_gradients_are_asked_for_rows_of_different_lengths_are_handed_on_with_a_warning(
+    tokens_BT: torch.Tensor,
+) -> None:
+    model = small_model(small_tokenizer(), attention="triton")
+    plain = small_model(small_tokenizer())
+    with pytest.warns(UserWarning, match="attention 'torch' is used instead"):
         logits = model(tokens_BT[:, :1], SlotCache(model.config, 4))
-    with torch.no_grad():
-        torch.testing.assert_close(logits, plain(tokens_BT[:, :1], SlotCache(plain.config, 4)))
+    torch.testing.assert_close(logits, plain(tokens_BT[:, :1], SlotCache(plain.config, 4)))
