@@ -13,9 +13,10 @@ from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 
 MODEL = "model"
 WITHOUT_RUN = (
-    "attention", "duplicates", "generate", "language", "optimizers", "positions", "quality",
-    "stream", "tokenizer", "transfer", "unigram",
+    "attention", "duplicates", "generate", "language", "learn", "optimizers", "positions",
+    "quality", "stream", "tokenizer", "train", "transfer", "unigram",
 )  # fmt: skip
+BESIDE_NANOGPT = ("learn", "train")
 NO_RUN = "this bench reads no run; leave it out"
 
 
@@ -24,7 +25,20 @@ def add_options(made: argparse.ArgumentParser) -> None:
     """What only `bench` takes."""
     words = "what to measure (default: model, which reads a run)"
     made.add_argument("what", nargs="?", default=MODEL, choices=(MODEL, *WITHOUT_RUN), help=words)
+    words = "a checkout of nanoGPT to measure beside (train, learn)"
+    made.add_argument("--nanogpt", type=Path, metavar="PATH", help=words)
     made.add_argument("--out", type=Path, metavar="FILE", help="keep the figures there, as JSON")
+
+
+# package only
+def peers_of(args: argparse.Namespace) -> dict[str, Path | None]:
+    """The checkout that the user names, for a bench that can use one; else ValueError."""
+    if args.what not in BESIDE_NANOGPT:
+        refuse(args, ("nanogpt",), f"only {' and '.join(BESIDE_NANOGPT)} measure beside it")
+        return {}
+    if args.nanogpt is not None and not (args.nanogpt / "model.py").is_file():
+        raise ValueError(f"--nanogpt {args.nanogpt}: no model.py in it; give a checkout's folder")
+    return {"nanogpt": args.nanogpt and args.nanogpt.resolve()}
 
 
 # package only
@@ -32,6 +46,7 @@ def run_bench(args: argparse.Namespace) -> int:
     """Measure, print a line for each figure, keep them where asked."""
     from minillm.bench.measuring import save_figures
 
+    peers = peers_of(args)
     if args.what == MODEL:
         from minillm.bench.text import compare
 
@@ -40,11 +55,12 @@ def run_bench(args: argparse.Namespace) -> int:
         refuse(args, ("run", "recipe", "set", "home"), NO_RUN)
         module = importlib.import_module(f"minillm.bench.{args.what}")
         with redirect_stdout(notes(args)):
-            figures = module.measure()
+            figures = module.measure(**peers)
     for name, value in figures.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         print(f"{name} {shown}", file=notes(args))
     if args.out is not None:
-        save_figures(args.out, f"minillm bench {args.what} --json", figures)
+        beside = " --nanogpt PATH" if args.nanogpt else ""
+        save_figures(args.out, f"minillm bench {args.what}{beside} --json", figures)
     figures_out(args, figures)
     return 0

@@ -1,0 +1,163 @@
+"""What a minute of training is worth: ours beside nanoGPT, the same text, machine and minutes.
+
+In: the path of a nanoGPT checkout. The laptop recipe's text, tokens and held-out documents for
+both; models of one depth and width; every core of the machine, one learner after the other, seed by
+seed. Ours trains as the recipe says. nanoGPT trains at its best on a processor (the machine's
+faster precision, compiled), at the best of three peak rates, found in a tenth of the time; its bits
+are the lower of two ways to ask (`learners`). Beside them the Kneser–Ney 5-gram model of the same
+training tokens. Left out: other machines, other texts, longer runs.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from minillm.batches.shards import open_shards
+from minillm.bench.baselines import n_gram_bits_per_byte
+from minillm.bench.learners import Learner
+from minillm.bench.optimizers import with_interval
+from minillm.bench.text import all_tokens
+from minillm.model.transformer import ModelConfig
+from minillm.recipes import Recipe, laptop, open_run
+from minillm.stages import reach
+from minillm.tokenizer.bytepair import Tokenizer
+from minillm.train.schedule import TrainingConfig
+
+MINUTES, SEEDS = 10.0, (0, 1, 2)
+PEER_RATES, RATE_SEED = (1e-3, 2e-3, 4e-3), 100
+# nanoGPT's warm-up, floor and rows (config/train_shakespeare_char.py), in parts of a run
+PEER_SCHEDULE = {"warmup_fraction": 0.02, "final_fraction": 0.1}
+PEER_ROWS = 16
+
+Curve = list[dict[str, float]]
+
+
+# package only
+def curve_of(learner: Learner) -> Curve:
+    """Let it learn in a process of its own; what it tells on the way."""
+    command = [
+        sys.executable, "-m", "minillm.bench.learners", json.dumps(dataclasses.asdict(learner))
+    ]  # fmt: skip
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": learner.cache}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{learner.who} has ended: {done.stderr.strip().splitlines()[-1]}")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# package only
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Both learners on one text: made for a seed and so many minutes."""
+
+    recipe: Recipe
+    shards: Path
+    ids: Path
+    cache: Path
+    nanogpt: Path
+    peer_is_compiled: bool = True
+
+    def learner(
+        self, who: str, shape: ModelConfig, training: TrainingConfig, num_rows: int
+    ) -> Learner:
+        batches = dataclasses.replace(self.recipe.batches, batch_size=num_rows, seed=training.seed)
+        return Learner(
+            who=who, shape=dataclasses.asdict(shape), training=dataclasses.asdict(training),
+            batches=dataclasses.asdict(batches), shards=str(self.shards), ids=str(self.ids),
+            cache=str(self.cache), nanogpt=str(self.nanogpt),
+        )  # fmt: skip
+
+    def ours(self, minutes: float, seed: int) -> Curve:
+        recipe = self.recipe
+        training = dataclasses.replace(
+            recipe.training, max_steps=None, max_minutes=minutes, seed=seed
+        )
+        rows = recipe.batches.batch_size
+        return curve_of(self.learner("ours", recipe.model, training, rows))
+
+    def peer(self, minutes: float, seed: int, rate: float) -> Curve:
+        training = TrainingConfig(
+            max_minutes=minutes, learning_rate=rate, compile=self.peer_is_compiled, seed=seed,
+            **PEER_SCHEDULE,
+        )  # fmt: skip
+        return curve_of(self.learner("nanoGPT", self.recipe.model, training, PEER_ROWS))
+
+
+# package only
+def last_bits(curve: Curve) -> float:
+    """What a learner knows at the end, by the better of the two ways to ask."""
+    return min(curve[-1]["bits_per_byte"], curve[-1]["bits_per_byte_in_a_row"])
+
+
+# package only
+def first_below(curve: Curve, bits: float) -> float | None:
+    """The minute of the first answer below so many bits per byte; None where there was none."""
+    return next((each["minutes"] for each in curve if each["bits_per_byte"] < bits), None)
+
+
+# package only
+def race(pair: Pair, minutes: float, seeds: Sequence[int]) -> dict[str, object]:
+    """nanoGPT's best rate, then seed by seed both curves, and how far apart they end."""
+    by_rate = {
+        rate: last_bits(pair.peer(minutes / 10, RATE_SEED, rate)) for rate in PEER_RATES
+    }
+    best_rate = min(by_rate, key=by_rate.get)
+    curves: dict[str, list[Curve]] = {"ours": [], "nanoGPT": []}
+    for seed in seeds:
+        curves["ours"].append(pair.ours(minutes, seed))
+        curves["nanoGPT"].append(pair.peer(minutes, seed, best_rate))
+    ends = {who: [last_bits(curve) for curve in found] for who, found in curves.items()}
+    parts = [
+        ours / peer - 1 for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)
+    ]
+    return {
+        "minutes": minutes, "threads": torch.get_num_threads(),
+        "nanogpt_bits_by_rate": {str(rate): bits for rate, bits in by_rate.items()},
+        "nanogpt_rate": best_rate, "bits_per_byte": ends, "curves": curves,
+        "ours_less_by": with_interval(parts) if len(parts) > 1 else parts[0],
+    }  # fmt: skip
+
+
+# package only
+def measure(
+    nanogpt: Path | None = None,
+    minutes: float = MINUTES,
+    seeds: Sequence[int] = SEEDS,
+    recipe: Recipe | None = None,
+    peer_is_compiled: bool = True,
+) -> dict[str, object]:
+    """Held-out bits per byte over the minutes, of both and of the 5-gram model."""
+    if nanogpt is None:
+        raise ValueError("--nanogpt is missing: give the folder of a nanoGPT checkout")
+    recipe = recipe or laptop()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run, _ = open_run(recipe.name, recipe, home=folder)
+        shards = reach(run, recipe, "shards").path
+        tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
+        training, held_out = open_shards(shards, "train"), open_shards(shards, "validation")
+        tokens = all_tokens(training)
+        tokens.tofile(folder / "ids.bin")
+        pair = Pair(
+            recipe=recipe, shards=shards, ids=folder / "ids.bin", cache=folder / "compiled",
+            nanogpt=nanogpt, peer_is_compiled=peer_is_compiled,
+        )  # fmt: skip
+        figures = {
+            "parameters": recipe.model.num_parameters, "training_tokens": len(tokens),
+            "held_out_bytes": held_out.num_bytes,
+            "kneser_ney_5_gram_bits_per_byte": n_gram_bits_per_byte(
+                tokens, all_tokens(held_out), tokenizer.vocab_size, tokenizer.end_of_text,
+                held_out.num_bytes,
+            ),
+            **race(pair, minutes, seeds),
+        }  # fmt: skip
+    bar = figures["kneser_ney_5_gram_bits_per_byte"]
+    below = [first_below(curve, bar) for curve in figures["curves"]["ours"]]
+    return {**figures, "ours_below_5_gram_after_minutes": below}

@@ -1,0 +1,163 @@
+"""One learner in a process of its own: ours or nanoGPT, for so many minutes, asked on the way.
+
+`python -m minillm.bench.learners '{…}'`, the JSON of a `Learner`. Each line that comes out is
+JSON: the minutes trained (questions are not counted), the steps and tokens, bits per byte of the
+held-out documents. Ours is the course's loop with the recipe's settings. nanoGPT is stepped as its
+`train.py` does, with its settings for small models; its warm-up and cosine follow the clock, so
+that they end with the minutes.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from minillm.batches.shards import BatchesConfig, Shards, open_shards
+from minillm.batches.stream import Stream
+from minillm.bench.trainers import PEER_CLIP, PEER_SETTINGS, nanogpt_model, random_crops
+from minillm.core.runtime import detect
+from minillm.model.loss import bits_per_byte
+from minillm.model.transformer import ModelConfig, Transformer
+from minillm.train.averaging import optimizer_for
+from minillm.train.loop import train
+from minillm.train.precision import autocast, compiled, faster_precision
+from minillm.train.ranks import Unlogged
+from minillm.train.schedule import TrainingConfig, TrainState
+from minillm.train.schedule import learning_rate as rate_at
+from minillm.train.trainer import next_token_loss, pretraining_loss
+
+ASKED_EVERY = 0.1
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learner:
+    """Who learns, with which shape and settings, from which shards, for how long."""
+
+    who: str
+    shape: dict[str, object]
+    training: dict[str, object]
+    batches: dict[str, object]
+    shards: str
+    ids: str
+    cache: str
+    nanogpt: str | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        return ModelConfig(**self.shape)
+
+    @property
+    def schedule(self) -> TrainingConfig:
+        return replace(TrainingConfig(**self.training), evaluate_every_fraction=ASKED_EVERY)
+
+
+# package only
+class Logits(nn.Module):
+    """nanoGPT as a function from ids to the logits of all places, which it gives with targets."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        return self.model(tokens_BT, tokens_BT)[0]
+
+
+# package only
+def held_out_bits(model: nn.Module, shards: Shards, context_length: int) -> dict[str, float]:
+    """Bits per byte of the documents, each by itself; and of all in a row, as nanoGPT reads them
+    (there the mark between two is guessed too)."""
+    documents = [shards.document(index) for index in range(shards.num_documents)]
+    whole = [np.concatenate(documents)]
+    ways = {"bits_per_byte": documents, "bits_per_byte_in_a_row": whole}
+    return {
+        name: bits_per_byte(model, texts, shards.num_bytes, context_length)
+        for name, texts in ways.items()
+    }
+
+
+# package only
+def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, float]:
+    """Ask the model, and print what it knows by now."""
+    shards = open_shards(Path(learner.shards), "validation")
+    bits = held_out_bits(model, shards, learner.config.context_length)
+    figures = {
+        "minutes": state.elapsed_s / 60, "steps": state.step, "tokens": state.num_targets, **bits,
+    }  # fmt: skip
+    print(json.dumps(figures), file=sys.__stdout__, flush=True)
+    return bits
+
+
+# package only
+def learn_ours(learner: Learner) -> None:
+    """The course's loop, with what its recipe says."""
+    training = learner.schedule
+    detect()
+    torch.manual_seed(training.seed)
+    model = Transformer(learner.config)
+    shards = open_shards(Path(learner.shards), "train")
+    loss: Callable = next_token_loss
+    if training.compile:
+        loss = compiled(loss, device="cpu", cache_folder=Path(learner.cache))
+    loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, "cpu", loss)
+    training = replace(training, precision=training.precision or faster_precision("cpu"))
+    state = TrainState()
+    train(
+        model, Stream(shards, BatchesConfig(**learner.batches)), loss_fn,
+        optimizer_for(model, training), training, state=state, log=Unlogged(),
+        evaluate=lambda model, step: tell(model, learner, state),
+    )  # fmt: skip
+
+
+# package only
+def learn_nanogpt(learner: Learner) -> None:
+    """Random rows, autocast, compiled, AdamW, warm-up and cosine over the minutes."""
+    training, config = learner.schedule, learner.config
+    precision = faster_precision("cpu")
+    torch.manual_seed(training.seed)
+    model = nanogpt_model(learner.nanogpt, config)
+    called = torch.compile(model) if training.compile else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, **PEER_SETTINGS)
+    rows = learner.batches["batch_size"]
+    crops = random_crops(Path(learner.ids), config.context_length, rows, training.seed)
+    state, asked = TrainState(), ASKED_EVERY
+    while (fraction := state.elapsed_s / (60 * training.max_minutes)) < 1:
+        if fraction >= asked:
+            tell(Logits(model).eval(), learner, state)
+            model.train()
+            asked = ASKED_EVERY * (1 + math.floor(fraction / ASKED_EVERY))
+        started_s = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(fraction, training)
+        tokens_BT, targets_BT = next(crops)
+        with autocast("cpu", precision):
+            loss = called(tokens_BT, targets_BT)[1]
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), PEER_CLIP)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        state.elapsed_s += time.perf_counter() - started_s
+        state.step += 1
+        state.num_targets += targets_BT.numel()
+    tell(Logits(model).eval(), learner, state)
+
+
+# package only
+def main(words: str) -> None:
+    """Let the learner that the JSON says learn; what libraries say goes to standard error."""
+    learner = Learner(**json.loads(words))
+    with redirect_stdout(sys.stderr):
+        (learn_nanogpt if learner.who == "nanoGPT" else learn_ours)(learner)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

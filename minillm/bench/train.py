@@ -1,0 +1,185 @@
+"""How fast a step is: the course's loop beside nanoGPT's and transformers', all taking turns.
+
+In: nothing, or the path of a nanoGPT checkout (`--nanogpt`). Decoders of 5.4 and 14 million
+parameters, context 256, the same depth, width, rows and ids for all; each trainer in a process of
+its own (`trainers`), a few steps at a time in turn. Out: tokens/s by median, ratios, the share of
+the machine's measured peak (MFU; only matrix products count), what compiling costs and when it is
+repaid, and what the loop takes beside forward, backward and the optimizer's step.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from minillm.batches.description import DESCRIPTION, Description
+from minillm.batches.shards import write_split
+from minillm.bench.trainers import PRODUCT_WIDTH, PRODUCTS_A_STEP, Side
+from minillm.model.counting import training_flops
+from minillm.model.transformer import ModelConfig
+from minillm.train.precision import faster_precision
+
+SHAPES = {"5.4M": ((256, 6, 4, 2, 688), 16), "14M": ((384, 8, 6, 2, 1024), 8)}
+NUM_IDS, CONTEXT = 4096, 256
+NUM_DOCUMENTS, SHORTEST, LONGEST = 20_000, 40, 330
+WARM_STEPS, STEPS_A_TURN, ROUNDS = 3, 4, 9
+# attention written out: once compiled, faster on a processor than PyTorch's own kernel (LOG.md)
+COMPILED_FORM = "reference"
+
+
+# package only
+def write_ids(folder: Path, num_documents: int) -> None:
+    """Documents of random ids in one file: what the ids are does not change a step's time."""
+    random = np.random.default_rng(0)
+    ends = np.concatenate([[0], np.cumsum(random.integers(SHORTEST, LONGEST, num_documents))])
+    tokens = random.integers(1, NUM_IDS, ends[-1] + 1).astype(np.uint16)
+    tokens[ends] = 0
+    write_split(folder, "train", tokens, np.stack([ends, 4 * ends], axis=1), len(tokens))
+    (folder / DESCRIPTION).write_bytes(Description(tokens_per_shard=len(tokens)).to_json())
+
+
+# package only
+def model_shape(sizes: Sequence[int], form: str = "torch") -> ModelConfig:
+    """Width, layers, heads, key/value heads and feed-forward width, in this form of attention."""
+    width, num_layers, num_heads, num_kv_heads, ffn_width = sizes
+    return ModelConfig(
+        vocab_size=NUM_IDS, width=width, num_layers=num_layers, num_heads=num_heads,
+        num_kv_heads=num_kv_heads, ffn_width=ffn_width, context_length=CONTEXT, attention=form,
+    )
+
+
+# package only
+def sides_of(
+    sizes: Sequence[int], rows: int, precision: str, folder: Path, nanogpt: Path | None
+) -> dict[str, Side]:
+    """Who takes turns, by name: ours three ways, the peers as they come and at their best."""
+
+    def side(who: str, precision: str, is_compiled: bool = False) -> Side:
+        form = COMPILED_FORM if is_compiled and who.startswith("ours") else "torch"
+        return Side(
+            who=who, precision=precision, is_compiled=is_compiled, rows=rows, folder=str(folder),
+            shape=dataclasses.asdict(model_shape(sizes, form)), cache=str(folder / "compiled"),
+            nanogpt=str(nanogpt) if nanogpt else None,
+        )
+
+    sides = {
+        "ours": side("ours", precision, True),
+        "ours, eager": side("ours", precision),
+        "ours, bare": side("ours, bare", precision, True),
+        "transformers": side("transformers", precision),
+        "product": side("product", precision),
+    }
+    if nanogpt is not None:
+        sides["nanoGPT"] = side("nanoGPT", "float32")
+        sides["nanoGPT at its best"] = side("nanoGPT", precision, True)
+    return sides
+
+
+# package only
+class Trainer:
+    """A side's process: asked for steps, it answers with seconds."""
+
+    def __init__(self, name: str, process: subprocess.Popen, said: Path) -> None:
+        self.name, self.process, self.said = name, process, said
+
+    def seconds(self, num_steps: int) -> float:
+        self.process.stdin.write(f"{num_steps}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            last = self.said.read_text(encoding="utf-8").splitlines()[-1:]
+            raise RuntimeError(f"{self.name} has ended: {''.join(last) or 'it said nothing'}")
+        return json.loads(answer)["seconds"]
+
+
+# package only
+@contextmanager
+def trainer(name: str, side: Side) -> Iterator[Trainer]:
+    """Start a side's process; end it by closing its input."""
+    said = Path(side.folder) / f"{name}.txt"
+    environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": side.cache}
+    command = [
+        sys.executable, "-m", "minillm.bench.trainers", json.dumps(dataclasses.asdict(side))
+    ]  # fmt: skip
+    with open(said, "w", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=environment,
+        )  # fmt: skip
+        try:
+            yield Trainer(name, process, said)
+        finally:
+            process.stdin.close()
+            process.wait()
+
+
+# package only
+def turns(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of the first step and the median of a later one, by side; all in turn."""
+    with ExitStack() as stack:
+        trainers = [stack.enter_context(trainer(name, side)) for name, side in sides.items()]
+        first = {each.name: each.seconds(1) for each in trainers}
+        for each in trainers:
+            each.seconds(WARM_STEPS)
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(rounds):
+            for each in trainers:
+                seconds[each.name].append(each.seconds(STEPS_A_TURN) / STEPS_A_TURN)
+    return {
+        name: {"first_step_s": first[name], "step_s": median(times)}
+        for name, times in seconds.items()
+    }
+
+
+# package only
+def compared(
+    found: dict[str, dict[str, float]], config: ModelConfig, rows: int
+) -> dict[str, object]:
+    """Tokens/s, ratios to each peer, MFU, compiling's cost, the loop's share; the product's rate
+    is the peak."""
+    found, tokens = dict(found), rows * CONTEXT
+    peak = PRODUCTS_A_STEP * 2 * PRODUCT_WIDTH**3 / found.pop("product")["step_s"]
+    ours, eager, bare = (found[name] for name in ("ours", "ours, eager", "ours, bare"))
+    flops = training_flops(config, rows, CONTEXT)
+    saved_s = eager["step_s"] - ours["step_s"]
+    extra_s = ours["first_step_s"] - eager["first_step_s"]
+    peers = [name for name in found if not name.startswith("ours")]
+    return {
+        "parameters": config.num_parameters, "rows": rows,
+        "tokens_per_s": {name: tokens / each["step_s"] for name, each in found.items()},
+        "first_step_s": {name: each["first_step_s"] for name, each in found.items()},
+        "ours_over": {name: found[name]["step_s"] / ours["step_s"] for name in peers},
+        "ours_eager_over": {name: found[name]["step_s"] / eager["step_s"] for name in peers},
+        "peak_tflop_per_s": peak / 1e12,
+        "mfu": {name: flops / found[name]["step_s"] / peak for name in ("ours", "ours, eager")},
+        "compiling_repaid_after_s":
+            ours["step_s"] * extra_s / saved_s if saved_s > 0 else None,
+        "loop_share": 1 - bare["step_s"] / ours["step_s"],
+    }  # fmt: skip
+
+
+# package only
+def measure(
+    nanogpt: Path | None = None,
+    shapes: dict[str, tuple[Sequence[int], int]] = SHAPES,
+    num_documents: int = NUM_DOCUMENTS,
+    rounds: int = ROUNDS,
+) -> dict[str, object]:
+    """By size: how fast each trainer is, and what follows from it."""
+    precision = faster_precision("cpu")
+    figures: dict[str, object] = {"precision": precision, "threads": torch.get_num_threads()}
+    for name, (sizes, rows) in shapes.items():
+        with tempfile.TemporaryDirectory() as folder:
+            write_ids(Path(folder), num_documents)
+            found = turns(sides_of(sizes, rows, precision, Path(folder), nanogpt), rounds)
+        figures[name] = compared(found, model_shape(sizes), rows)
+    return figures

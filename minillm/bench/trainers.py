@@ -1,0 +1,213 @@
+"""One trainer in a process of its own: ours, nanoGPT or transformers, a few steps at a time.
+
+`python -m minillm.bench.trainers '{…}'`, the JSON of a `Side`. Each line that comes in is a
+number of steps; each that goes out is JSON with the seconds that they took, reading of batches,
+clipping, logging and all. In between the process sleeps: so several trainers take turns on one
+machine, and none sees what another has set (threads, allocator, precision of products).
+
+All train a decoder of the same depth and width on the same file of ids. Ours runs the loop that the
+course runs; nanoGPT's model comes from a checkout that the user names, and is stepped as its
+`train.py` does; transformers' Llama is stepped in the same way.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minillm.batches.shards import BatchesConfig, open_shards
+from minillm.batches.stream import Batch, Stream
+from minillm.core.records import JsonLines
+from minillm.core.runtime import detect
+from minillm.model.transformer import ModelConfig, Transformer
+from minillm.train.loop import LossFunction, train
+from minillm.train.optimizer import Optimizer
+from minillm.train.precision import autocast, compiled
+from minillm.train.averaging import optimizer_for
+from minillm.train.schedule import TrainingConfig, TrainState
+from minillm.train.trainer import next_token_loss, pretraining_loss
+
+# nanoGPT's own settings for a small model (config/train_shakespeare_char.py)
+PEER_RATE, PEER_SETTINGS = 1e-3, {"betas": (0.9, 0.99), "weight_decay": 0.1}
+PEER_CLIP = 1.0
+PRODUCT_WIDTH, PRODUCTS_A_STEP = 2048, 8
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """Who trains, in which numbers, compiled or not, on what."""
+
+    who: str
+    precision: str = "float32"
+    is_compiled: bool = False
+    shape: dict[str, object]
+    rows: int
+    folder: str
+    nanogpt: str | None = None
+    cache: str
+
+    @property
+    def config(self) -> ModelConfig:
+        return ModelConfig(**self.shape)
+
+
+# package only
+class Paced:
+    """Batches that are given out as they are asked for from outside; the time between is told."""
+
+    def __init__(self, batches: Iterator) -> None:
+        self.batches, self.left, self.started_s = batches, 0, None
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> object:
+        if self.left == 0:
+            if self.started_s is not None:
+                seconds = time.perf_counter() - self.started_s
+                print(json.dumps({"seconds": seconds}), file=sys.__stdout__, flush=True)
+            self.left = int(sys.stdin.readline() or 0)
+            if not self.left:
+                raise StopIteration
+            self.started_s = time.perf_counter()
+        self.left -= 1
+        return next(self.batches)
+
+
+# package only
+def random_crops(file: Path, length: int, num_rows: int, seed: int = 0) -> Iterator[Pair]:
+    """Rows from anywhere in a file of ids and, one place on, their targets: as nanoGPT draws."""
+    tokens, random = np.memmap(file, dtype=np.uint16, mode="r"), np.random.default_rng(seed)
+    while True:
+        starts = random.integers(0, len(tokens) - length, num_rows)
+        rows = np.stack([tokens[start : start + length + 1] for start in starts])
+        rows_BT = torch.from_numpy(rows.astype(np.int64))
+        yield rows_BT[:, :-1].contiguous(), rows_BT[:, 1:].contiguous()
+
+
+# package only
+def run_ours(side: Side, log: Path) -> None:
+    """The course's own loop: stream, gradients, clipping, step, a line of figures each step."""
+    detect()
+    torch.manual_seed(0)
+    model = Transformer(side.config)
+    training = TrainingConfig(max_steps=10**6, precision=side.precision)
+    rows = BatchesConfig(context_length=side.config.context_length, batch_size=side.rows)
+    stream = Paced(Stream(open_shards(Path(side.folder), "train"), rows))
+    loss = next_token_loss
+    if side.is_compiled:
+        loss = compiled(loss, device="cpu", cache_folder=Path(side.cache))
+    loss_fn, optimizer = pretraining_loss(1.0, "cpu", loss), optimizer_for(model, training)
+    if side.who == "ours, bare":
+        return run_bare(model, stream, loss_fn, optimizer, side.precision)
+    with suppress(StopIteration):  # the end of the orders, in the middle of the loop
+        train(model, stream, loss_fn, optimizer, training, state=TrainState(), log=JsonLines(log))
+
+
+# package only
+def run_bare(
+    model: Transformer, stream: Paced, loss_fn: LossFunction, optimizer: Optimizer, precision: str
+) -> None:
+    """What no training can leave out, on one batch that is in memory: forward, backward, step."""
+    batch: Batch = next(stream.batches)
+    stream.batches = iter(lambda: batch, None)
+    for each in stream:
+        with autocast("cpu", precision):
+            loss, _ = loss_fn(model, each)
+        loss.backward()
+        optimizer.step(1e-3)
+        model.zero_grad(set_to_none=True)
+
+
+# package only
+def nanogpt_model(checkout: str, shape: ModelConfig) -> nn.Module:
+    """GPT of the checkout at the same depth and width: (ids, targets) → (logits, loss)."""
+    sys.path.insert(0, checkout)
+    from model import GPT, GPTConfig
+
+    return GPT(
+        GPTConfig(
+            block_size=shape.context_length, vocab_size=shape.vocab_size, n_layer=shape.num_layers,
+            n_head=shape.num_heads, n_embd=shape.width, dropout=0.0, bias=False,
+        )
+    )  # fmt: skip
+
+
+# package only
+def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Tensor], object]]:
+    """A peer's model, and its loss of one batch."""
+    torch.manual_seed(0)
+    if side.who == "nanoGPT":
+        model = nanogpt_model(side.nanogpt, side.config)
+        called = torch.compile(model) if side.is_compiled else model
+        return model, lambda tokens_BT, targets_BT: called(tokens_BT, targets_BT)[1]
+    from minillm.bench.generate import peer_model
+
+    model = peer_model(Transformer(side.config)).train()
+    called = torch.compile(model) if side.is_compiled else model
+
+    def loss(tokens_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
+        logits_BTV = called(tokens_BT, use_cache=False).logits
+        return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
+
+    return model, loss
+
+
+# package only
+def run_peer(side: Side) -> None:
+    """Random rows, loss, gradients, PyTorch's clipping and AdamW; the loss read every tenth."""
+    model, loss_fn = peer_losses(side)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEER_RATE, **PEER_SETTINGS)
+    crops = random_crops(
+        Path(side.folder) / "train_0000.bin", side.config.context_length, side.rows
+    )
+    for step, (tokens_BT, targets_BT) in enumerate(Paced(crops)):
+        with autocast("cpu", side.precision):
+            loss = loss_fn(tokens_BT, targets_BT)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), PEER_CLIP)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step % 10 == 0:
+            print(f"step {step}: loss {loss.item():.4f}", file=sys.stderr)
+
+
+# package only
+def run_products(side: Side) -> None:
+    """No training at all: large matrix products, the most that the machine can do."""
+    left, right = (
+        torch.randn(PRODUCT_WIDTH, PRODUCT_WIDTH).to(getattr(torch, side.precision)) for _ in "ab"
+    )
+    for _ in Paced(iter(int, 1)):
+        for _ in range(PRODUCTS_A_STEP):
+            left @ right
+
+
+# package only
+def main(words: str) -> None:
+    """Run the side that the JSON says, until no more steps are asked for.
+
+    What models say of themselves goes to standard error: answers have standard output alone.
+    """
+    side = Side(**json.loads(words))
+    with redirect_stdout(sys.stderr):
+        if side.who == "product":
+            run_products(side)
+        elif side.who.startswith("ours"):
+            run_ours(side, Path(side.folder) / f"{side.who}.jsonl")
+        else:
+            run_peer(side)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,100 @@
+"""The bench of a step: trainers take turns, figures follow from seconds, errors are told."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minillm.__main__ import parser
+from minillm.bench import train as bench
+from minillm.bench.trainers import PRODUCT_WIDTH, PRODUCTS_A_STEP, random_crops
+from minillm.model.counting import training_flops
+from minillm.verbs.bench import peers_of
+from tests.bench.checkout import write_checkout
+
+TINY = (16, 1, 2, 1, 24)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("ids")
+    bench.write_ids(made, 60)
+    return made
+
+
+def test_all_sides_take_their_turns_and_count_seconds(folder: Path, tmp_path: Path) -> None:
+    checkout = write_checkout(tmp_path / "nanogpt")
+    sides = {
+        name: dataclasses.replace(side, is_compiled=False)
+        for name, side in bench.sides_of(TINY, 2, "float32", folder, checkout).items()
+    }
+    found = bench.turns(sides, rounds=2)
+    assert set(found) == {
+        "ours", "ours, eager", "ours, bare", "transformers", "product", "nanoGPT",
+        "nanoGPT at its best",
+    }  # fmt: skip
+    assert all(seconds > 0 for each in found.values() for seconds in each.values())
+    # the loop has written a line of figures for each of the steps that were asked for
+    steps = 1 + bench.WARM_STEPS + 2 * bench.STEPS_A_TURN
+    lines = [json.loads(line) for line in (folder / "ours.jsonl").read_text().splitlines()]
+    by_step = [line["step"] for line in lines]
+    # "ours" and "ours, eager" write to one file
+    assert sorted(by_step) == sorted([*range(1, steps + 1)] * 2)
+
+
+def test_a_side_that_ends_is_named_with_its_last_words(folder: Path, tmp_path: Path) -> None:
+    sides = bench.sides_of(TINY, 2, "float32", folder, tmp_path / "nowhere")
+    with pytest.raises(RuntimeError, match="nanoGPT has ended: .*No module named 'model'"):
+        bench.turns({"nanoGPT": sides["nanoGPT"]}, rounds=1)
+
+
+def test_without_a_checkout_nanogpt_takes_no_part(folder: Path) -> None:
+    assert not any("nanoGPT" in name for name in bench.sides_of(TINY, 2, "float32", folder, None))
+
+
+def test_figures_by_hand() -> None:
+    config, rows = bench.model_shape(TINY), 2
+    operations = training_flops(config, rows, bench.CONTEXT)
+    product_s = PRODUCTS_A_STEP * 2 * PRODUCT_WIDTH**3 / (10 * operations)  # ten times as many a s
+    seconds = {"ours": 0.2, "ours, eager": 0.3, "ours, bare": 0.19, "nanoGPT": 0.8}
+    found = {name: {"first_step_s": 1.0, "step_s": each} for name, each in seconds.items()}
+    found["ours"]["first_step_s"] = 21.0
+    found["product"] = {"first_step_s": 1.0, "step_s": product_s}
+    figures = bench.compared(found, config, rows)
+    assert figures["tokens_per_s"]["ours"] == pytest.approx(rows * bench.CONTEXT / 0.2)
+    assert figures["ours_over"] == {"nanoGPT": pytest.approx(4)}
+    assert figures["ours_eager_over"] == {"nanoGPT": pytest.approx(0.8 / 0.3)}
+    # a step does its operations in .2 s, a fifth of what ten times as many in a second would be
+    assert figures["mfu"]["ours"] == pytest.approx(1 / 0.2 / 10)
+    # 20 s more at the start, .1 s less a step: 200 steps of .2 s
+    assert figures["compiling_repaid_after_s"] == pytest.approx(40)
+    assert figures["loop_share"] == pytest.approx(0.05)
+
+
+def test_compiling_that_saves_nothing_is_never_repaid() -> None:
+    step = {"first_step_s": 1.0, "step_s": 0.2}
+    found = dict.fromkeys(("ours", "ours, eager", "ours, bare", "product"), step)
+    figures = bench.compared(found, bench.model_shape(TINY), 2)
+    assert figures["compiling_repaid_after_s"] is None
+
+
+def test_crops_are_rows_of_the_file_and_targets_lie_one_place_on(tmp_path: Path) -> None:
+    np.arange(100, dtype=np.uint16).tofile(tmp_path / "ids.bin")
+    tokens_BT, targets_BT = next(random_crops(tmp_path / "ids.bin", 10, 50))
+    assert (targets_BT == tokens_BT + 1).all()
+    assert (tokens_BT.diff(dim=1) == 1).all()
+    assert tokens_BT[:, 0].min() < 20 and tokens_BT[:, 0].max() > 70
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--nanogpt", "nowhere"], "no model.py in it; give a checkout's folder"),
+        (["stream", "--nanogpt", "."], "only learn and train measure beside it"),
+    ],
+)
+def test_a_checkout_that_cannot_be_used_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        peers_of(parser().parse_args(["bench", *words]))
