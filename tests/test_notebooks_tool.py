@@ -89,6 +89,10 @@ def put(number: int, **fields: object):
         (put(3, source=f"open('{HOME_PATH}')"), "cell [3] holds a path of one machine"),
         (add(4, HOME_PATH), "cell [4] holds a path of one machine"),
         (put(0, source="word " * 900 + HOME_PATH), "holds a path of one machine in its prose"),
+        (put(0, source="word " * 900 + "TODO: a picture"), "holds a placeholder (TODO) in cell 1"),
+        (put(0, source="# TITLE\n" + "word " * 900), "holds a placeholder (# TITLE) in cell 1"),
+        (put(3, source='ax.set(title="TITLE")'), "placeholder (\"TITLE) in cell 4"),
+        (put(3, source="figures = FAKE"), "placeholder (FAKE) in cell 4"),
         (add(3, "<A at 0x7f12345678>"), "cell [3] prints a memory address"),
         (add(3, "took 3.2 ms"), "cell [3] prints a time (3.2 ms)"),
         (add(3, "12,000 tokens/s"), "cell [3] prints a time (12,000 tokens/s)"),
@@ -108,6 +112,10 @@ def put(number: int, **fields: object):
 )
 def test_each_fault_is_seen(change, problem):
     assert any(problem in found for found in problems_after(change))
+
+
+def test_a_constant_may_be_called_title():
+    assert problems_after(put(3, source='TITLE = "Stories"\nprint(TITLE)')) == []
 
 
 @pytest.mark.parametrize(

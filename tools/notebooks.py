@@ -35,6 +35,8 @@ MIN_WORDS, MIN_PICTURES, MIN_VISIBLE_CHECKS, MAX_CELL_LINES = 900, 3, 8, 40
 MACHINE_PATH = re.compile(r"(?:/home|/root|/work|/tmp|/Users|/opt|/mnt)/\w|\b[A-Z]:\\\\?Users")
 ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 TIME = re.compile(r"\b\d[\d.,]*\s?(?:ns|µs|ms|s|sec|seconds|min|minutes|(?:\w+)/s)\b")
+# What a draft leaves to be written; a constant may be called TITLE, a heading or a string may not.
+PLACEHOLDER = re.compile(r"\b(?:TODO|FIXME|FAKE|TBD)\b|(?:[\"'*]|# )TITLE\b(?! =)")
 # Up to these stages something is trained, with progress on stderr, but only where it is made anew.
 TRAINED = frozenset(
     "model assistant aligned scores quantized traffic drift feedback second".split()
@@ -188,6 +190,13 @@ def cell_problems(cell: Cell) -> Iterator[str]:
         yield f"is tagged {MEASURED} and asserts nothing"
 
 
+def placeholders(notebook: Notebook) -> Iterator[str]:
+    """What a draft has left to be written, in prose and code."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        if found := PLACEHOLDER.search(cell.source):
+            yield f"still holds a placeholder ({found[0]}) in cell {number} of all; write it"
+
+
 def check(notebook: Notebook) -> Iterator[str]:
     """What the course asks of a notebook and this one lacks."""
     cells = code_cells(notebook)
@@ -197,6 +206,7 @@ def check(notebook: Notebook) -> Iterator[str]:
     for number, cell in enumerate(cells, start=1):
         for problem in cell_problems(cell):
             yield f"cell [{number}] {problem}"
+    yield from placeholders(notebook)
     if any(MACHINE_PATH.search(c.source) for c in notebook.cells if c.cell_type == "markdown"):
         yield "holds a path of one machine in its prose"
     if [parameters(cell) for cell in cells if "parameters" in tags(cell)] != [PARAMETERS]:

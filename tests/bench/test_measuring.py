@@ -1,11 +1,17 @@
 """Times are compared fairly, and figures are kept with what made them."""
 
+import datetime
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from minillm.bench import measuring
+
+# proofs.json has another form: proofs by name, written by the run that makes them
+FOLDER = Path(__file__).resolve().parents[2] / "bench"
+RECORDED = sorted(path for path in FOLDER.glob("*.json") if path.name != "proofs.json")
 
 
 def test_each_action_has_its_turn_in_every_round_and_the_median_counts(monkeypatch):
@@ -34,3 +40,12 @@ def test_figures_are_kept_with_command_machine_and_date(tmp_path: Path):
     kept = json.loads((tmp_path / "bench" / "x.json").read_text(encoding="utf-8"))
     assert kept["figures"] == {"ratio": 1.5} and kept["command"] == "minillm bench x"
     assert "cores" in kept["machine"] and len(kept["date"]) == len("2026-11-29")
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
+def test_what_is_recorded_names_command_machine_and_date_and_is_no_draft(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    recorded = json.loads(text)
+    assert recorded["command"] and recorded["machine"] and recorded["figures"]
+    assert datetime.date.fromisoformat(recorded["date"])
+    assert not re.search(r"\b(TODO|FIXME|FAKE|TBD|TITLE)\b", text)
