@@ -3,7 +3,7 @@
 It knows neither texts nor tasks. Batches and a pure `loss_fn(model, batch) -> (loss, figures)` are
 passed in, and so are evaluation, saving and the other processes (`ranks`), if there are any.
 `figures["num_targets"]` says over how many targets the loss is a mean; the other figures are
-averaged and logged. Left out: loss-spike handling, statistics by layer.
+averaged and logged. A `watch` looks at each step before it moves. Left out: asynchronous saving.
 """
 
 import math
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -30,6 +30,7 @@ from minillm.train.schedule import (
     learning_rate,
     num_batches,
 )
+from minillm.train.watch import UNWATCHED, Log, Watch
 
 BatchType = TypeVar("BatchType")
 Figures = dict[str, float]
@@ -38,13 +39,6 @@ StepFigures = dict[str, float | torch.Tensor]
 LossFunction = Callable[[nn.Module, BatchType], tuple[torch.Tensor, StepFigures]]
 Evaluation = Callable[[nn.Module, int], Figures]
 AverageGradients = Callable[[nn.Module, StepFigures], StepFigures]
-
-
-# package only
-class Log(Protocol):
-    """Whatever takes a line of figures: `records.JsonLines`, or a list in a notebook."""
-
-    def write(self, **fields: object) -> None: ...
 
 
 def accumulate_gradients(
@@ -92,6 +86,7 @@ def training_step(
     *,
     fraction: float,
     average_gradients: AverageGradients = ALONE.average_gradients,
+    watch: Watch = UNWATCHED,
 ) -> StepFigures:
     """What happens ten thousand times: gradients, their length, this moment's rate, one move."""
     figures = accumulate_gradients(
@@ -100,8 +95,12 @@ def training_step(
     )
     figures["gradient_norm"] = clip_gradients(model.parameters(), config.clip_norm)
     figures["learning_rate"] = learning_rate(fraction, config)
-    optimizer.step(figures["learning_rate"])
-    figures |= scale_figures(optimizer)
+    if watch.allows_move(figures):
+        optimizer.step(figures["learning_rate"])
+        figures |= scale_figures(optimizer)
+    else:
+        figures["is_skipped"] = 1.0
+    watch.after_move()
     model.zero_grad(set_to_none=True)
     return figures
 
@@ -172,6 +171,14 @@ def logged_step(
 
 
 # package only
+def count_step(state: TrainState, figures: StepFigures, seconds: float) -> None:
+    """One more step, with its targets and its time."""
+    state.step += 1
+    state.num_targets += figures["num_targets"]
+    state.elapsed_s += seconds
+
+
+# package only
 def with_precision(
     config: TrainingConfig, state: TrainState, model: nn.Module, ranks: Ranks = ALONE
 ) -> TrainingConfig:
@@ -215,6 +222,7 @@ def train(
     ranks: Ranks = ALONE,
     evaluate: Evaluation | None = None,
     save: Callable[[TrainState], None] | None = None,
+    watch: Watch = UNWATCHED,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
     config, logged = with_precision(config, state, model, ranks), replace(state)
@@ -223,12 +231,10 @@ def train(
         while (fraction := fraction_done(state, config)) < 1:
             started_s = time.perf_counter()
             figures = training_step(
-                model, batches, loss_fn, optimizer, config,
-                fraction=fraction, average_gradients=ranks.average_gradients,
+                model, batches, loss_fn, optimizer, config, fraction=fraction,
+                average_gradients=ranks.average_gradients, watch=watch,
             )
-            state.step += 1
-            state.num_targets += figures["num_targets"]
-            state.elapsed_s += time.perf_counter() - started_s
+            count_step(state, figures, time.perf_counter() - started_s)
             stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):

@@ -3,6 +3,7 @@
 The next step depends on weights, optimizer, random numbers, the place in the stream and a few plain
 numbers: all of them are in a checkpoint, under a key that ties it to recipe, code and parents. So
 every stage that trains (pretraining, fine-tuning, distillation …) resumes by the same function.
+A spike may send a run back to its last checkpoint, to go on behind the batches that led to it.
 Rank 0 saves, every rank restores; a run may go on with another number of ranks.
 """
 
@@ -14,7 +15,7 @@ from typing import Protocol
 
 from torch import nn
 
-from minillm.core.records import JsonLines, atomic_write
+from minillm.core.records import JsonLines, atomic_write, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.train.averaging import of_the_average, optimizer_for, take_average
 from minillm.train.checkpoint import (
@@ -30,6 +31,7 @@ from minillm.train.loop import Evaluation, LossFunction, train, with_precision
 from minillm.train.optimizer import Optimizer
 from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
+from minillm.train.watch import UNWATCHED, Log, SpikeFound, SpikeWatch, Watch
 
 
 # package only
@@ -55,6 +57,26 @@ def cut_log(path: Path, step: int) -> None:
     atomic_write(path, "".join(kept))
 
 
+# package only
+def log_from(path: Path, step: int) -> JsonLines:
+    """The log of a run that goes on after `step`."""
+    cut_log(path, step)
+    return JsonLines(path)
+
+
+# package only
+def watch_of(
+    training: TrainingConfig, state: TrainState, log: Log, stream: ResumableStream, ranks: Ranks
+) -> Watch:
+    """Who looks at the steps of this run."""
+    if training.spikes.action is None:
+        return UNWATCHED
+    return SpikeWatch(
+        training.spikes, state, log, position=lambda: stream.position, ranks=ranks,
+        is_scaled=training.precision == "float16",
+    )
+
+
 def run_checkpoint(
     model: nn.Module, optimizer: Optimizer, stream: ResumableStream, state: TrainState, key: str
 ) -> Checkpoint:
@@ -75,6 +97,51 @@ def restore_run(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) 
     return TrainState(**checkpoint.state["train"])
 
 
+def taken_up(
+    model: Transformer, training: TrainingConfig, folder: Path, key: str, ranks: Ranks = ALONE
+) -> tuple[TrainingConfig, Optimizer, TrainState, int]:
+    """Put back the last checkpoint in `folder` with this key, if any: what training begins with.
+
+    The last of the four is the place in the stream.
+    """
+    checkpoint = load_latest_checkpoint(folder, key)
+    state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
+    training = with_precision(training, state, model, ranks)
+    optimizer = optimizer_for(model, training)
+    if checkpoint is None:
+        return training, optimizer, state, 0
+    state = restore_run(checkpoint, model, optimizer)
+    return training, optimizer, state, checkpoint.state["position"]
+
+
+# package only
+def gone_back(
+    spike: SpikeFound, state: TrainState, model: nn.Module, optimizer: Optimizer,
+    *, folder: Path, log: Path | None, key: str,
+) -> TrainState:
+    """Put back the last checkpoint because of a spike, and write into the log what that gave up.
+
+    What was spent stays spent: the time, and one of the rollbacks that are allowed.
+    """
+    checkpoint = load_latest_checkpoint(folder, key)
+    if checkpoint is None:
+        raise ValueError(f"{folder}: {spike}, and no checkpoint is left to go back to; start again")
+    back = restore_run(checkpoint, model, optimizer)
+    model.zero_grad(set_to_none=True)  # the spike's own, which no step has used
+    back.elapsed_s, back.num_rollbacks = state.elapsed_s, state.num_rollbacks + 1
+    if log is not None:
+        lines = [line for line in read_json_lines(log) if line["step"] > back.step]
+        cut_log(log, back.step)
+        JsonLines(log).write(
+            # under the step that comes next: a run killed after it meets the same spike again
+            event="rollback", **{**spike.line, "step": back.step + 1},
+            spike_step=spike.line["step"], to_step=back.step,
+            left_out=[checkpoint.state["position"], spike.line["batches"][1]],
+            given_up=[[line["step"], line["loss"]] for line in lines if line["event"] == "step"],
+        )
+    return back
+
+
 def resumable(
     model: Transformer,
     training: TrainingConfig,
@@ -87,30 +154,31 @@ def resumable(
     evaluate: Evaluation | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainState:
-    """Train to the end, from the start or from the last checkpoint in `folder` with this key.
+    """Train to the end, from the start or the last checkpoint in `folder` with this key.
 
     `open_stream(position)` gives the batches from that position on.
     """
-    checkpoint = load_latest_checkpoint(folder, key)
-    state = TrainState(**checkpoint.state["train"]) if checkpoint else TrainState()
-    training = with_precision(training, state, model, ranks)
-    optimizer = optimizer_for(model, training)
-    if checkpoint:
-        state = restore_run(checkpoint, model, optimizer)
-    is_first = ranks.rank == 0
-    if is_first:
-        cut_log(log, state.step)
-    stream = open_stream(checkpoint.state["position"] if checkpoint else 0)
+    training, optimizer, state, position = taken_up(model, training, folder, key, ranks)
+    stream, is_first = open_stream(position), ranks.rank == 0
+    writer = log_from(log, state.step) if is_first else Unlogged()
 
     def save(state: TrainState) -> None:
-        checkpoint = run_checkpoint(model, optimizer, stream, state, key)
-        save_checkpoint(checkpoint, folder, state.step)
+        save_checkpoint(run_checkpoint(model, optimizer, stream, state, key), folder, state.step)
 
-    state = train(
-        model, stream, loss_fn, optimizer, training, state=state, ranks=ranks,
-        log=JsonLines(log) if is_first else Unlogged(),
-        evaluate=of_the_average(evaluate, optimizer) if is_first else None,
-        save=save if is_first else None,
-    )
+    if is_first and state.step == 0 and training.spikes.action == "rollback":
+        save(state)  # a spike may come before the first regular one
+    while True:
+        try:
+            train(
+                model, stream, loss_fn, optimizer, training, state=state, log=writer, ranks=ranks,
+                evaluate=of_the_average(evaluate, optimizer) if is_first else None,
+                save=save if is_first else None,
+                watch=watch_of(training, state, writer, stream, ranks),
+            )
+            break
+        except SpikeFound as spike:
+            own = {"folder": folder, "log": log if is_first else None, "key": key}
+            state = gone_back(spike, state, model, optimizer, **own)
+            stream = open_stream(stream.position)
     take_average(optimizer)
     return state

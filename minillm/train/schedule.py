@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from minillm.train.precision import Precision
+from minillm.train.spikes import SpikeConfig
 
 POSITIVE_FIELDS = (
     "max_steps", "max_minutes", "learning_rate", "clip_norm", "accumulate", "log_every_steps",
@@ -54,6 +55,7 @@ class TrainingConfig:
     checkpoint_every_steps: int | None = None
     evaluate_every_steps: int | None = None
     evaluate_every_fraction: float | None = None
+    spikes: SpikeConfig = SpikeConfig()
 
     def __post_init__(self) -> None:
         check_training(self)
@@ -89,6 +91,11 @@ def check_training(config: TrainingConfig) -> None:
             "recompute = True with compile = True: a compiled step chooses itself what it keeps; "
             "leave one of the two out"
         )
+    if config.spikes.action == "rollback" and config.checkpoint_every_steps is None:
+        raise ValueError(
+            "spikes.action = 'rollback' with checkpoint_every_steps = None: there would be nothing "
+            "to go back to but the start; save every so many steps, or take 'skip'"
+        )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -100,6 +107,12 @@ class TrainState:
     num_targets: int = 0
     precision: Precision | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    # what spikes are measured by, and how often they were met
+    recent_losses: list[float] = field(default_factory=list)
+    recent_norms: list[float] = field(default_factory=list)
+    recent_counts: list[int] = field(default_factory=list)
+    num_skipped_in_a_row: int = 0
+    num_rollbacks: int = 0
 
 
 def fraction_done(state: TrainState, config: TrainingConfig) -> float:
