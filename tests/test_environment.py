@@ -14,7 +14,9 @@ from tools import setup_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = PROJECT["optional-dependencies"]
+# What the set-up leaves out: no notebook and no test needs it.
+LEFT_OUT = {"board"}
+EXTRAS = {n: pins for n, pins in PROJECT["optional-dependencies"].items() if n not in LEFT_OUT}
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
 PINNED = [*PROJECT["dependencies"], *(pin for pins in EXTRAS.values() for pin in pins)]
 ITSELF = f".[{','.join(EXTRAS)}]"

@@ -146,6 +146,20 @@ def stop_requests() -> Iterator[list[str]]:
 
 
 # package only
+def tokens_per_s(state: TrainState, before: TrainState) -> float:
+    """The speed since an earlier moment of the run."""
+    seconds = max(state.elapsed_s - before.elapsed_s, 1e-9)
+    return (state.num_targets - before.num_targets) / seconds
+
+
+# package only
+def words_for(state: TrainState, figures: StepFigures, before: TrainState) -> str:
+    """What stands beside the bar: step, loss, speed. The bar itself says how long is left."""
+    loss, speed = float(figures["loss"]), tokens_per_s(state, before)
+    return f"step {state.step:,} loss {loss:.3f} {speed:,.0f} tokens/s"
+
+
+# package only
 def logged_step(
     state: TrainState, figures: StepFigures, before: TrainState, log: Log
 ) -> TrainState:
@@ -161,11 +175,9 @@ def logged_step(
             f"learning_rate = {rate:.2g}: training has diverged (loss {loss} at step {state.step});"
             " lower learning_rate, or raise warmup_fraction"
         )
-    seconds = max(state.elapsed_s - before.elapsed_s, 1e-9)
     log.write(
         event="step", step=state.step, **plain, tokens=state.num_targets,
-        tokens_per_s=round((state.num_targets - before.num_targets) / seconds, 1),
-        elapsed_s=round(state.elapsed_s, 3),
+        tokens_per_s=round(tokens_per_s(state, before), 1), elapsed_s=round(state.elapsed_s, 3),
     )
     return replace(state)
 
@@ -238,8 +250,8 @@ def train(
             stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             if is_saved or is_multiple(state.step, config.log_every_steps):
+                progress.update(fraction, words_for(state, figures, logged))
                 logged = logged_step(state, figures, logged, log)
-                progress.update(fraction, f"step {state.step:,} loss {figures['loss']:.3f}")
             if evaluation_is_due(state, config, fraction):
                 state.figures = evaluated(model, evaluate, state, log)
             if save is not None and is_saved:

@@ -18,6 +18,7 @@ from torch import nn
 from minillm.core.records import JsonLines, atomic_write, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.train.averaging import of_the_average, optimizer_for, take_average
+from minillm.train.board import BoardLog, board_writer
 from minillm.train.checkpoint import (
     Checkpoint,
     load_latest_checkpoint,
@@ -31,7 +32,8 @@ from minillm.train.loop import Evaluation, LossFunction, train, with_precision
 from minillm.train.optimizer import Optimizer
 from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
-from minillm.train.watch import UNWATCHED, Log, SpikeFound, SpikeWatch, Watch
+from minillm.train.statistics import StatisticsWatch
+from minillm.train.watch import UNWATCHED, Log, SpikeFound, SpikeWatch, Watch, Watches
 
 
 # package only
@@ -58,23 +60,32 @@ def cut_log(path: Path, step: int) -> None:
 
 
 # package only
-def log_from(path: Path, step: int) -> JsonLines:
+def log_from(path: Path, step: int, training: TrainingConfig) -> Log:
     """The log of a run that goes on after `step`."""
     cut_log(path, step)
-    return JsonLines(path)
+    log = JsonLines(path)
+    if training.tensorboard:
+        return BoardLog(log, board_writer(path.parent / "tensorboard" / path.stem, step))
+    return log
 
 
 # package only
-def watch_of(
-    training: TrainingConfig, state: TrainState, log: Log, stream: ResumableStream, ranks: Ranks
-) -> Watch:
-    """Who looks at the steps of this run."""
-    if training.spikes.action is None:
-        return UNWATCHED
-    return SpikeWatch(
-        training.spikes, state, log, position=lambda: stream.position, ranks=ranks,
-        is_scaled=training.precision == "float16",
-    )
+def watched(
+    model: nn.Module, training: TrainingConfig, loss_fn: LossFunction, state: TrainState,
+    log: Log, stream: ResumableStream, ranks: Ranks,
+) -> tuple[Watch, LossFunction]:
+    """Who looks at the steps of this run, and the loss as it is looked into."""
+    watches: list[Watch] = []
+    if training.spikes.action is not None:
+        watches.append(SpikeWatch(
+            training.spikes, state, log, position=lambda: stream.position, ranks=ranks,
+            is_scaled=training.precision == "float16",
+        ))  # fmt: skip
+    if training.statistics_every_steps is not None and ranks.rank == 0:
+        statistics = StatisticsWatch(model, training, state, log)
+        watches.append(statistics)
+        loss_fn = statistics.noting(loss_fn)
+    return Watches(watches) if watches else UNWATCHED, loss_fn
 
 
 def run_checkpoint(
@@ -160,7 +171,7 @@ def resumable(
     """
     training, optimizer, state, position = taken_up(model, training, folder, key, ranks)
     stream, is_first = open_stream(position), ranks.rank == 0
-    writer = log_from(log, state.step) if is_first else Unlogged()
+    writer = log_from(log, state.step, training) if is_first else Unlogged()
 
     def save(state: TrainState) -> None:
         save_checkpoint(run_checkpoint(model, optimizer, stream, state, key), folder, state.step)
@@ -168,12 +179,12 @@ def resumable(
     if is_first and state.step == 0 and training.spikes.action == "rollback":
         save(state)  # a spike may come before the first regular one
     while True:
+        watch, seen_loss = watched(model, training, loss_fn, state, writer, stream, ranks)
         try:
             train(
-                model, stream, loss_fn, optimizer, training, state=state, log=writer, ranks=ranks,
+                model, stream, seen_loss, optimizer, training, state=state, log=writer,
                 evaluate=of_the_average(evaluate, optimizer) if is_first else None,
-                save=save if is_first else None,
-                watch=watch_of(training, state, writer, stream, ranks),
+                save=save if is_first else None, ranks=ranks, watch=watch,
             )
             break
         except SpikeFound as spike:

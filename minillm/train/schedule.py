@@ -16,6 +16,7 @@ from minillm.train.spikes import SpikeConfig
 POSITIVE_FIELDS = (
     "max_steps", "max_minutes", "learning_rate", "clip_norm", "accumulate", "log_every_steps",
     "checkpoint_every_steps", "evaluate_every_steps", "evaluate_every_fraction",
+    "statistics_every_steps",
 )
 CHOICES = {
     "optimizer": ("adamw", "muon"),
@@ -55,6 +56,8 @@ class TrainingConfig:
     checkpoint_every_steps: int | None = None
     evaluate_every_steps: int | None = None
     evaluate_every_fraction: float | None = None
+    statistics_every_steps: int | None = None
+    tensorboard: bool = False
     spikes: SpikeConfig = SpikeConfig()
 
     def __post_init__(self) -> None:

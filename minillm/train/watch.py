@@ -103,7 +103,7 @@ class SpikeWatch:
         if is_spike:
             self.log.write(event="spike", action=self.config.action, **line)
         if is_spike and self.config.action != "log":
-            self.leave_out(line)
+            leave_out(state, self.config, line)
             return False
         state.num_skipped_in_a_row = 0
         if math.isfinite(loss) and math.isfinite(norm):
@@ -113,15 +113,16 @@ class SpikeWatch:
     def after_move(self) -> None:
         """All was decided before."""
 
-    def leave_out(self, line: dict[str, object]) -> None:
-        """Skip, or ask to go back; ValueError where that has been tried often enough."""
-        state, config = self.state, self.config
-        if config.action == "rollback":
-            refuse_another(state.num_rollbacks, "max_rollbacks", config.max_rollbacks, line)
-            raise SpikeFound(line)
-        tried = state.num_skipped_in_a_row
-        refuse_another(tried, "max_skips_in_a_row", config.max_skips_in_a_row, line)
-        state.num_skipped_in_a_row += 1
+
+# package only
+def leave_out(state: TrainState, config: SpikeConfig, line: dict[str, object]) -> None:
+    """Skip, or ask to go back; ValueError where that has been tried often enough."""
+    if config.action == "rollback":
+        refuse_another(state.num_rollbacks, "max_rollbacks", config.max_rollbacks, line)
+        raise SpikeFound(line)
+    tried = state.num_skipped_in_a_row
+    refuse_another(tried, "max_skips_in_a_row", config.max_skips_in_a_row, line)
+    state.num_skipped_in_a_row += 1
 
 
 # package only
