@@ -209,7 +209,8 @@ def fine_tune(config: SftConfig, run: Run, *, evaluate: Evaluation | None = None
         run, "assistant", config=config, parents=parents, code=CODE,
         write=write, summary=sft_summary,
     )
-    remove_checkpoints(checkpoints(run, "assistant"), int(artifact.figures["steps"]), keep=1)
+    steps, best_step = int(artifact.figures["steps"]), artifact.figures.get("best_step")
+    remove_checkpoints(checkpoints(run, "assistant"), steps, keep=1, best_step=best_step)
     return artifact
 
 

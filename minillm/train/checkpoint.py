@@ -102,8 +102,13 @@ def set_random_state(state: dict[str, torch.Tensor]) -> None:
         torch.cuda.set_rng_state(state["cuda"])
 
 
-def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: int = 2) -> Path:
-    """Write `folder/step_000100` whole or not at all, then remove all but the last `keep`."""
+def save_checkpoint(
+    checkpoint: Checkpoint, folder: Path, step: int, *, keep: int = 2, best_step: int | None = None
+) -> Path:
+    """Write `folder/step_000100` whole or not at all; only then remove all but the last `keep`.
+
+    The best one, `best_step`, is never removed.
+    """
     parts = {name: getattr(checkpoint, name) for name in PARTS}
     target = folder / f"step_{step:06d}"
     partial = folder / f".{target.name}.partial"
@@ -127,7 +132,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, step: int, *, keep: in
         ) from error
     replace_folder(partial, target)
     flush_folder(folder)
-    remove_checkpoints(folder, step, keep)
+    remove_checkpoints(folder, step, keep, best_step)
     return target
 
 
@@ -141,11 +146,15 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-# package only
-def remove_checkpoints(folder: Path, step: int, keep: int) -> None:
-    """Keep the last `keep` up to `step`; later ones belong to a future that was given up."""
-    earlier = [path for path in sorted(folder.glob("step_*")) if path.name <= f"step_{step:06d}"]
-    for path in set(folder.glob("step_*")) - set(earlier[-keep:]):
+def remove_checkpoints(
+    folder: Path, step: int, keep: int, best_step: float | None = None
+) -> None:
+    """Keep the last `keep` up to `step`, and the best; later ones belong to a future given up."""
+    every = sorted(folder.glob("step_*"))
+    kept = [path for path in every if path.name <= f"step_{step:06d}"][-keep:]
+    if best_step is not None:
+        kept.append(folder / f"step_{int(best_step):06d}")
+    for path in set(every) - set(kept):
         shutil.rmtree(path, ignore_errors=True)  # another process may be at the same
 
 

@@ -209,6 +209,20 @@ def wish_to_stop(requests: list[str], state: TrainState, ranks: Ranks) -> list[s
     return (requests or ["a signal to another rank"])[:1] if is_told else []
 
 
+def note_best(state: TrainState, config: TrainingConfig) -> bool:
+    """Is the last evaluation the best so far by the figure that decides? The state remembers it."""
+    if config.keep_best is None or not state.figures:
+        return False
+    if config.keep_best not in state.figures:
+        known = ", ".join(state.figures)
+        raise ValueError(f"keep_best = {config.keep_best!r}: the evaluation has only {known}")
+    value, sign = state.figures[config.keep_best], 1 if config.best_is == "lowest" else -1
+    is_better = state.best_value is None or sign * value < sign * state.best_value
+    if is_better and math.isfinite(value):
+        state.best_step, state.best_value = state.step, value
+    return is_better and math.isfinite(value)
+
+
 def evaluated(
     model: nn.Module, evaluate: Evaluation | None, state: TrainState, log: Log
 ) -> Figures:
@@ -254,6 +268,7 @@ def train(
                 logged = logged_step(state, figures, logged, log)
             if evaluation_is_due(state, config, fraction):
                 state.figures = evaluated(model, evaluate, state, log)
+                is_saved = note_best(state, config) or is_saved
             if save is not None and is_saved:
                 save(state)
             if stop:

@@ -22,7 +22,6 @@ PEAK_WIDTH = {"cpu": 1024, "cuda": 8192}
 PEAK_TRIES = 5
 
 
-# package only
 @cache
 def peak_flops(device: str, precision: Precision) -> float:
     """Operations a second of the best of five large matrix products: what the machine can do."""
@@ -48,7 +47,6 @@ def memory_figures(device: str) -> dict[str, int]:
     return figures
 
 
-# package only
 def assumed_watts(device: str) -> float:
     """What this training is taken to draw: an assumption, not a measurement."""
     if device == "cuda":

@@ -9,6 +9,7 @@ Rank 0 saves, every rank restores; a run may go on with another number of ranks.
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -25,10 +26,11 @@ from minillm.train.checkpoint import (
     load_model_tensors,
     model_tensors,
     random_state,
+    read_checkpoint,
     save_checkpoint,
     set_random_state,
 )
-from minillm.train.loop import Evaluation, LossFunction, train, with_precision
+from minillm.train.loop import Evaluation, LossFunction, note_best, train, with_precision
 from minillm.train.optimizer import Optimizer
 from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
@@ -125,10 +127,9 @@ def taken_up(
     return training, optimizer, state, checkpoint.state["position"]
 
 
-# package only
 def gone_back(
     spike: SpikeFound, state: TrainState, model: nn.Module, optimizer: Optimizer,
-    *, folder: Path, log: Path | None, key: str,
+    folder: Path, log: Path | None, key: str,
 ) -> TrainState:
     """Put back the last checkpoint because of a spike, and write into the log what that gave up.
 
@@ -147,10 +148,47 @@ def gone_back(
             # under the step that comes next: a run killed after it meets the same spike again
             event="rollback", **{**spike.line, "step": back.step + 1},
             spike_step=spike.line["step"], to_step=back.step,
-            left_out=[checkpoint.state["position"], spike.line["batches"][1]],
+            left_out=[checkpoint.state["position"], spike.next_batch - 1],
             given_up=[[line["step"], line["loss"]] for line in lines if line["event"] == "step"],
         )
     return back
+
+
+# package only
+def check_best(training: TrainingConfig, evaluate: Evaluation | None) -> None:
+    """ValueError where nothing would ever say which checkpoint is the best."""
+    if training.keep_best is not None and evaluate is None:
+        raise ValueError(
+            f"keep_best = {training.keep_best!r}: this stage is given no evaluation whose figures "
+            "could decide; leave keep_best out"
+        )
+
+
+# package only
+def take_best(
+    state: TrainState, training: TrainingConfig, model: nn.Module, optimizer: Optimizer,
+    folder: Path, ranks: Ranks,
+) -> None:
+    """Put back the checkpoint of the best evaluation, the average with it; its figures are kept.
+
+    The state goes on to say how far the run has come. Nothing where none is asked for.
+    """
+    if training.keep_best is None:
+        return
+    note_best(state, training)  # the last evaluation comes after the last step
+    best_step = int(ranks.largest(state.best_step or 0)[0])  # rank 0 alone evaluates
+    if best_step not in (0, state.step):
+        try:
+            checkpoint = read_checkpoint(folder / f"step_{best_step:06d}")
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            warnings.warn(
+                f"the best checkpoint, of step {best_step}, cannot be used ({error}); the weights "
+                f"of step {state.step} are the result",
+                stacklevel=2,
+            )
+            return
+        state.figures = restore_run(checkpoint, model, optimizer).figures
+    state.figures = {**state.figures, "best_step": best_step}
 
 
 def resumable(
@@ -165,16 +203,16 @@ def resumable(
     evaluate: Evaluation | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainState:
-    """Train to the end, from the start or the last checkpoint in `folder` with this key.
-
-    `open_stream(position)` gives the batches from that position on.
-    """
+    """Train to the end from the last checkpoint of this key; `open_stream(position)` reads on."""
+    check_best(training, evaluate)
     training, optimizer, state, position = taken_up(model, training, folder, key, ranks)
     stream, is_first = open_stream(position), ranks.rank == 0
     writer = log_from(log, state.step, training) if is_first else Unlogged()
 
     def save(state: TrainState) -> None:
-        save_checkpoint(run_checkpoint(model, optimizer, stream, state, key), folder, state.step)
+        checkpoint, keep = run_checkpoint(model, optimizer, stream, state, key), training.keep_last
+        save_checkpoint(checkpoint, folder, state.step, keep=keep, best_step=state.best_step)
+        writer.write(event="checkpoint", step=state.step)
 
     if is_first and state.step == 0 and training.spikes.action == "rollback":
         save(state)  # a spike may come before the first regular one
@@ -188,8 +226,9 @@ def resumable(
             )
             break
         except SpikeFound as spike:
-            own = {"folder": folder, "log": log if is_first else None, "key": key}
-            state = gone_back(spike, state, model, optimizer, **own)
-            stream = open_stream(stream.position)
+            path = log if is_first else None
+            state = gone_back(spike, state, model, optimizer, folder, path, key)
+            stream = open_stream(spike.next_batch)
+    take_best(state, training, model, optimizer, folder, ranks)
     take_average(optimizer)
     return state

@@ -16,12 +16,13 @@ from minillm.train.spikes import SpikeConfig
 POSITIVE_FIELDS = (
     "max_steps", "max_minutes", "learning_rate", "clip_norm", "accumulate", "log_every_steps",
     "checkpoint_every_steps", "evaluate_every_steps", "evaluate_every_fraction",
-    "statistics_every_steps",
+    "statistics_every_steps", "keep_last",
 )
 CHOICES = {
     "optimizer": ("adamw", "muon"),
     "decay": ("cosine", "linear"),
     "precision": (None, "float32", "bfloat16", "float16"),
+    "best_is": ("lowest", "highest"),
 }
 
 
@@ -54,6 +55,10 @@ class TrainingConfig:
     seed: int = 0
     log_every_steps: int = 1
     checkpoint_every_steps: int | None = None
+    keep_last: int = 2
+    # the figure of the evaluation whose best checkpoint is never deleted, and is the result
+    keep_best: str | None = None
+    best_is: Literal["lowest", "highest"] = "lowest"
     evaluate_every_steps: int | None = None
     evaluate_every_fraction: float | None = None
     statistics_every_steps: int | None = None
@@ -116,6 +121,8 @@ class TrainState:
     recent_counts: list[int] = field(default_factory=list)
     num_skipped_in_a_row: int = 0
     num_rollbacks: int = 0
+    best_step: int | None = None
+    best_value: float | None = None
 
 
 def fraction_done(state: TrainState, config: TrainingConfig) -> float:

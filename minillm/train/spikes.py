@@ -22,7 +22,6 @@ MAD_TO_STD = 1.4826
 LEAST_SPREAD = 0.01
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpikeConfig:
     """What is done about a step far out of line (`action`; None: nothing is watched), and how far.
@@ -36,6 +35,7 @@ class SpikeConfig:
     min_steps: int = 16  # so many steps are only looked at
     max_skips_in_a_row: int = 4
     max_rollbacks: int = 3
+    margin_batches: int = 8  # a rollback leaves out so many behind the spike, too
 
     def __post_init__(self) -> None:
         check_spikes(self)
@@ -58,9 +58,10 @@ def check_spikes(config: SpikeConfig) -> None:
     for name in ("max_skips_in_a_row", "max_rollbacks"):
         if getattr(config, name) < 1:
             raise ValueError(f"spikes.{name} = {getattr(config, name)}: must be at least 1")
+    if config.margin_batches < 0:
+        raise ValueError(f"spikes.margin_batches = {config.margin_batches}: must be at least 0")
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Yardstick:
     """Where recent values lie, and how far apart, for a mean over so many targets."""
@@ -73,7 +74,6 @@ class Yardstick:
         return (value - self.middle) / self.spread if math.isfinite(value) else math.inf
 
 
-# package only
 def yardstick(recent: Sequence[float], counts: Sequence[int], count: int) -> Yardstick:
     """Median and 1.4826·MAD of recent means over `counts` targets, for a mean over `count`.
 

@@ -28,26 +28,25 @@ from minillm.train.watch import Log
 
 # a unit that never reaches this share of its layer's root mean square is dead to the layer
 DEAD_SHARE = 0.01
+# enough for a mean over a batch's documents; the weights of more rows would take much memory
+ENTROPY_ROWS = 8
 KINDS = (
     ("embed_tokens", "embedding"), ("lm_head", "head"), ("norm", "norms"),
     ("self_attn", "attention"), ("mlp", "feed-forward"),
 )  # fmt: skip
 
 
-# package only
 def kind_of(name: str) -> str:
     """The part of the model that a parameter belongs to, over all layers."""
     return next((kind for part, kind in KINDS if part in name), "other")
 
 
-# package only
 def layer_of(name: str) -> str:
     """The layer that a parameter belongs to; outside the layers, its kind."""
     found = re.search(r"\.layers\.(\d+)\.", name)
     return f"layer {found[1]}" if found else kind_of(name)
 
 
-# package only
 def joined_norms(norms: dict[str, float], key: Callable[[str], str]) -> dict[str, float]:
     """One length over all that have the same key: the root of the sum of squares."""
     squares: dict[str, float] = {}
@@ -56,14 +55,12 @@ def joined_norms(norms: dict[str, float], key: Callable[[str], str]) -> dict[str
     return {name: math.sqrt(square) for name, square in squares.items()}
 
 
-# package only
 def norms_of(tensors: dict[str, torch.Tensor]) -> dict[str, float]:
     """Each tensor's length; one look at the device for all."""
     lengths = torch.stack(torch._foreach_norm(list(tensors.values()))).tolist()
     return dict(zip(tensors, lengths, strict=True))
 
 
-# package only
 def gradient_norms(model: nn.Module, before_clipping: float) -> dict[str, float]:
     """‖g‖ by kind of parameter, as long as before clipping: all were cut by one factor."""
     gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
@@ -72,7 +69,6 @@ def gradient_norms(model: nn.Module, before_clipping: float) -> dict[str, float]
     return {kind: norm * before_clipping / total for kind, norm in by_kind.items() if total > 0}
 
 
-# package only
 def update_ratios(before: dict[str, torch.Tensor], model: nn.Module) -> dict[str, float]:
     """‖Δθ‖/‖θ‖ by layer: how much of itself each has moved in this step."""
     after = {name: each.detach() for name, each in model.named_parameters() if name in before}
@@ -82,7 +78,6 @@ def update_ratios(before: dict[str, torch.Tensor], model: nn.Module) -> dict[str
     return {name: moved[name] / size for name, size in sizes.items() if size > 0}
 
 
-# package only
 def attention_entropy(
     q_BHTK: torch.Tensor,
     k_BGSK: torch.Tensor,
@@ -101,7 +96,6 @@ def attention_entropy(
     return -(logs_BHTS.exp() * logs_BHTS.masked_fill(~mask, 0.0)).sum(dim=-1).mean()
 
 
-# package only
 def dead_share(largest_F: torch.Tensor, mean_square: torch.Tensor) -> float:
     """Of units whose largest sizes over a batch these are, the share that is next to nothing."""
     return (largest_F < DEAD_SHARE * mean_square.sqrt()).float().mean().item()
@@ -147,15 +141,15 @@ class Probe:
                 layer.self_attn.attend = layer.self_attn.attend.__wrapped__
 
     def overhears(self, index: int, attend: Callable) -> Callable:
-        """The same attention; the entropy of the first row's weights is kept."""
+        """The same attention; the entropy of the first rows' weights is kept."""
 
         @wraps(attend)
         def attend_and_note(*parts_BHTK: torch.Tensor, **seen: object) -> torch.Tensor:
-            documents_BT = seen.get("documents_BT")
+            documents_BT, first = seen.get("documents_BT"), slice(ENTROPY_ROWS)
             with torch.no_grad():
                 self.entropies[index] = attention_entropy(
-                    parts_BHTK[0][:1], parts_BHTK[1][:1], slopes_H=seen.get("slopes_H"),
-                    documents_BT=None if documents_BT is None else documents_BT[:1],
+                    parts_BHTK[0][first], parts_BHTK[1][first], slopes_H=seen.get("slopes_H"),
+                    documents_BT=None if documents_BT is None else documents_BT[first],
                 )
             return attend(*parts_BHTK, **seen)
 

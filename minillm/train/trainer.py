@@ -163,7 +163,8 @@ def pretrain(
 
     artifact = made_together(make, work, lambda: run.artifact("model"), ranks)
     if ranks.rank == 0:
-        remove_checkpoints(run.path / CHECKPOINTS, int(artifact.figures["steps"]), keep=1)
+        steps, best_step = int(artifact.figures["steps"]), artifact.figures.get("best_step")
+        remove_checkpoints(run.path / CHECKPOINTS, steps, keep=1, best_step=best_step)
     return artifact
 
 

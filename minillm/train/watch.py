@@ -22,7 +22,6 @@ class Log(Protocol):
     def write(self, **fields: object) -> None: ...
 
 
-# package only
 class Watch(Protocol):
     """Looks at every step: before the move, which it may forbid, and after it."""
 
@@ -65,16 +64,17 @@ class Watches:
             watch.after_move()
 
 
-# package only
 class SpikeFound(Exception):
-    """A spike for which the run goes back to its last checkpoint; `line` says what was seen."""
+    """A spike for which the run goes back to its last checkpoint; `line` says what was seen.
 
-    def __init__(self, line: dict[str, object]) -> None:
+    It reads on at `next_batch`.
+    """
+
+    def __init__(self, line: dict[str, object], next_batch: int) -> None:
         super().__init__(f"loss {line['loss']} at step {line['step']} is a spike")
-        self.line = line
+        self.line, self.next_batch = line, next_batch
 
 
-# package only
 class SpikeWatch:
     """Measures each step by the recent ones, and logs, leaves out or goes back where it is far out.
 
@@ -114,18 +114,16 @@ class SpikeWatch:
         """All was decided before."""
 
 
-# package only
 def leave_out(state: TrainState, config: SpikeConfig, line: dict[str, object]) -> None:
     """Skip, or ask to go back; ValueError where that has been tried often enough."""
     if config.action == "rollback":
         refuse_another(state.num_rollbacks, "max_rollbacks", config.max_rollbacks, line)
-        raise SpikeFound(line)
+        raise SpikeFound(line, line["batches"][1] + 1 + config.margin_batches)
     tried = state.num_skipped_in_a_row
     refuse_another(tried, "max_skips_in_a_row", config.max_skips_in_a_row, line)
     state.num_skipped_in_a_row += 1
 
 
-# package only
 def seen(
     loss: float, norm: float, count: int, state: TrainState, config: SpikeConfig
 ) -> dict[str, float]:
@@ -144,7 +142,6 @@ def seen(
     return figures
 
 
-# package only
 def remember(state: TrainState, loss: float, norm: float, count: int, window: int) -> None:
     """One more recent step; the oldest is forgotten."""
     state.recent_losses = [*state.recent_losses, loss][-window:]
@@ -161,5 +158,5 @@ def refuse_another(num_tried: int, name: str, allowed: int, line: dict[str, obje
             f"spikes.{name} = {allowed}: another spike came after so many (step {line['step']}, "
             f"batches {first} to {last}, loss {line['loss']:.4g}, gradient norm "
             f"{line['gradient_norm']:.4g}); lower learning_rate, look at these batches, or raise "
-            f"spikes.factor = the number of spreads that is still usual"
+            "spikes.factor, the number of spreads that is still usual"
         )

@@ -69,6 +69,22 @@ def test_checkpoints_of_a_future_that_was_given_up_are_removed(tmp_path: Path) -
     assert sorted(each.name for each in tmp_path.iterdir()) == ["step_000005", "step_000007"]
 
 
+def test_the_best_is_never_removed_however_old(tmp_path: Path) -> None:
+    for step in (5, 10, 15, 20):
+        save_checkpoint(made(step), tmp_path, step, keep=1, best_step=5)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["step_000005", "step_000020"]
+    save_checkpoint(made(25), tmp_path, 25, keep=1, best_step=25)
+    assert [each.name for each in tmp_path.iterdir()] == ["step_000025"]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_as_many_are_kept_as_asked_for(tmp_path: Path, keep: int) -> None:
+    for step in (5, 10, 15, 20):
+        save_checkpoint(made(step), tmp_path, step, keep=keep)
+    kept = sorted(int(each.name.removeprefix("step_")) for each in tmp_path.iterdir())
+    assert kept == [5, 10, 15, 20][-keep:]
+
+
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"]
 )

@@ -87,6 +87,7 @@ def test_fewer_rows_are_no_spike_and_a_yardstick_that_forgets_them_sees_many() -
         ({"factor": 0.0}, "spikes.factor = 0.0: must be above 0"),
         ({"min_steps": 1}, "spikes.min_steps = 1: must lie between 2 and window = 64"),
         ({"min_steps": 99}, "spikes.min_steps = 99: must lie between 2"),
+        ({"margin_batches": -1}, "spikes.margin_batches = -1: must be at least 0"),
         ({"max_rollbacks": 0}, "spikes.max_rollbacks = 0: must be at least 1"),
     ],
 )
@@ -289,7 +290,9 @@ class JumpingStream(Stream):
         return super().__next__()
 
 
-ROLLED_BACK = SpikeConfig(action="rollback", window=16, min_steps=4, factor=6.0)
+ROLLED_BACK = SpikeConfig(
+    action="rollback", window=16, min_steps=4, factor=6.0, margin_batches=0
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -381,6 +384,23 @@ def test_a_spike_before_the_first_checkpoint_goes_back_to_the_start(
     (line,) = [line for line in log if line["event"] == "rollback"]
     assert line["to_step"] == 0 and line["step"] == 1 and line["left_out"] == [0, POISONED]
     assert [step for step, *_ in curve] == list(range(1, 21))
+
+
+def test_a_margin_leaves_out_what_stands_behind_the_spike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three bad batches in a row cost one rollback with a margin of two, three without one."""
+
+    class Row(PoisonedStream):
+        places = (POISONED, POISONED + 1, POISONED + 2)
+
+    found = {}
+    for margin in (0, 2):
+        settings = {"spikes": replace(ROLLED_BACK, margin_batches=margin)}
+        _, _, log = run_with(tmp_path / str(margin), Row, monkeypatch, **settings)
+        found[margin] = [line["left_out"] for line in log if line["event"] == "rollback"]
+    assert found[2] == [[10, POISONED + 2]]
+    assert found[0][-1] == [10, POISONED + 2]
 
 
 def test_rollbacks_are_bounded_and_the_error_names_the_batch(
