@@ -1,13 +1,16 @@
 """Exercises 07 · Training
 
-Eight small functions that make or break a training run: the size of its steps, the length of its
+Twelve small functions that make or break a training run: the size of its steps, the length of its
 gradients, one move of one number, small batches as one, and what to go on from after a crash; then
-rounding, loss scaling and an average of the weights. They belong to
-[chapter 07](../notebooks/07_train.ipynb) and [07b](../notebooks/07b_precision.ipynb).
+rounding, loss scaling and an average of the weights; then how far a layer moves, where a spike
+begins, what a death costs and which checkpoints are kept. They belong to
+[chapter 07](../notebooks/07_train.ipynb), [07b](../notebooks/07b_precision.ipynb) and
+[07d](../notebooks/07d_watching.ipynb).
 """
 
 import math
 
+from exercises.checks import watching
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c07_train as solutions
 
@@ -675,4 +678,5 @@ EXERCISES = (
         ),
         judge=close(1e-9),
     ),
+    *watching.EXERCISES,
 )
