@@ -546,3 +546,15 @@ def wait_until(holds, seconds: float) -> None:
     while not holds():
         assert time.monotonic() < end, f"not after {seconds} s"
         time.sleep(0.1)
+
+
+def test_the_pages_curve_is_of_steps_alone(tmp_path: Path) -> None:
+    """A spike's line has a step and a loss as well: drawn, the curve would leap back."""
+    steps = [{"event": "step", "step": step, "loss": 3.0 - step / 10} for step in range(1, 9)]
+    spike = {"event": "spike", "step": 4, "loss": 99.0}
+    pictures = []
+    for lines in (steps, [*steps[:4], spike, *steps[4:]]):
+        log = tmp_path / f"{len(lines)}.jsonl"
+        log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        pictures.append(report.loss_curve(log))
+    assert pictures[0] == pictures[1]

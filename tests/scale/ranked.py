@@ -8,16 +8,19 @@ import torch.distributed as dist
 from torch import nn
 
 from minillm.batches.stream import IGNORE, Batch
+from minillm.core.records import Run
 from minillm.model.transformer import Transformer
 from minillm.scale import data_parallel
 from minillm.scale.data_parallel import DataParallel, add_in_buckets, add_one_by_one, check_alike
-from minillm.scale.drill import add_by_ring, in_turn as in_turn
+from minillm.scale.drill import add_by_ring, in_turn as in_turn, training_of_rank
 from minillm.scale.launch import joined
+from minillm.train import trainer
 from minillm.train.loop import train
 from minillm.train.optimizer import make_optimizer
 from minillm.train.ranks import ALONE, Ranks, Sums, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
-from minillm.train.trainer import pretraining_loss
+from minillm.train.trainer import PretrainConfig, pretraining_loss
+from tests.train.test_spikes import PoisonedStream
 from tests.train.tiny import CONTEXT, VOCAB_SIZE, tiny_model
 
 
@@ -131,3 +134,12 @@ def fails_in_rank(rank: int) -> None:
         if dist.get_rank() == rank:
             raise ValueError("shelf = 3: must be at most 2; take a lower one")
         dist.barrier()
+
+
+def poisoned_training(config: PretrainConfig, run: Run) -> str:
+    """The trainer's own stage on every rank, over batches of which one has wrong targets."""
+    plain, trainer.Stream = trainer.Stream, PoisonedStream
+    try:
+        return training_of_rank(config, run)
+    finally:
+        trainer.Stream = plain
