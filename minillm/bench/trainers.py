@@ -10,6 +10,7 @@ course runs; nanoGPT's model comes from a checkout that the user names, and is s
 `train.py` does; transformers' Llama is stepped in the same way.
 """
 
+import importlib
 import json
 import sys
 import time
@@ -133,10 +134,9 @@ def run_bare(
 def nanogpt_model(checkout: str, shape: ModelConfig) -> nn.Module:
     """GPT of the checkout at the same depth and width: (ids, targets) → (logits, loss)."""
     sys.path.insert(0, checkout)
-    from model import GPT, GPTConfig
-
-    return GPT(
-        GPTConfig(
+    theirs = importlib.import_module("model")
+    return theirs.GPT(
+        theirs.GPTConfig(
             block_size=shape.context_length, vocab_size=shape.vocab_size, n_layer=shape.num_layers,
             n_head=shape.num_heads, n_embd=shape.width, dropout=0.0, bias=False,
         )
