@@ -130,6 +130,14 @@ def token_sequence(texts: Iterable[str], tokenizer: Tokenizer) -> tuple[np.ndarr
     return np.concatenate(parts), np.array(index, np.int64)
 
 
+# package only
+def shards_of(texts: Iterable[str], tokenizer: Tokenizer) -> Shards:
+    """The texts as a split in memory: for experiments that leave nothing on disk."""
+    tokens, index = token_sequence(texts, tokenizer)
+    sizes = {"offsets": index[:, 0], "document_bytes": np.diff(index[:, 1])}
+    return Shards(files=(tokens,), tokens_per_shard=len(tokens), **sizes)
+
+
 def write_split(
     folder: Path, split: str, tokens: np.ndarray, index: np.ndarray, tokens_per_shard: int
 ) -> None:

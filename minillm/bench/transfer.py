@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from minillm.batches.shards import BatchesConfig, Shards, token_sequence
+from minillm.batches.shards import BatchesConfig, Shards, shards_of
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.brief import FIRST_WEIGHTS
 from minillm.corpus.storyworld import tell_story
@@ -43,12 +43,8 @@ def story_shards() -> tuple[Shards, Shards]:
     texts = [tell_story(seed, 1 + seed % 3).text for seed in range(NUM_STORIES)]
     config = TokenizerConfig(vocab_size=VOCAB_SIZE)
     tokenizer = train_tokenizer(texts[:NUM_TOKENIZER_STORIES], config)
-    found = []
-    for part in (texts[:-NUM_HELD_OUT], texts[-NUM_HELD_OUT:]):
-        tokens, index = token_sequence(part, tokenizer)
-        sizes = {"offsets": index[:, 0], "document_bytes": np.diff(index[:, 1])}
-        found.append(Shards(files=(tokens,), tokens_per_shard=len(tokens), **sizes))
-    return found[0], found[1]
+    parts = (texts[:-NUM_HELD_OUT], texts[-NUM_HELD_OUT:])
+    return shards_of(parts[0], tokenizer), shards_of(parts[1], tokenizer)
 
 
 # package only
