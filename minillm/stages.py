@@ -91,7 +91,6 @@ def make_model(
     held_out = open_shards(run.artifact("shards").path, "validation")
     # a short text gives fewer merges than were asked for: the model takes the vocabulary there is
     shape = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
-    shape = initial.config if initial else shape
 
     def evaluate(model: Transformer, step: int) -> dict[str, float]:
         scores = probe(model, tokenizer, stories, recipe.sampling)

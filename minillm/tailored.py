@@ -84,14 +84,39 @@ def with_user_text(recipe: Recipe, files: Sequence[Path]) -> Recipe:
 # package only
 def starting_from(recipe: Recipe, folder: Path) -> Recipe:
     """The same recipe, trained on from the weights and the tokenizer of a Hugging Face folder."""
-    initial, _ = load_folder(folder)
+    initial, tokenizer = load_folder(folder)
+    if tokenizer.vocab_size != initial.config.vocab_size:
+        raise ValueError(
+            f"{folder}: vocab_size = {initial.config.vocab_size}, but its tokenizer has "
+            f"{tokenizer.vocab_size} tokens, and rows without a token cannot be trained on; cut "
+            f"them off: model.resize_token_embeddings({tokenizer.vocab_size}) of transformers, "
+            "then save_pretrained"
+        )
     context_length = min(recipe.batches.context_length, initial.config.context_length)
     return dataclasses.replace(
         recipe,
         start_from=str(folder.resolve()),
+        tokenizer=dataclasses.replace(recipe.tokenizer, vocab_size=tokenizer.vocab_size),
         model=initial.config,
         batches=dataclasses.replace(recipe.batches, context_length=context_length),
     )
+
+
+# package only
+def check_start(before: Recipe, after: Recipe) -> None:
+    """ValueError where a field was set that the weights to start from have decided already."""
+    if after.start_from is None:
+        return
+    for room in ("model", "tokenizer"):
+        kept, asked = getattr(before, room), getattr(after, room)
+        for name in (each.name for each in dataclasses.fields(kept)):
+            # how attention is computed changes no weight
+            if name != "attention" and getattr(kept, name) != getattr(asked, name):
+                raise ValueError(
+                    f"{room}.{name} = {getattr(asked, name)}: the weights in {after.start_from} "
+                    f"were made with {getattr(kept, name)}; leave it out, or train from first "
+                    "weights, without --from"
+                )
 
 
 # package only

@@ -124,7 +124,8 @@ def read_tokenizer_json(path: Path) -> tuple[list[Merge], list[str]]:
     if not is_same:
         raise ValueError(
             f"{path}: a tokenizer.json of another kind (its split pattern, normalizer, special "
-            "tokens, options or order of ids differ); only what Tokenizer.save wrote can be read"
+            "tokens, options or order of ids differ); only what Tokenizer.save wrote can be read, "
+            "as `minillm export --to hf` does"
         )
     return merges, special_tokens
 

@@ -68,7 +68,8 @@ def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
         recipe = tailored.with_minutes(recipe, minutes)
     if getattr(args, "from_folder", None):
         recipe = tailored.starting_from(recipe, args.from_folder)
-    recipe = recipes.changed(recipe, args.set or ())
+    before, recipe = recipe, recipes.changed(recipe, args.set or ())
+    tailored.check_start(before, recipe)
     if getattr(args, "processes", None) is not None:
         from minillm.scale.launch import check_processes
 
