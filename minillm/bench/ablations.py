@@ -37,7 +37,6 @@ READ_SHARE = 1 / 3
 SEEDS = (0, 1, 2, 3)
 
 
-# package only
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
     """All that decides a run but its seed: shape, batches, training, and which text is read."""
@@ -130,14 +129,12 @@ def made_texts(
     )
 
 
-# package only
 def step_flops(trial: Trial) -> int:
     """What one step of a trial costs, the head's product and attention's scores included."""
     rows, length = trial.batches.batch_size, trial.batches.context_length
     return trial.training.accumulate * training_flops(trial.model, rows, length)
 
 
-# package only
 def at_equal_compute(trial: Trial, base: Trial) -> Trial:
     """The trial with as many steps as the base's operations pay for."""
     budget = base.training.max_steps * step_flops(base)
@@ -147,7 +144,6 @@ def at_equal_compute(trial: Trial, base: Trial) -> Trial:
     )
 
 
-# package only
 def held_out_bits(trial: Trial, seed: int, texts: Texts) -> float:
     """Train from this seed, and how many bits a byte of unread stories takes afterwards."""
     torch.manual_seed(seed + trial.weights_seed)
@@ -162,7 +158,6 @@ def held_out_bits(trial: Trial, seed: int, texts: Texts) -> float:
     return bits_per_byte(model, texts.held_out, texts.num_bytes, trial.model.context_length)
 
 
-# package only
 def minus_base(bits: Sequence[float], base: Sequence[float]) -> dict[str, float]:
     """Bits a byte that a variant has more than the base, seed by seed: mean and interval."""
     return with_interval([ours - theirs for ours, theirs in zip(bits, base, strict=True)])

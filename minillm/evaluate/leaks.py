@@ -23,7 +23,6 @@ from minillm.tokenizer.bytepair import Tokenizer
 RESAMPLES = 10_000
 
 
-# package only
 def planted(texts: Sequence[str], leaked: Sequence[str], times: int, seed: int) -> list[str]:
     """The texts with each leaked one put in `times` times, at places drawn by lot."""
     if times < 0:
@@ -34,7 +33,6 @@ def planted(texts: Sequence[str], leaked: Sequence[str], times: int, seed: int) 
     return found
 
 
-# package only
 def item_bits(model: torch.nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> list[float]:
     """Bits a byte of each text by itself."""
     documents = [[tokenizer.end_of_text, *tokenizer.encode(text)] for text in texts]
@@ -42,14 +40,12 @@ def item_bits(model: torch.nn.Module, tokenizer: Tokenizer, texts: Sequence[str]
     return [bits(each) / len(text.encode()) for each, text in zip(nats, texts, strict=True)]
 
 
-# package only
 def confidence_of_a_look(num_looks: int, alarm_rate: float) -> float:
     """The interval whose lower end passes 0 by chance in alarm_rate / num_looks of the looks:
     two tails of that size are left out, one of them raises the alarm."""
     return 1 - 2 * alarm_rate / num_looks
 
 
-# package only
 def leak_estimate(
     suspects: Sequence[float], twins: Sequence[float], *, num_looks: int, alarm_rate: float = 0.05
 ) -> Estimate:
@@ -58,7 +54,6 @@ def leak_estimate(
     return paired_difference(twins, suspects, confidence=confidence, resamples=RESAMPLES)
 
 
-# package only
 @dataclass(frozen=True, slots=True)
 class Look:
     """How much easier the suspects were after so many steps, and both sides' means."""
@@ -73,7 +68,6 @@ class Look:
         return self.gap.low > 0
 
 
-# package only
 @dataclass(kw_only=True, slots=True)
 class LeakWatch:
     """An evaluation for the training loop: suspect i and twin i are of one kind."""

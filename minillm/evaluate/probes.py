@@ -21,27 +21,23 @@ from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
 
-# package only
 def with_question(story: Story, question: Question) -> str:
     """A story that ends in a question and its answer, as one text."""
     return f"{story.text} {question.text} {question.answer}"
 
 
-# package only
 def who_questions(story: Story) -> list[Question]:
     """The questions that the story answers with a person of its own."""
     people = {f"{name}." for name in names_in(story.text)}
     return [each for each in story.questions if each.answerable and each.answer in people]
 
 
-# package only
 def answers_to_choose_from(story: Story, question: Question) -> list[str]:
     """The right person first, then everybody else of the story: chance is one over their number."""
     others = [f"{name}." for name in names_in(story.text) if f"{name}." != question.answer]
     return [question.answer, *others]
 
 
-# package only
 def question_figures(
     model: Transformer, tokenizer: Tokenizer, stories: Sequence[Story]
 ) -> dict[str, Figure]:
@@ -62,7 +58,6 @@ def question_figures(
     return {"questions/who": proportion(right, "the right person likeliest")} if right else {}
 
 
-# package only
 def chance_level(stories: Sequence[Story]) -> float:
     """What guessing among the people of each story would answer right."""
     asked = [(each, who_questions(each)[0]) for each in stories if who_questions(each)]
@@ -70,7 +65,6 @@ def chance_level(stories: Sequence[Story]) -> float:
     return sum(shares) / len(shares)
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
     """A look at a model: after how many steps, its figures by name, its texts."""
@@ -80,7 +74,6 @@ class Snapshot:
     texts: tuple[str, ...]
 
 
-# package only
 @dataclass(kw_only=True, slots=True)
 class Probes:
     """An evaluation for the training loop that keeps what it saw; step 0 is asked by hand."""
@@ -103,7 +96,6 @@ class Probes:
         return {name: figure.value for name, figure in figures.items()}
 
 
-# package only
 def curve(snapshots: Sequence[Snapshot], name: str) -> tuple[list[int], list[Figure]]:
     """One figure over the looks at which there was one."""
     seen = [each for each in snapshots if name in each.figures]
