@@ -1,16 +1,17 @@
 """Exercises 07 · Training
 
-Twelve small functions that make or break a training run: the size of its steps, the length of its
+Sixteen small functions that make or break a training run: the size of its steps, the length of its
 gradients, one move of one number, small batches as one, and what to go on from after a crash; then
 rounding, loss scaling and an average of the weights; then how far a layer moves, where a spike
-begins, what a death costs and which checkpoints are kept. They belong to
-[chapter 07](../notebooks/07_train.ipynb), [07b](../notebooks/07b_precision.ipynb) and
-[07d](../notebooks/07d_watching.ipynb).
+begins, what a death costs and which checkpoints are kept; then bits a byte, a leak beside its
+twins, fair steps and one perplexity. They belong to [chapter 07](../notebooks/07_train.ipynb),
+[07b](../notebooks/07b_precision.ipynb), [07c](../notebooks/07c_experiments.ipynb),
+[07d](../notebooks/07d_watching.ipynb) and [07e](../notebooks/07e_probes.ipynb).
 """
 
 import math
 
-from exercises.checks import watching
+from exercises.checks import experiments, watching
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c07_train as solutions
 
@@ -679,4 +680,5 @@ EXERCISES = (
         judge=close(1e-9),
     ),
     *watching.EXERCISES,
+    *experiments.EXERCISES,
 )
