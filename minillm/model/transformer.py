@@ -6,92 +6,17 @@ kind. Nothing here knows devices or ranks; a cache is anything with `extend(laye
 Left out: dropout, biases, mixtures of experts, recomputing activations to save memory.
 """
 
-from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from minillm.model.attention import ATTENTION
+from minillm.model.feed_forward import FeedForward
 from minillm.model.initialise import initialise
-from minillm.model.positions import (
-    AddedPositions,
-    PositionKind,
-    RopeScaling,
-    head_slopes,
-    rotate,
-)
-from minillm.model.rope_scaling import model_angles, refuse_impossible_positions
-
-
-# package only
-def refuse_impossible_shape(config: "ModelConfig") -> None:
-    """ValueError naming the field, its value, what is allowed and what to change."""
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if value is not None and not isinstance(value, bool | str) and value <= 0:
-            raise ValueError(f"{field.name} = {value}: must be above 0")
-    if config.width % config.num_heads:
-        raise ValueError(
-            f"width = {config.width}: must be a multiple of num_heads = {config.num_heads}, since "
-            "all heads are equally wide; change one of the two"
-        )
-    if config.num_heads % config.num_kv_heads:
-        raise ValueError(
-            f"num_kv_heads = {config.num_kv_heads}: must divide num_heads = {config.num_heads}; "
-            f"use {config.num_heads} (no sharing) or 1 (all share one)"
-        )
-    if config.attention not in ATTENTION:
-        known = ", ".join(ATTENTION)
-        raise ValueError(f"attention = {config.attention!r}: choose one of {known}")
-    refuse_impossible_positions(config)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """The model's shape. `ffn_width` is F, `width` is D, `num_heads` H, `num_kv_heads` G."""
-
-    vocab_size: int
-    width: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    ffn_width: int
-    context_length: int
-    rope_theta: float = 10_000.0
-    norm_epsilon: float = 1e-5
-    tie_embeddings: bool = True
-    attention: str = "torch"
-    initial_std: float = 0.02
-    positions: PositionKind = "rotary"
-    rope_scaling: RopeScaling = None
-    rope_factor: float = 1.0
-    rope_trained_length: int | None = None
-    base_width: int | None = None  # None: first weights and steps do not follow the width
-
-    def __post_init__(self) -> None:
-        refuse_impossible_shape(self)
-
-    @property
-    def head_width(self) -> int:
-        """K = D / H."""
-        return self.width // self.num_heads
-
-    @property
-    def width_ratio(self) -> float:
-        """D over the width for which `initial_std` and the learning rate were chosen; else 1."""
-        return 1.0 if self.base_width is None else self.width / self.base_width
-
-    @property
-    def num_parameters(self) -> int:
-        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D; learned positions T·D more."""
-        kv_width = self.num_kv_heads * self.head_width
-        attention = 2 * self.width**2 + 2 * self.width * kv_width
-        layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
-        embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
-        places = self.context_length * self.width if self.positions == "learned" else 0
-        return embeddings + places + self.num_layers * layer + self.width
+from minillm.model.positions import AddedPositions, head_slopes, rotate
+from minillm.model.rope_scaling import model_angles
+from minillm.model.shape import ModelConfig
 
 
 class Cache(Protocol):
@@ -157,19 +82,6 @@ class Attention(nn.Module):
             seen["slopes_H"] = self.slopes_H
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, **seen)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
-
-
-class FeedForward(nn.Module):
-    """SwiGLU: down(silu(gate(x)) · up(x))."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.gate_proj = nn.Linear(config.width, config.ffn_width, bias=False)
-        self.up_proj = nn.Linear(config.width, config.ffn_width, bias=False)
-        self.down_proj = nn.Linear(config.ffn_width, config.width, bias=False)
-
-    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))
 
 
 class Layer(nn.Module):
