@@ -19,6 +19,7 @@ from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import atomic_write
 from minillm.export.rope import exported_theta, refuse_other_positions
 from minillm.model.transformer import ModelConfig, Transformer
+from minillm.model.variants import refuse_variants
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.tokenizer.formats import printable
 
@@ -134,7 +135,8 @@ def gguf_tensors(
 
 # package only
 def shape_facts(config: ModelConfig, kind: TensorType) -> list[Fact]:
-    """What the model is, in the format's words."""
+    """What the model is, in the format's words; ValueError for what it has no words for."""
+    refuse_variants(config, "a Llama of llama.cpp")
     sizes = {
         "context_length": config.context_length, "embedding_length": config.width,
         "block_count": config.num_layers, "feed_forward_length": config.ffn_width,

@@ -19,6 +19,7 @@ from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import replace_folder
 from minillm.export.rope import exported_rope, imported_rope, refuse_other_positions
 from minillm.model.transformer import ModelConfig, Transformer
+from minillm.model.variants import refuse_variants
 from minillm.tokenizer.bytepair import Tokenizer
 
 WEIGHTS, CONFIG, GENERATION = "model.safetensors", "config.json", "generation_config.json"
@@ -76,8 +77,9 @@ def write_json(path: Path, content: dict) -> None:
 
 # package only
 def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
-    """Our shape in Llama's words; ValueError for positions that it has no words for."""
+    """Our shape in Llama's words; ValueError for what it has no words for."""
     refuse_other_positions(config, "transformers")
+    refuse_variants(config, "a Llama of transformers")
     return {
         "architectures": [ARCHITECTURE],
         "model_type": "llama",

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from minillm.model.transformer import ModelConfig
+from minillm.model.variants import added_parameters, refuse_variants
 
 # forms of attention of which is known what they keep
 COUNTED_FORMS = ("reference", "torch")
@@ -32,7 +33,7 @@ def parameter_counts(config: ModelConfig) -> dict[str, int]:
         "embedding": config.vocab_size * D,
         "attention": config.num_layers * (2 * D * D + 2 * D * kv_width),
         "feed-forward": config.num_layers * 3 * D * config.ffn_width,
-        "norms": (2 * config.num_layers + 1) * D,
+        "norms": (2 * config.num_layers + 1) * D + config.num_layers * added_parameters(config),
         "head": 0 if config.tie_embeddings else config.vocab_size * D,
     }
 
@@ -114,6 +115,7 @@ def activation_bytes(
     part gate, silu, up and their product; the loss a probability a logit, ids and targets. Layers
     that are recomputed keep their input alone.
     """
+    refuse_variants(config, "this count of activations")
     if config.attention not in COUNTED_FORMS:
         known = " or ".join(repr(form) for form in COUNTED_FORMS)
         raise ValueError(f"attention = {config.attention!r}: what it keeps is not counted; {known}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from minillm.model.attention import ATTENTION
 from minillm.model.positions import PositionKind, RopeScaling
 from minillm.model.rope_scaling import refuse_impossible_positions
+from minillm.model.variants import Variants, added_parameters, refuse_impossible_variants
 
 
 # package only
@@ -32,10 +33,11 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
         known = ", ".join(ATTENTION)
         raise ValueError(f"attention = {config.attention!r}: choose one of {known}")
     refuse_impossible_positions(config)
+    refuse_impossible_variants(config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
+class ModelConfig(Variants):
     """The model's shape. `ffn_width` is F, `width` is D, `num_heads` H, `num_kv_heads` G."""
 
     vocab_size: int
@@ -71,10 +73,11 @@ class ModelConfig:
 
     @property
     def num_parameters(self) -> int:
-        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D; learned positions T·D more."""
+        """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D, and what variants add."""
         kv_width = self.num_kv_heads * self.head_width
         attention = 2 * self.width**2 + 2 * self.width * kv_width
         layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
+        layer += added_parameters(self)
         embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
         places = self.context_length * self.width if self.positions == "learned" else 0
         return embeddings + places + self.num_layers * layer + self.width

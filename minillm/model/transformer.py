@@ -2,10 +2,12 @@
 
 x ← x + attention(norm(x)); x ← x + feed_forward(norm(x)), L times, then one norm and the head.
 RMSNorm (arXiv:1910.07467), SwiGLU (arXiv:2002.05202), grouped queries; positions rotary or another
-kind. Nothing here knows devices or ranks; a cache is anything with `extend(layer, k, v) -> (k, v)`.
-Left out: dropout, biases, mixtures of experts, recomputing activations to save memory.
+kind. What a plain Llama has not stands in `variants`, and is off unless asked for. Nothing here
+knows devices or ranks; a cache is anything with `extend(layer, k, v) -> (k, v)`. Left out: dropout,
+biases, recomputing activations to save memory.
 """
 
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -17,6 +19,7 @@ from minillm.model.initialise import initialise
 from minillm.model.positions import AddedPositions, head_slopes, rotate
 from minillm.model.rope_scaling import model_angles
 from minillm.model.shape import ModelConfig
+from minillm.model.variants import layer_window, residual_step
 
 
 class Cache(Protocol):
@@ -50,13 +53,15 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.layer, self.head_width = layer, config.head_width
-        self.attend = ATTENTION[config.attention]
+        self.attend, self.window = ATTENTION[config.attention], layer_window(config, layer)
         self.register_buffer("slopes_H", head_slopes(config), persistent=False)
         kv_width = config.num_kv_heads * config.head_width
         self.q_proj = nn.Linear(config.width, config.width, bias=False)
         self.k_proj = nn.Linear(config.width, kv_width, bias=False)
         self.v_proj = nn.Linear(config.width, kv_width, bias=False)
         self.o_proj = nn.Linear(config.width, config.width, bias=False)
+        norms = (RMSNorm(self.head_width, config.norm_epsilon) for _ in "qk")
+        self.q_norm, self.k_norm = norms if config.qk_norm else (None, None)
 
     def forward(
         self,
@@ -69,6 +74,8 @@ class Attention(nn.Module):
         q_BHTK = self.q_proj(x_BTD).view(split).transpose(1, 2)
         k_BGTK = self.k_proj(x_BTD).view(split).transpose(1, 2)
         v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
+        if self.q_norm is not None:  # each head by itself, before it is turned
+            q_BHTK, k_BGTK = self.q_norm(q_BHTK), self.k_norm(k_BGTK)
         if rotary is not None:
             q_BHTK, k_BGTK = rotate(q_BHTK, *rotary), rotate(k_BGTK, *rotary)
         k_BGSK, v_BGSK, offset = k_BGTK, v_BGTK, 0
@@ -78,21 +85,21 @@ class Attention(nn.Module):
             is_by_row = isinstance(cache.num_tokens, torch.Tensor)
             offset = cache.num_tokens if is_by_row else k_BGSK.shape[2] - k_BGTK.shape[2]
         seen = {"documents_BT": documents_BT, "offset": offset}
-        if self.slopes_H is not None:
-            seen["slopes_H"] = self.slopes_H
+        rare = {"slopes_H": self.slopes_H, "window": self.window}
+        seen |= {name: each for name, each in rare.items() if each is not None}
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, **seen)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
 
 
 class Layer(nn.Module):
-    """Two steps along the residual stream, each behind its own norm."""
+    """Two steps along the residual stream, each with its own norm."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.self_attn = Attention(config, layer)
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
-        self.mlp = FeedForward(config)
+        self.mlp, self.norm_position = FeedForward(config), config.norm_position
 
     def forward(
         self,
@@ -101,8 +108,9 @@ class Layer(nn.Module):
         cache: Cache | None,
         documents_BT: torch.Tensor | None,
     ) -> torch.Tensor:
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotary, cache, documents_BT)
-        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        attend = partial(self.self_attn, rotary=rotary, cache=cache, documents_BT=documents_BT)
+        x_BTD = residual_step(x_BTD, self.input_layernorm, attend, self.norm_position)
+        return residual_step(x_BTD, self.post_attention_layernorm, self.mlp, self.norm_position)
 
 
 class Backbone(nn.Module):

@@ -80,6 +80,22 @@ def attention_part(
     return out_BHTK.transpose(1, 2).flatten(2) @ part["o"].T
 
 
+# package only
+def refuse_variants_of(layer: Layer) -> None:
+    """ValueError for a layer that would be computed as another one: only the plain one is split."""
+    block = layer.self_attn
+    has = {
+        "qk_norm": block.q_norm is not None,
+        "window": block.window is not None,
+        "norm_position": layer.norm_position != "pre",
+    }
+    if found := [name for name, is_there in has.items() if is_there]:
+        raise ValueError(
+            f"{', '.join(found)}: tensor parallel splits plain layers alone; train this model with "
+            "data parallel, or without the option"
+        )
+
+
 def split_layer(
     layer: Layer,
     x_BTD: torch.Tensor,
@@ -88,6 +104,7 @@ def split_layer(
     documents_BT: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """A whole layer from its parts: two sums, so two all-reduces, one a block."""
+    refuse_variants_of(layer)
     block, normed_BTD = layer.self_attn, layer.input_layernorm(x_BTD)
     x_BTD = x_BTD + sum(
         attention_part(normed_BTD, part, rotary, block.head_width, block.attend, documents_BT)

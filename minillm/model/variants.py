@@ -1,0 +1,90 @@
+"""What a model may have that a plain Llama has not, each a field whose default changes nothing.
+
+QK-norm: queries and keys are normed a head at a time, before positions turn them, so that no score
+can exceed √K (Henry et al., arXiv:2010.04245; as in Qwen3, arXiv:2505.09388). Post-norm: the norm
+stands behind the sum, as in the first transformer (Vaswani et al., arXiv:1706.03762; what it costs:
+Xiong et al., arXiv:2002.04745). Windows: a layer sees the last tokens alone (Mistral 7B,
+arXiv:2310.06825). Experts have a file of their own. Left out: norms in both places, biases.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Literal, Protocol, get_args
+
+import torch
+
+NormPosition = Literal["pre", "post"]
+
+
+# package only
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variants:
+    """The fields. Only every `full_every`-th layer is without the window, if that is given."""
+
+    qk_norm: bool = False
+    norm_position: NormPosition = "pre"
+    window: int | None = None
+    full_every: int | None = None
+
+
+# package only
+class LayerFields(Protocol):
+    """What of a model's configuration decides how many numbers a variant stores."""
+
+    num_layers: int
+    width: int
+    head_width: int
+    ffn_width: int
+    qk_norm: bool
+
+
+# package only
+def residual_step(
+    x_BTD: torch.Tensor,
+    norm: Callable[[torch.Tensor], torch.Tensor],
+    part: Callable[[torch.Tensor], torch.Tensor],
+    position: NormPosition,
+) -> torch.Tensor:
+    """pre: x + part(norm(x)). post: norm(x + part(x))."""
+    return x_BTD + part(norm(x_BTD)) if position == "pre" else norm(x_BTD + part(x_BTD))
+
+
+# package only
+def layer_window(config: Variants, layer: int) -> int | None:
+    """How many keys a query of this layer sees; none where it sees all before it."""
+    is_full = config.full_every is not None and (layer + 1) % config.full_every == 0
+    return None if is_full else config.window
+
+
+# package only
+def added_parameters(config: LayerFields) -> int:
+    """The numbers that a layer stores beyond the plain one's: 2K for the norms of q and k."""
+    return 2 * config.head_width if config.qk_norm else 0
+
+
+# package only
+def refuse_variants(config: Variants, who: str, supported: frozenset[str] = frozenset()) -> None:
+    """ValueError naming the first variant beyond `supported`, of which `who` does not know."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        is_variant = field.name in Variants.__dataclass_fields__
+        if is_variant and field.name not in supported and value != field.default:
+            raise ValueError(
+                f"{field.name} = {value!r}: {who} knows nothing of it, and would compute something "
+                f"else; use {field.default!r} there, or this package"
+            )
+
+
+# package only
+def refuse_impossible_variants(config: Variants) -> None:
+    """ValueError naming the field, its value, what is allowed and what to change."""
+    known = get_args(NormPosition)
+    if config.norm_position not in known:
+        raise ValueError(
+            f"norm_position = {config.norm_position!r}: choose one of {', '.join(known)}"
+        )
+    if config.full_every is not None and config.window is None:
+        raise ValueError(
+            f"full_every = {config.full_every}: without a window every layer sees all; give a "
+            "window, or leave full_every out"
+        )
