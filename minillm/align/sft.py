@@ -32,6 +32,7 @@ from minillm.core.runtime import detect
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
+from minillm.model.experts import with_balance
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
@@ -132,7 +133,7 @@ def completion_loss(
         is_said_BT = batch.targets_BT != IGNORE
         logits_NV = model.lm_head(layers(model, batch)[is_said_BT])
         loss = cross_entropy(logits_NV, batch.targets_BT[is_said_BT])
-        return loss, {"num_targets": int(is_said_BT.sum())}
+        return with_balance(loss, model), {"num_targets": int(is_said_BT.sum())}
 
     return loss_fn
 

@@ -142,6 +142,8 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         num_rows = x.numel() // x.shape[-1]
+        if num_rows == 0:  # an expert that no token chose
+            return x.new_empty(*x.shape[:-1], self.shape[0])
         if self.kernel is not None and num_rows <= KERNEL_ROWS and x.device.type == "cpu":
             return kernel_product(x, *self.kernel, self.scheme)
         return F.linear(x, self.weight.to(x.dtype))

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from minillm.model.transformer import ModelConfig
-from minillm.model.variants import added_parameters, refuse_variants
+from minillm.model.variants import feed_forward_parameters, norm_parameters, refuse_variants
 
 # forms of attention of which is known what they keep
 COUNTED_FORMS = ("reference", "torch")
@@ -32,17 +32,25 @@ def parameter_counts(config: ModelConfig) -> dict[str, int]:
     return {
         "embedding": config.vocab_size * D,
         "attention": config.num_layers * (2 * D * D + 2 * D * kv_width),
-        "feed-forward": config.num_layers * 3 * D * config.ffn_width,
-        "norms": (2 * config.num_layers + 1) * D + config.num_layers * added_parameters(config),
+        "feed-forward": config.num_layers * feed_forward_parameters(config),
+        "norms": config.num_layers * norm_parameters(config) + D,
         "head": 0 if config.tie_embeddings else config.vocab_size * D,
     }
+
+
+# package only
+def active_parameters(config: ModelConfig) -> int:
+    """The stored numbers that one token uses: of its experts alone; without experts all of them."""
+    all_parts = feed_forward_parameters(config)
+    idle = all_parts - feed_forward_parameters(config, is_active=True)
+    return config.num_parameters - config.num_layers * idle
 
 
 def layer_flops(config: ModelConfig, num_tokens: int, num_keys: int) -> int:
     """All layers read `num_tokens` tokens of which each looks at `num_keys` keys, hidden ones too:
     2 a token and weight, and 2D for the scores and 2D for the weighted sum a layer and key."""
-    parts = parameter_counts(config)
-    weights = parts["attention"] + parts["feed-forward"]
+    feed_forward = config.num_layers * feed_forward_parameters(config, is_active=True)
+    weights = parameter_counts(config)["attention"] + feed_forward
     return num_tokens * (2 * weights + 4 * config.num_layers * config.width * num_keys)
 
 

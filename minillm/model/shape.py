@@ -9,7 +9,12 @@ from dataclasses import dataclass, fields
 from minillm.model.attention import ATTENTION
 from minillm.model.positions import PositionKind, RopeScaling
 from minillm.model.rope_scaling import refuse_impossible_positions
-from minillm.model.variants import Variants, added_parameters, refuse_impossible_variants
+from minillm.model.variants import (
+    Variants,
+    feed_forward_parameters,
+    norm_parameters,
+    refuse_impossible_variants,
+)
 
 
 # package only
@@ -17,7 +22,8 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
     """ValueError naming the field, its value, what is allowed and what to change."""
     for field in fields(config):
         value = getattr(config, field.name)
-        if value is not None and not isinstance(value, bool | str) and value <= 0:
+        is_number = value is not None and not isinstance(value, bool | str)
+        if is_number and value <= 0 and not field.name.endswith("_coefficient"):
             raise ValueError(f"{field.name} = {value}: must be above 0")
     if config.width % config.num_heads:
         raise ValueError(
@@ -76,8 +82,7 @@ class ModelConfig(Variants):
         """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D, and what variants add."""
         kv_width = self.num_kv_heads * self.head_width
         attention = 2 * self.width**2 + 2 * self.width * kv_width
-        layer = attention + 3 * self.width * self.ffn_width + 2 * self.width
-        layer += added_parameters(self)
+        layer = attention + feed_forward_parameters(self) + norm_parameters(self)
         embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
         places = self.context_length * self.width if self.positions == "learned" else 0
         return embeddings + places + self.num_layers * layer + self.width

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from minillm.model.attention import ATTENTION
+from minillm.model.experts import Experts
 from minillm.model.feed_forward import FeedForward
 from minillm.model.initialise import initialise
 from minillm.model.positions import AddedPositions, head_slopes, rotate
@@ -99,7 +100,8 @@ class Layer(nn.Module):
         self.input_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.self_attn = Attention(config, layer)
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
-        self.mlp, self.norm_position = FeedForward(config), config.norm_position
+        self.mlp = FeedForward(config) if config.num_experts is None else Experts(config)
+        self.norm_position = config.norm_position
 
     def forward(
         self,

@@ -25,17 +25,22 @@ class Variants:
     norm_position: NormPosition = "pre"
     window: int | None = None
     full_every: int | None = None
+    num_experts: int | None = None
+    experts_per_token: int = 2
+    balance_coefficient: float = 0.01
+    router_z_coefficient: float = 0.001
 
 
 # package only
 class LayerFields(Protocol):
     """What of a model's configuration decides how many numbers a variant stores."""
 
-    num_layers: int
     width: int
     head_width: int
     ffn_width: int
     qk_norm: bool
+    num_experts: int | None
+    experts_per_token: int
 
 
 # package only
@@ -57,9 +62,19 @@ def layer_window(config: Variants, layer: int) -> int | None:
 
 
 # package only
-def added_parameters(config: LayerFields) -> int:
-    """The numbers that a layer stores beyond the plain one's: 2K for the norms of q and k."""
-    return 2 * config.head_width if config.qk_norm else 0
+def norm_parameters(config: LayerFields) -> int:
+    """A layer's norms: 2D, and 2K for those of queries and keys."""
+    return 2 * config.width + (2 * config.head_width if config.qk_norm else 0)
+
+
+# package only
+def feed_forward_parameters(config: LayerFields, is_active: bool = False) -> int:
+    """3D·F; with experts so much for each, or each that a token uses, and D·E for the router."""
+    one = 3 * config.width * config.ffn_width
+    if config.num_experts is None:
+        return one
+    num_parts = config.experts_per_token if is_active else config.num_experts
+    return num_parts * one + config.width * config.num_experts
 
 
 # package only
@@ -87,4 +102,12 @@ def refuse_impossible_variants(config: Variants) -> None:
         raise ValueError(
             f"full_every = {config.full_every}: without a window every layer sees all; give a "
             "window, or leave full_every out"
+        )
+    for name in ("balance_coefficient", "router_z_coefficient"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} = {getattr(config, name)}: must be at least 0, which is none")
+    if config.num_experts is not None and config.experts_per_token > config.num_experts:
+        raise ValueError(
+            f"experts_per_token = {config.experts_per_token}: there are num_experts = "
+            f"{config.num_experts}; use at most as many"
         )

@@ -88,6 +88,7 @@ def refuse_variants_of(layer: Layer) -> None:
         "qk_norm": block.q_norm is not None,
         "window": block.window is not None,
         "norm_position": layer.norm_position != "pre",
+        "num_experts": not isinstance(layer.mlp, FeedForward),
     }
     if found := [name for name, is_there in has.items() if is_there]:
         raise ValueError(

@@ -30,6 +30,7 @@ from minillm.core.records import (
     sha256_of,
 )
 from minillm.core.runtime import detect
+from minillm.model.experts import with_balance
 from minillm.model.loss import MANY_LOGITS, chunked_cross_entropy, cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
@@ -74,8 +75,10 @@ def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     if isinstance(model, Transformer):
         if tokens_BT.numel() * model.config.vocab_size >= MANY_LOGITS:
             x_BTD = model.model(tokens_BT, None, documents_BT)
-            return chunked_cross_entropy(x_BTD, model.lm_head.weight, targets_BT)
-    return cross_entropy(model(tokens_BT, documents_BT=documents_BT), targets_BT)
+            nats = chunked_cross_entropy(x_BTD, model.lm_head.weight, targets_BT)
+            return with_balance(nats, model)
+    nats = cross_entropy(model(tokens_BT, documents_BT=documents_BT), targets_BT)
+    return with_balance(nats, model)
 
 
 def pretraining_loss(

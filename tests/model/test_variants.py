@@ -1,4 +1,4 @@
-"""Variants of the model: each equal to another library's on the same weights, and off by default."""
+"""Variants of the model: each equal to another library's on the same weights, off by default."""
 
 import dataclasses
 from dataclasses import replace
