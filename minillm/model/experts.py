@@ -17,7 +17,6 @@ from minillm.model.feed_forward import FeedForward
 from minillm.model.shape import ModelConfig
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Routing:
     """What the router says of N tokens: A experts each, and how much each of these counts."""
@@ -28,7 +27,6 @@ class Routing:
     chosen_NA: torch.Tensor
 
 
-# package only
 def routed(logits_NE: torch.Tensor, experts_per_token: int) -> Routing:
     """softmax, the A largest, divided by their sum so that a token's weights add up to 1."""
     probabilities_NE = logits_NE.float().softmax(dim=-1)
@@ -40,13 +38,11 @@ def routed(logits_NE: torch.Tensor, experts_per_token: int) -> Routing:
     )  # fmt: skip
 
 
-# package only
 def expert_shares(chosen_NA: torch.Tensor, num_experts: int) -> torch.Tensor:
     """Which fraction of all choices fell on each expert, `[E]`; 1/E each where all are alike."""
     return chosen_NA.flatten().bincount(minlength=num_experts) / chosen_NA.numel()
 
 
-# package only
 def balance_loss(routing: Routing) -> torch.Tensor:
     """E · Σ_e share_e · mean probability_e: 1 where all is even, E where one expert gets all.
 
@@ -57,13 +53,11 @@ def balance_loss(routing: Routing) -> torch.Tensor:
     return num_experts * (shares_E * routing.probabilities_NE.mean(dim=0)).sum()
 
 
-# package only
 def router_z_loss(routing: Routing) -> torch.Tensor:
     """mean over tokens of (ln Σ_e exp logit_e)²: large logits make a softmax coarse."""
     return routing.logits_NE.logsumexp(dim=-1).square().mean()
 
 
-# package only
 class Experts(nn.Module):
     """E feed-forward parts and a router; of the last pass it keeps who was chosen, and the penalty
     that training owes."""
@@ -101,7 +95,6 @@ class Experts(nn.Module):
         return self.__dict__ | {"penalty": None, "chosen_NA": None}
 
 
-# package only
 def with_balance(nats: torch.Tensor, model: nn.Module) -> torch.Tensor:
     """`nats`, to which routers add their gradient but not their value: figures stay surprise."""
     experts = [each for each in model.modules() if isinstance(each, Experts)]

@@ -15,7 +15,6 @@ from minillm.model.attention import reference_attention
 from minillm.model.transformer import Transformer
 
 
-# package only
 class Listener:
     """A form of attention that writes its weights down: of one-hot values the weights come out."""
 
@@ -31,7 +30,6 @@ class Listener:
         return self.attend(q_BHTK, k_BGSK, v_BGSK, **seen)
 
 
-# package only
 @contextmanager
 def listening(model: Transformer) -> Iterator[list[torch.Tensor]]:
     """Inside this context every pass adds its weights to the list, a layer at a time."""
@@ -47,7 +45,6 @@ def listening(model: Transformer) -> Iterator[list[torch.Tensor]]:
             block.attend = attend
 
 
-# package only
 @torch.no_grad()
 def attention_weights(
     model: Transformer, tokens_BT: torch.Tensor, documents_BT: torch.Tensor | None = None
@@ -58,7 +55,6 @@ def attention_weights(
     return torch.stack(found)
 
 
-# package only
 @torch.no_grad()
 def lens_logits(model: Transformer, tokens_BT: torch.Tensor) -> torch.Tensor:
     """What the last norm and the head make of the stream before the first layer and after each:
@@ -77,7 +73,6 @@ def lens_logits(model: Transformer, tokens_BT: torch.Tensor) -> torch.Tensor:
     return torch.stack([model.lm_head(model.model.norm(x_BTD)) for x_BTD in streams])
 
 
-# package only
 def repeated_rows(
     num_rows: int, length: int, vocab_size: int, periods: range, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,7 +84,6 @@ def repeated_rows(
     return pool_BT.gather(1, place_BT), periods_B
 
 
-# package only
 def induction_scores(weights_LBHTS: torch.Tensor, periods_B: torch.Tensor) -> torch.Tensor:
     """scores_LH: from the second round on, the mean weight at the token that followed last time.
 
@@ -105,7 +99,6 @@ def induction_scores(weights_LBHTS: torch.Tensor, periods_B: torch.Tensor) -> to
     return counted.mean(dim=1)
 
 
-# package only
 @torch.no_grad()
 def model_induction_scores(
     model: Transformer, num_rows: int = 16, length: int = 48, seed: int = 0

@@ -85,10 +85,9 @@ class Attention(nn.Module):
             # keys before the new ones: fewer than tokens where the cache has dropped some
             is_by_row = isinstance(cache.num_tokens, torch.Tensor)
             offset = cache.num_tokens if is_by_row else k_BGSK.shape[2] - k_BGTK.shape[2]
-        seen = {"documents_BT": documents_BT, "offset": offset}
-        rare = {"slopes_H": self.slopes_H, "window": self.window}
-        seen |= {name: each for name, each in rare.items() if each is not None}
-        out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, **seen)
+        seen = {"documents_BT": documents_BT, "slopes_H": self.slopes_H, "window": self.window}
+        seen = {name: each for name, each in seen.items() if each is not None}
+        out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, offset=offset, **seen)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))
 
 

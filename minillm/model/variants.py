@@ -16,7 +16,6 @@ import torch
 NormPosition = Literal["pre", "post"]
 
 
-# package only
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variants:
     """The fields. Only every `full_every`-th layer is without the window, if that is given."""
@@ -43,7 +42,6 @@ class LayerFields(Protocol):
     experts_per_token: int
 
 
-# package only
 def residual_step(
     x_BTD: torch.Tensor,
     norm: Callable[[torch.Tensor], torch.Tensor],
@@ -54,7 +52,6 @@ def residual_step(
     return x_BTD + part(norm(x_BTD)) if position == "pre" else norm(x_BTD + part(x_BTD))
 
 
-# package only
 def layer_window(config: Variants, layer: int) -> int | None:
     """How many keys a query of this layer sees; none where it sees all before it."""
     is_full = config.full_every is not None and (layer + 1) % config.full_every == 0
