@@ -9,6 +9,7 @@ import math
 
 import torch
 
+from exercises.checks import variants
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c04_transformer as solutions
 
@@ -974,4 +975,5 @@ EXERCISES += (
         hints=("Two numbers go through the loop: a sum and a count.",),
         judge=close(1e-12),
     ),
+    *variants.EXERCISES,
 )
