@@ -1,9 +1,10 @@
 """A model as a folder that transformers loads, and such a folder as our model.
 
-Our weights carry the names and shapes of Llama checkpoints, so nothing is renamed: the work lies in
-the configuration, where the two sides must mean the same by every number, and in refusing what our
-model cannot compute (some scaled positions, biases, other architectures) instead of computing
-something else. Sharded checkpoints and pickled weights are left out.
+Our weights carry the names and shapes of Llama checkpoints; what has variants leaves as the family
+that computes the same (`families`). The work lies in the configuration, where the two sides must
+mean the same by every number, and in refusing what our model cannot compute (some scaled positions,
+biases, other architectures) instead of computing something else. Sharded checkpoints and pickled
+weights are left out.
 """
 
 import json
@@ -17,9 +18,9 @@ from safetensors.torch import load_file, save
 
 from minillm.align.chat import CHAT_TEMPLATE, TURN_BEGIN, TURN_END
 from minillm.core.records import replace_folder
+from minillm.export.families import family_of
 from minillm.export.rope import exported_rope, imported_rope, refuse_other_positions
 from minillm.model.transformer import ModelConfig, Transformer
-from minillm.model.variants import refuse_variants
 from minillm.tokenizer.bytepair import Tokenizer
 
 WEIGHTS, CONFIG, GENERATION = "model.safetensors", "config.json", "generation_config.json"
@@ -44,11 +45,11 @@ def save_folder(model: Transformer, tokenizer: Tokenizer, folder: Path | str) ->
         tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent)
     )
     try:
-        weights = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-        }
+        said = family_of(model.config).weight_name
+        tensors = model.state_dict()
         if model.config.tie_embeddings:
-            del weights[HEAD]
+            del tensors[HEAD]
+        weights = {said(name): each.detach().cpu().contiguous() for name, each in tensors.items()}
         # `save_file` would leave a file that nobody else may read
         (partial / WEIGHTS).write_bytes(save(weights, metadata={"format": "pt"}))
         dtype = next(model.parameters()).dtype
@@ -77,12 +78,12 @@ def write_json(path: Path, content: dict) -> None:
 
 # package only
 def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtype) -> dict:
-    """Our shape in Llama's words; ValueError for what it has no words for."""
+    """Our shape in the words of its family; ValueError for what none has words for."""
     refuse_other_positions(config, "transformers")
-    refuse_variants(config, "a Llama of transformers")
+    family = family_of(config)
     return {
-        "architectures": [ARCHITECTURE],
-        "model_type": "llama",
+        "architectures": [family.architecture],
+        "model_type": family.model_type,
         "vocab_size": config.vocab_size,
         "hidden_size": config.width,
         "intermediate_size": config.ffn_width,
@@ -98,6 +99,7 @@ def exported_config(config: ModelConfig, tokenizer: Tokenizer, dtype: torch.dtyp
         "tie_word_embeddings": config.tie_embeddings,
         "attention_bias": False,
         "mlp_bias": False,
+        **family.fields,
         "dtype": str(dtype).removeprefix("torch."),
         **marks(tokenizer),
     }
