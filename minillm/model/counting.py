@@ -38,7 +38,6 @@ def parameter_counts(config: ModelConfig) -> dict[str, int]:
     }
 
 
-# package only
 def active_parameters(config: ModelConfig) -> int:
     """The stored numbers that one token uses: of its experts alone; without experts all of them."""
     all_parts = feed_forward_parameters(config)

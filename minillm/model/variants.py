@@ -30,7 +30,6 @@ class Variants:
     router_z_coefficient: float = 0.001
 
 
-# package only
 class LayerFields(Protocol):
     """What of a model's configuration decides how many numbers a variant stores."""
 
@@ -58,13 +57,11 @@ def layer_window(config: Variants, layer: int) -> int | None:
     return None if is_full else config.window
 
 
-# package only
 def norm_parameters(config: LayerFields) -> int:
     """A layer's norms: 2D, and 2K for those of queries and keys."""
     return 2 * config.width + (2 * config.head_width if config.qk_norm else 0)
 
 
-# package only
 def feed_forward_parameters(config: LayerFields, is_active: bool = False) -> int:
     """3D·F; with experts so much for each, or each that a token uses, and D·E for the router."""
     one = 3 * config.width * config.ffn_width
