@@ -74,7 +74,8 @@ def training_flops(
     num_tokens = num_rows * length
     again = 0
     if is_recomputed:
-        last = 2 * config.ffn_width * config.width * config.num_layers
+        is_last = config.num_experts is None and config.norm_position == "pre"
+        last = 2 * config.ffn_width * config.width * config.num_layers * is_last
         again = layer_flops(config, num_tokens, length) - num_tokens * last
     return 3 * forward_flops(config, num_tokens, length) + again
 

@@ -4,7 +4,8 @@ In: the model between its gradients and its move, and after it. Out: a line for 
 norm by kind of parameter, ‖Δθ‖/‖θ‖ by layer, dead units, attention's entropy, speed, the share of
 the machine's multiplications that are used (MFU: Chowdhery et al., arXiv:2204.02311, B), memory,
 the time left, and energy by an assumption. Nothing is measured on the steps between. Compiled
-steps have no inside: their dead units and entropies are left out. Left out too: single weights.
+steps have no inside: their dead units and entropies are left out. Left out too: single weights,
+and the units of experts.
 """
 
 import math
@@ -18,6 +19,7 @@ from torch import nn
 
 from minillm.model.attention import attention_mask
 from minillm.model.counting import training_flops
+from minillm.model.feed_forward import FeedForward
 from minillm.model.positions import alibi_bias
 from minillm.model.transformer import Transformer
 from minillm.train.loop import BatchType, LossFunction, StepFigures
@@ -84,6 +86,7 @@ def attention_entropy(
     *,
     documents_BT: torch.Tensor | None = None,
     slopes_H: torch.Tensor | None = None,
+    window: int | None = None,
 ) -> torch.Tensor:
     """Mean of −Σ p·ln p over queries and heads, in nats: 0 looks at one place, ln t at t alike."""
     k_BHSK = k_BGSK.repeat_interleave(q_BHTK.shape[1] // k_BGSK.shape[1], dim=1)
@@ -91,7 +94,7 @@ def attention_entropy(
     num_queries, num_keys = scores_BHTS.shape[-2:]
     if slopes_H is not None:
         scores_BHTS = scores_BHTS + alibi_bias(slopes_H, num_queries, num_keys, 0)
-    mask = attention_mask(num_queries, num_keys, 0, documents_BT, scores_BHTS.device)
+    mask = attention_mask(num_queries, num_keys, 0, documents_BT, scores_BHTS.device, window)
     logs_BHTS = scores_BHTS.masked_fill(~mask, -math.inf).log_softmax(dim=-1)
     return -(logs_BHTS.exp() * logs_BHTS.masked_fill(~mask, 0.0)).sum(dim=-1).mean()
 
@@ -128,9 +131,10 @@ class Probe:
         """Inside, every layer is looked into; afterwards nothing is left attached."""
         handles = []
         for index, layer in enumerate(self.layers):
-            handles.append(layer.mlp.down_proj.register_forward_pre_hook(
-                lambda _module, given, index=index: self.note_units(index, given[0])
-            ))  # fmt: skip
+            if isinstance(layer.mlp, FeedForward):  # an expert may have no row to tell it by
+                handles.append(layer.mlp.down_proj.register_forward_pre_hook(
+                    lambda _module, given, index=index: self.note_units(index, given[0])
+                ))  # fmt: skip
             layer.self_attn.attend = self.overhears(index, layer.self_attn.attend)
         try:
             yield
@@ -150,6 +154,7 @@ class Probe:
                 self.entropies[index] = attention_entropy(
                     parts_BHTK[0][first], parts_BHTK[1][first], slopes_H=seen.get("slopes_H"),
                     documents_BT=None if documents_BT is None else documents_BT[first],
+                    window=seen.get("window"),
                 )
             return attend(*parts_BHTK, **seen)
 

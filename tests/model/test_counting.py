@@ -102,6 +102,19 @@ def test_flops_of_recomputed_layers(config: ModelConfig, num_rows: int, length: 
     assert step == training_flops(config, num_rows, length, is_recomputed=True)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"num_experts": 3}, {"norm_position": "post"}, {"qk_norm": True}], ids=str
+)
+def test_flops_of_recomputed_variants(changes: dict) -> None:
+    """Experts' weights, and a norm behind the sum, need the last product's result."""
+    config, num_rows, length = SHAPES[0]
+    config = dataclasses.replace(config, attention="reference", **changes)
+    model = recomputed(Transformer(config))
+    tokens_BT, targets_BT = batch(config, num_rows, length)
+    step = counted(lambda: cross_entropy(model(tokens_BT), targets_BT).backward())
+    assert step == training_flops(config, num_rows, length, is_recomputed=True)
+
+
 def test_flops_of_a_loss_in_chunks_are_those_of_the_plain_one() -> None:
     config, num_rows, length = SHAPES[0]
     model, (tokens_BT, targets_BT) = Transformer(config), batch(config, num_rows, length)

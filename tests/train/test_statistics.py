@@ -163,6 +163,24 @@ def test_entropy_by_hand() -> None:
     assert float(attention_entropy(zeros, zeros)) == pytest.approx(math.log(24) / 4)
 
 
+def test_entropy_of_a_window_by_hand() -> None:
+    """Two keys at most: ln 1, then ln 2 three times."""
+    zeros = torch.zeros(1, 1, 4, 2)
+    assert float(attention_entropy(zeros, zeros, window=2)) == pytest.approx(3 * math.log(2) / 4)
+
+
+def test_windows_and_experts_are_looked_into_as_far_as_they_go() -> None:
+    model = fresh(window=2, num_experts=3)
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.weight.data.zero_()  # every key seen is heard alike
+    probe = Probe(model)
+    with probe.looking():
+        LOSS(model, made_batch(2, 0))
+    found = probe.figures()
+    assert found.keys() == {"attention_entropy_nats"}
+    assert max(found["attention_entropy_nats"]) <= math.log(2)
+
+
 class Clock:
     """A clock that moves by half a second whenever it is read."""
 
