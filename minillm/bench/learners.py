@@ -22,8 +22,15 @@ from torch import nn
 
 from minillm.batches.shards import BatchesConfig, Shards, open_shards
 from minillm.batches.stream import Stream
-from minillm.bench.trainers import PEER_CLIP, PEER_SETTINGS, nanogpt_model, random_crops
+from minillm.bench.trainers import (
+    PEER_CLIP,
+    answer,
+    nanogpt_model,
+    peer_optimizer,
+    random_crops,
+)
 from minillm.core.runtime import detect
+from minillm.core.settings import built
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.train.averaging import optimizer_for
@@ -43,21 +50,13 @@ class Learner:
     """Who learns, with which shape and settings, from which shards, for how long."""
 
     who: str
-    shape: dict[str, object]
-    training: dict[str, object]
-    batches: dict[str, object]
+    shape: ModelConfig
+    training: TrainingConfig
+    batches: BatchesConfig
     shards: str
     ids: str
     cache: str
     nanogpt: str | None = None
-
-    @property
-    def config(self) -> ModelConfig:
-        return ModelConfig(**self.shape)
-
-    @property
-    def schedule(self) -> TrainingConfig:
-        return replace(TrainingConfig(**self.training), evaluate_every_fraction=ASKED_EVERY)
 
 
 # package only
@@ -89,21 +88,18 @@ def held_out_bits(model: nn.Module, shards: Shards, context_length: int) -> dict
 def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, float]:
     """Ask the model, and print what it knows by now."""
     shards = open_shards(Path(learner.shards), "validation")
-    bits = held_out_bits(model, shards, learner.config.context_length)
-    figures = {
-        "minutes": state.elapsed_s / 60, "steps": state.step, "tokens": state.num_targets, **bits,
-    }  # fmt: skip
-    print(json.dumps(figures), file=sys.__stdout__, flush=True)
+    bits = held_out_bits(model, shards, learner.shape.context_length)
+    answer(minutes=state.elapsed_s / 60, steps=state.step, tokens=state.num_targets, **bits)
     return bits
 
 
 # package only
 def learn_ours(learner: Learner) -> None:
     """The course's loop, with what its recipe says."""
-    training = learner.schedule
+    training = replace(learner.training, evaluate_every_fraction=ASKED_EVERY)
     detect()
     torch.manual_seed(training.seed)
-    model = Transformer(learner.config)
+    model = Transformer(learner.shape)
     shards = open_shards(Path(learner.shards), "train")
     loss: Callable = next_token_loss
     if training.compile:
@@ -112,7 +108,7 @@ def learn_ours(learner: Learner) -> None:
     training = replace(training, precision=training.precision or faster_precision("cpu"))
     state = TrainState()
     train(
-        model, Stream(shards, BatchesConfig(**learner.batches)), loss_fn,
+        model, Stream(shards, learner.batches), loss_fn,
         optimizer_for(model, training), training, state=state, log=Unlogged(),
         evaluate=lambda model, step: tell(model, learner, state),
     )  # fmt: skip
@@ -121,13 +117,13 @@ def learn_ours(learner: Learner) -> None:
 # package only
 def learn_nanogpt(learner: Learner) -> None:
     """Random rows, autocast, compiled, AdamW, warm-up and cosine over the minutes."""
-    training, config = learner.schedule, learner.config
+    training, config = learner.training, learner.shape
     precision = faster_precision("cpu")
     torch.manual_seed(training.seed)
     model = nanogpt_model(learner.nanogpt, config)
     called = torch.compile(model) if training.compile else model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate, **PEER_SETTINGS)
-    rows = learner.batches["batch_size"]
+    optimizer = peer_optimizer(model, training.learning_rate)
+    rows = learner.batches.batch_size
     crops = random_crops(Path(learner.ids), config.context_length, rows, training.seed)
     state, asked = TrainState(), ASKED_EVERY
     while (fraction := state.elapsed_s / (60 * training.max_minutes)) < 1:
@@ -154,7 +150,7 @@ def learn_nanogpt(learner: Learner) -> None:
 # package only
 def main(words: str) -> None:
     """Let the learner that the JSON says learn; what libraries say goes to standard error."""
-    learner = Learner(**json.loads(words))
+    learner = built(Learner, json.loads(words))
     with redirect_stdout(sys.stderr):
         (learn_nanogpt if learner.who == "nanoGPT" else learn_ours)(learner)
 

@@ -1,10 +1,11 @@
 """How fast a step is: the course's loop beside nanoGPT's and transformers', all taking turns.
 
-In: nothing, or the path of a nanoGPT checkout (`--nanogpt`). Decoders of 5.4 and 14 million
-parameters, context 256, the same depth, width, rows and ids for all; each trainer in a process of
-its own (`trainers`), a few steps at a time in turn. Out: tokens/s by median, ratios, the share of
-the machine's measured peak (MFU; only matrix products count), what compiling costs and when it is
-repaid, and what the loop takes beside forward, backward and the optimizer's step.
+In: nothing, or the path of a nanoGPT checkout (`--nanogpt`). Decoders of the same depth and width,
+context 256, the same rows and ids for all: ours of 5.4 and 14 million parameters, nanoGPT's a
+little larger, since its feed-forward part is. Each trainer has a process of its own (`trainers`), a
+few steps at a time in turn. Out: tokens/s by median, ratios, the share of the machine's measured
+peak (MFU; only matrix products count), what compiling costs and when it is repaid, and what the
+loop takes beside forward, backward and the optimizer's step.
 """
 
 import dataclasses
@@ -61,13 +62,13 @@ def model_shape(sizes: Sequence[int], form: str = "torch") -> ModelConfig:
 def sides_of(
     sizes: Sequence[int], rows: int, precision: str, folder: Path, nanogpt: Path | None
 ) -> dict[str, Side]:
-    """Who takes turns, by name: ours three ways, the peers as they come and at their best."""
+    """Who takes turns, by name: ours three ways, the peers eager and compiled."""
 
     def side(who: str, precision: str, is_compiled: bool = False) -> Side:
         form = FORM if who.startswith("ours") else "torch"
         return Side(
             who=who, precision=precision, is_compiled=is_compiled, rows=rows, folder=str(folder),
-            shape=dataclasses.asdict(model_shape(sizes, form)), cache=str(folder / "compiled"),
+            shape=model_shape(sizes, form), cache=str(folder / "compiled"),
             nanogpt=str(nanogpt) if nanogpt else None,
         )
 
@@ -76,6 +77,7 @@ def sides_of(
         "ours, eager": side("ours", precision),
         "ours, bare": side("ours, bare", precision, True),
         "transformers": side("transformers", precision),
+        "transformers at its best": side("transformers", precision, True),
         "product": side("product", precision),
     }
     if nanogpt is not None:
@@ -94,11 +96,14 @@ class Trainer:
     def seconds(self, num_steps: int) -> float:
         self.process.stdin.write(f"{num_steps}\n")
         self.process.stdin.flush()
+        return self.answer()["seconds"]
+
+    def answer(self) -> dict[str, float]:
         answer = self.process.stdout.readline()
         if not answer:
             last = self.said.read_text(encoding="utf-8").splitlines()[-1:]
             raise RuntimeError(f"{self.name} has ended: {''.join(last) or 'it said nothing'}")
-        return json.loads(answer)["seconds"]
+        return json.loads(answer)
 
 
 # package only
@@ -124,9 +129,10 @@ def trainer(name: str, side: Side) -> Iterator[Trainer]:
 
 # package only
 def turns(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of the first step and the median of a later one, by side; all in turn."""
+    """Parameters, seconds of the first step, the median of a later one, by side; all in turn."""
     with ExitStack() as stack:
         trainers = [stack.enter_context(trainer(name, side)) for name, side in sides.items()]
+        parameters = {each.name: each.answer()["parameters"] for each in trainers}
         first = {each.name: each.seconds(1) for each in trainers}
         for each in trainers:
             each.seconds(WARM_STEPS)
@@ -135,7 +141,9 @@ def turns(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, float]]:
             for each in trainers:
                 seconds[each.name].append(each.seconds(STEPS_A_TURN) / STEPS_A_TURN)
     return {
-        name: {"first_step_s": first[name], "step_s": median(times)}
+        name: {
+            "parameters": parameters[name], "first_step_s": first[name], "step_s": median(times),
+        }  # fmt: skip
         for name, times in seconds.items()
     }
 
@@ -154,7 +162,7 @@ def compared(
     extra_s = ours["first_step_s"] - eager["first_step_s"]
     peers = [name for name in found if not name.startswith("ours")]
     return {
-        "parameters": config.num_parameters, "rows": rows,
+        "parameters": {name: each["parameters"] for name, each in found.items()}, "rows": rows,
         "tokens_per_s": {name: tokens / each["step_s"] for name, each in found.items()},
         "first_step_s": {name: each["first_step_s"] for name, each in found.items()},
         "ours_over": {name: found[name]["step_s"] / ours["step_s"] for name in peers},

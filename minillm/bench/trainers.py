@@ -2,12 +2,15 @@
 
 `python -m minillm.bench.trainers '{…}'`, the JSON of a `Side`. Each line that comes in is a
 number of steps; each that goes out is JSON with the seconds that they took, reading of batches,
-clipping, logging and all. In between the process sleeps: so several trainers take turns on one
-machine, and none sees what another has set (threads, allocator, precision of products).
+clipping, logging and all; the very first tells how many parameters are trained. In between the
+process sleeps: so several trainers take turns on one machine, and none sees what another has set
+(threads, allocator, precision of products).
 
 All train a decoder of the same depth and width on the same file of ids. Ours runs the loop that the
-course runs; nanoGPT's model comes from a checkout that the user names, and is stepped as its
-`train.py` does; transformers' Llama is stepped in the same way.
+course runs, with what it asks of the process (`detect`: freed memory is kept, float32 products may
+be faster); nanoGPT's model and optimizer come from a checkout that the user names, and are stepped
+as its `train.py` does; transformers' Llama is stepped in the same way. Peers keep PyTorch's
+defaults.
 """
 
 import importlib
@@ -28,6 +31,7 @@ from minillm.batches.shards import BatchesConfig, open_shards
 from minillm.batches.stream import Batch, Stream
 from minillm.core.records import JsonLines
 from minillm.core.runtime import detect
+from minillm.core.settings import built
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.train.loop import LossFunction, train
 from minillm.train.optimizer import Optimizer
@@ -36,9 +40,8 @@ from minillm.train.averaging import optimizer_for
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import next_token_loss, pretraining_loss
 
-# nanoGPT's own settings for a small model (config/train_shakespeare_char.py)
-PEER_RATE, PEER_SETTINGS = 1e-3, {"betas": (0.9, 0.99), "weight_decay": 0.1}
-PEER_CLIP = 1.0
+# nanoGPT's own settings for a small model (config/train_shakespeare_char.py), without dropout
+PEER_RATE, PEER_BETAS, PEER_DECAY, PEER_CLIP = 1e-3, (0.9, 0.99), 0.1, 1.0
 PRODUCT_WIDTH, PRODUCTS_A_STEP = 2048, 8
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -51,15 +54,17 @@ class Side:
     who: str
     precision: str = "float32"
     is_compiled: bool = False
-    shape: dict[str, object]
+    shape: ModelConfig
     rows: int
     folder: str
     nanogpt: str | None = None
     cache: str
 
-    @property
-    def config(self) -> ModelConfig:
-        return ModelConfig(**self.shape)
+
+# package only
+def answer(**figures: object) -> None:
+    """A line of JSON to whoever asks: on standard output, which nothing else writes to."""
+    print(json.dumps(figures), file=sys.__stdout__, flush=True)
 
 
 # package only
@@ -76,7 +81,7 @@ class Paced:
         if self.left == 0:
             if self.started_s is not None:
                 seconds = time.perf_counter() - self.started_s
-                print(json.dumps({"seconds": seconds}), file=sys.__stdout__, flush=True)
+                answer(seconds=seconds)
             self.left = int(sys.stdin.readline() or 0)
             if not self.left:
                 raise StopIteration
@@ -101,10 +106,11 @@ def run_ours(side: Side, log: Path) -> None:
     """The course's own loop: stream, gradients, clipping, step, a line of figures each step."""
     detect()
     torch.manual_seed(0)
-    model = Transformer(side.config)
+    model = Transformer(side.shape)
     training = TrainingConfig(max_steps=10**6, precision=side.precision)
-    rows = BatchesConfig(context_length=side.config.context_length, batch_size=side.rows)
+    rows = BatchesConfig(context_length=side.shape.context_length, batch_size=side.rows)
     stream = Paced(Stream(open_shards(Path(side.folder), "train"), rows))
+    answer(parameters=model.num_parameters)
     loss = next_token_loss
     if side.is_compiled:
         loss = compiled(loss, device="cpu", cache_folder=Path(side.cache))
@@ -144,16 +150,26 @@ def nanogpt_model(checkout: str, shape: ModelConfig) -> nn.Module:
 
 
 # package only
+def peer_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """nanoGPT's own, which decays matrices alone; for a model that brings none, PyTorch's AdamW."""
+    if hasattr(model, "configure_optimizers"):
+        return model.configure_optimizers(PEER_DECAY, rate, PEER_BETAS, "cpu")
+    return torch.optim.AdamW(
+        model.parameters(), lr=rate, betas=PEER_BETAS, weight_decay=PEER_DECAY
+    )
+
+
+# package only
 def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Tensor], object]]:
     """A peer's model, and its loss of one batch."""
     torch.manual_seed(0)
     if side.who == "nanoGPT":
-        model = nanogpt_model(side.nanogpt, side.config)
+        model = nanogpt_model(side.nanogpt, side.shape)
         called = torch.compile(model) if side.is_compiled else model
         return model, lambda tokens_BT, targets_BT: called(tokens_BT, targets_BT)[1]
     from minillm.bench.generate import peer_model
 
-    model = peer_model(Transformer(side.config)).train()
+    model = peer_model(Transformer(side.shape)).train()
     called = torch.compile(model) if side.is_compiled else model
 
     def loss(tokens_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
@@ -167,9 +183,10 @@ def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Te
 def run_peer(side: Side) -> None:
     """Random rows, loss, gradients, PyTorch's clipping and AdamW; the loss read every tenth."""
     model, loss_fn = peer_losses(side)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEER_RATE, **PEER_SETTINGS)
+    answer(parameters=sum(each.numel() for each in model.parameters()))
+    optimizer = peer_optimizer(model, PEER_RATE)
     crops = random_crops(
-        Path(side.folder) / "train_0000.bin", side.config.context_length, side.rows
+        Path(side.folder) / "train_0000.bin", side.shape.context_length, side.rows
     )
     for step, (tokens_BT, targets_BT) in enumerate(Paced(crops)):
         with autocast("cpu", side.precision):
@@ -188,6 +205,7 @@ def run_products(side: Side) -> None:
     left, right = (
         torch.randn(PRODUCT_WIDTH, PRODUCT_WIDTH).to(getattr(torch, side.precision)) for _ in "ab"
     )
+    answer(parameters=0)
     for _ in Paced(iter(int, 1)):
         for _ in range(PRODUCTS_A_STEP):
             left @ right
@@ -199,7 +217,7 @@ def main(words: str) -> None:
 
     What models say of themselves goes to standard error: answers have standard output alone.
     """
-    side = Side(**json.loads(words))
+    side = built(Side, json.loads(words))
     with redirect_stdout(sys.stderr):
         if side.who == "product":
             run_products(side)

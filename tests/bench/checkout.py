@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import nn
+from torch.optim import AdamW
 
 
 @dataclass
@@ -26,6 +27,9 @@ class GPT(nn.Module):
         print("number of parameters: few")  # as the true one does, on standard output
         self.table = nn.Embedding(config.vocab_size, config.n_embd)
         self.head = nn.Linear(config.n_embd, config.vocab_size)
+
+    def configure_optimizers(self, weight_decay, learning_rate, betas, device_type):
+        return AdamW(self.parameters(), lr=learning_rate, betas=betas, weight_decay=weight_decay)
 
     def forward(self, ids, targets=None):
         logits = self.head(self.table(ids))

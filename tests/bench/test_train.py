@@ -33,9 +33,13 @@ def test_all_sides_take_their_turns_and_count_seconds(folder: Path, tmp_path: Pa
     found = bench.turns(sides, rounds=2)
     assert set(found) == {
         "ours", "ours, eager", "ours, bare", "transformers", "product", "nanoGPT",
-        "nanoGPT at its best",
+        "nanoGPT at its best", "transformers at its best",
     }  # fmt: skip
-    assert all(seconds > 0 for each in found.values() for seconds in each.values())
+    assert all(each["first_step_s"] > 0 and each["step_s"] > 0 for each in found.values())
+    ours = bench.model_shape(TINY).num_parameters
+    assert found["ours"]["parameters"] == found["transformers"]["parameters"] == ours
+    # two tables of the checkout's model, and the head's bias
+    assert found["nanoGPT"]["parameters"] == bench.NUM_IDS * (2 * TINY[0] + 1)
     # the loop has written a line of figures for each of the steps that were asked for
     steps = 1 + bench.WARM_STEPS + 2 * bench.STEPS_A_TURN
     lines = [json.loads(line) for line in (folder / "ours.jsonl").read_text().splitlines()]
@@ -59,9 +63,10 @@ def test_figures_by_hand() -> None:
     operations = training_flops(config, rows, bench.CONTEXT)
     product_s = PRODUCTS_A_STEP * 2 * PRODUCT_WIDTH**3 / (10 * operations)  # ten times as many a s
     seconds = {"ours": 0.2, "ours, eager": 0.3, "ours, bare": 0.19, "nanoGPT": 0.8}
-    found = {name: {"first_step_s": 1.0, "step_s": each} for name, each in seconds.items()}
+    told = {"parameters": 9, "first_step_s": 1.0}
+    found = {name: {**told, "step_s": each} for name, each in seconds.items()}
     found["ours"]["first_step_s"] = 21.0
-    found["product"] = {"first_step_s": 1.0, "step_s": product_s}
+    found["product"] = {"parameters": 0, "first_step_s": 1.0, "step_s": product_s}
     figures = bench.compared(found, config, rows)
     assert figures["tokens_per_s"]["ours"] == pytest.approx(rows * bench.CONTEXT / 0.2)
     assert figures["ours_over"] == {"nanoGPT": pytest.approx(4)}
@@ -74,7 +79,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_compiling_that_saves_nothing_is_never_repaid() -> None:
-    step = {"first_step_s": 1.0, "step_s": 0.2}
+    step = {"parameters": 9, "first_step_s": 1.0, "step_s": 0.2}
     found = dict.fromkeys(("ours", "ours, eager", "ours, bare", "product"), step)
     figures = bench.compared(found, bench.model_shape(TINY), 2)
     assert figures["compiling_repaid_after_s"] is None
