@@ -1,0 +1,145 @@
+"""bench/RESULTS.md from the recorded benches: `python -m tools.results` writes it afresh.
+
+Each `bench/*.json` gets a section with its command, machine and date, and the figures that
+decide; all others stay in the file. Nothing here is typed by hand but the words.
+"""
+
+import json
+from pathlib import Path
+from statistics import mean
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCH = ROOT / "bench"
+RESULTS = BENCH / "RESULTS.md"
+# proofs by name: no bench
+NO_BENCH = {"proofs.json"}
+HEAD = """# What was measured
+
+Made by `python -m tools.results` from the JSON files beside it, each written by `minillm bench …
+--out FILE`: ours and the named peers in one run, in turns, medians. Ratios above 1 are in our
+favour unless it says otherwise. What did not work is in [LOG.md](../LOG.md).
+
+**GPUs: no figure yet.** The Triton kernels are proven in the interpreter and compiled to machine
+code for sm_80 and sm_90 (registers and spills are in `attention.json`); none has run on a GPU.
+"""
+Keys = tuple[str, ...]
+SIZES = ("5.4M", "14M")
+TRAINED = (
+    ("tokens/s, ours (compiled)", "tokens_per_s", "ours", ",.0f"),
+    ("times nanoGPT as its README runs it on a CPU (float32)", "ours_over", "nanoGPT", ".2f"),
+    ("times nanoGPT at its best (bfloat16, compiled)", "ours_over", "nanoGPT at its best", ".2f"),
+    ("times transformers' Llama (bfloat16)", "ours_over", "transformers", ".2f"),
+    ("times the same, compiled", "ours_over", "transformers at its best", ".2f"),
+    ("without a compiler: times nanoGPT", "ours_eager_over", "nanoGPT", ".2f"),
+    ("share of the machine's matrix product (MFU)", "mfu", "ours", ".0%"),
+)
+# file → what it is about, and rows: words, where the figure stands, how it is written
+SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
+    "train": ("A step, beside nanoGPT and transformers", tuple(
+        (f"{size}: {words}", (size, kind, name), form)
+        for size in SIZES for words, kind, name, form in TRAINED
+    ) + tuple(
+        (f"{size}: seconds of training after which compiling is repaid",
+         (size, "compiling_repaid_after_s"), ".0f") for size in SIZES
+    )),
+    "transfer": ("The best learning rate by width", (
+        ("best rates of D = 32, 64, 128 apart, one rate for all",
+         ("best_rates_apart", "plain"), ".2f"),
+        ("the same with the width rule", ("best_rates_apart", "transfer"), ".2f"),
+    )),
+    "optimizers": ("Muon and AdamW", (
+        ("Muon − AdamW, bits per byte, equal steps",
+         ("muon_minus_adamw_same_steps", "mean"), "+.2f"),
+        ("upper end of its 95 % interval", ("muon_minus_adamw_same_steps", "high"), "+.2f"),
+        ("Muon − AdamW, equal minutes", ("muon_minus_adamw_same_minutes", "mean"), "+.2f"),
+        ("upper end of its 95 % interval", ("muon_minus_adamw_same_minutes", "high"), "+.2f"),
+    )),
+    "ablations": ("The recipe, one change at a time, equal compute", (
+        ("4 layers − base, bits per byte", ("shape", "4 layers", "minus_base", "mean"), "+.3f"),
+        ("width 96 − base", ("shape", "width 96", "minus_base", "mean"), "+.3f"),
+        ("half the rate − base", ("recipe", "half the rate", "minus_base", "mean"), "+.3f"),
+        ("other first weights − base", ("shape", "other first weights", "minus_base", "mean"),
+         "+.3f"),
+    )),
+    "positions": ("Five kinds of positions", (
+        *((f"{kind}: held-out nats a token, mean of the seeds", ("nats_by_kind_and_seed", kind),
+           ".3f") for kind in ("alibi", "rotary", "sinusoidal", "learned", "none")),
+    )),
+    "generate": ("Writing, beside transformers (float32, greedy, the same texts)", (
+        ("batch 1: decoding", ("batch 1", "ours, plain cache: decode over transformers"), ".2f"),
+        ("batch 16: decoding", ("batch 16", "ours, plain cache: decode over transformers"), ".2f"),
+    )),
+    "attention": ("Attention's forms on a CPU, 4,096 tokens, head width 64", (
+        ("PyTorch's kernel: times plain code, forward",
+         ("forward_times_plain_at_4096_width_64",), ".1f"),
+        ("and backward", ("backward_times_plain_at_4096_width_64",), ".1f"),
+    )),
+    "tokenizer": ("Training and encoding", (
+        ("4,096: times tokenizers", ("train_4096_times_tokenizers",), ".2f"),
+        ("4,096: times rustbpe", ("train_4096_times_rustbpe",), ".2f"),
+        ("encoding, cold: times tokenizers", ("encode_cold_times_tokenizers",), ".2f"),
+        ("encoding, warm: times tiktoken", ("encode_warm_times_tiktoken",), ".2f"),
+    )),
+    "unigram": ("The unigram tokenizer, beside SentencePiece", (
+        ("seconds over its seconds (below 1 is better)", ("spaced_seconds_ratio",), ".2f"),
+        ("held-out nats over its (below 1 is better)", ("spaced_held_out_best_ratio",), ".3f"),
+    )),
+    "stream": ("Reading shards", (
+        ("times PyTorch's DataLoader", ("stream_times_torch_dataloader",), ".2f"),
+        ("times Hugging Face's datasets", ("stream_times_datasets",), ".2f"),
+        ("exact resumes", ("exact_resumes",), ".0f"),
+    )),
+    "duplicates": ("Near-duplicates, 50,000 documents", (
+        ("seconds, ours", ("ours", "seconds"), ".1f"),
+        ("seconds, rensa", ("rensa", "seconds"), ".1f"),
+        ("seconds, datasketch", ("datasketch", "seconds"), ".1f"),
+        ("seconds, datatrove", ("datatrove", "seconds"), ".1f"),
+        ("families, F1 of ours", ("ours", "families_f1"), ".2f"),
+    )),
+    "language": ("The language identifier, macro-F1 of lines of 100 characters and more", (
+        ("ours", ("macro-F1 of lines ≥ 100, ours",), ".3f"),
+        ("lid.176", ("macro-F1 of lines ≥ 100, lid.176",), ".3f"),
+    )),
+    "quality": ("The learned filter", (
+        ("good pages called bad", ("quality: called bad by kind", "good"), ".1%"),
+        ("gibberish called bad", ("quality: called bad by kind", "gibberish"), ".0%"),
+    )),
+}  # fmt: skip
+
+
+def figure(figures: dict, keys: Keys) -> float:
+    """What stands there, of several seeds their mean; KeyError naming a place with nothing."""
+    found = figures
+    for key in keys:
+        if key not in found:
+            raise KeyError(f"{' · '.join(keys)}: the recorded bench has no such figure")
+        found = found[key]
+    return mean(found) if isinstance(found, list) else found
+
+
+def section(name: str, folder: Path = BENCH) -> str:
+    """A bench's heading, what made it, and its rows."""
+    title, rows = SECTIONS[name]
+    recorded = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    lines = [
+        f"## {title}", "",
+        f"`{recorded['command']}` · [{name}.json]({name}.json) · {recorded['machine']} ·"
+        f" {recorded['date']}", "", "| | |", "|---|---|",
+    ]  # fmt: skip
+    for words, keys, form in rows:
+        value = format(figure(recorded["figures"], keys), form)
+        lines.append(f"| {words} | {value.replace('%', ' %').replace('-', '−')} |")
+    return "\n".join(lines) + "\n"
+
+
+def results(folder: Path = BENCH) -> str:
+    """The whole page; KeyError for a recorded bench without a section."""
+    for path in folder.glob("*.json"):
+        if path.name not in NO_BENCH and path.stem not in SECTIONS:
+            raise KeyError(f"{path.name} has no section in tools/results.py; give it one")
+    kept = [name for name in SECTIONS if (folder / f"{name}.json").is_file()]
+    return "\n".join([HEAD, *(section(name, folder) for name in kept)])
+
+
+if __name__ == "__main__":
+    RESULTS.write_text(results(), encoding="utf-8")
