@@ -132,7 +132,7 @@ def run_bare(
         with autocast("cpu", precision):
             loss, _ = loss_fn(model, each)
         loss.backward()
-        optimizer.step(0.0)  # as dear as any rate; a batch learnt by heart has slower steps (LOG.md)
+        optimizer.step(0.0)  # a batch learnt by heart would have slower steps (LOG.md)
         model.zero_grad(set_to_none=True)
 
 
