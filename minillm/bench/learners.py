@@ -41,7 +41,7 @@ from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.schedule import learning_rate as rate_at
 from minillm.train.trainer import next_token_loss, pretraining_loss
 
-ASKED_EVERY = 0.1
+ASKED_EVERY = 0.2
 
 
 # package only
@@ -68,6 +68,7 @@ class Logits(nn.Module):
         self.model = model
 
     def forward(self, tokens_BT: torch.Tensor) -> torch.Tensor:
+        tokens_BT = tokens_BT.contiguous()  # its loss wants to see them as one row
         return self.model(tokens_BT, tokens_BT)[0]
 
 

@@ -33,7 +33,8 @@ class GPT(nn.Module):
 
     def forward(self, ids, targets=None):
         logits = self.head(self.table(ids))
-        return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        # a view, as the true one has it: targets must lie in one row
+        return logits, F.cross_entropy(logits.flatten(0, 1), targets.view(-1))
 '''
 
 
