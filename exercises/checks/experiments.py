@@ -51,19 +51,12 @@ def forgets_the_root_of_n(
     return solutions.first_alarm(suspects, twins, num_errors * math.sqrt(len(suspects[0])))
 
 
-def out_of_pairs(
+def in_pairs(
     suspects: list[list[float]], twins: list[list[float]], num_errors: float
 ) -> int | None:
-    def mean_and_error(values: list[float]) -> tuple[float, float]:
-        mean = sum(values) / len(values)
-        squares = sum((value - mean) ** 2 for value in values)
-        return mean, squares / (len(values) - 1) / len(values)
-
-    for look, sides in enumerate(zip(suspects, twins)):
-        (ours, our_error), (theirs, their_error) = map(mean_and_error, sides)
-        if theirs - ours > num_errors * math.sqrt(our_error + their_error):
-            return look
-    return None
+    gaps = [[twin - each for each, twin in zip(*sides)] for sides in zip(suspects, twins)]
+    zeros = [[0.0] * len(each) for each in gaps]
+    return solutions.first_alarm(zeros, gaps, num_errors)
 
 
 def looks_at_the_end_alone(
@@ -193,6 +186,7 @@ EXERCISES = (
         ),
         solution=solutions.first_alarm,
         cases=(
+            (*LEAKING, 1.2),
             (*LEAKING, 3.0),
             (*LEAKING, 4.5),
             (*LEAKING, 100.0),
@@ -225,10 +219,10 @@ EXERCISES = (
                 forgets_the_root_of_n,
             ),
             Mistake(
-                "out of pairs",
-                "What makes item i hard makes its twin hard: take the differences first, then "
-                "their spread.",
-                out_of_pairs,
+                "pairs what is no pair",
+                "Suspect i and twin i are two unrelated stories: in another order their "
+                "differences spread otherwise. Take each side's mean and spread by itself.",
+                in_pairs,
             ),
             Mistake(
                 "looks at the end alone",
@@ -237,8 +231,8 @@ EXERCISES = (
             ),
         ),
         hints=(
-            "One list of differences a look; its mean; its standard error.",
-            "`mean > num_errors * math.sqrt(variance / n)` with `n - 1` in the variance.",
+            "Two means a look, and a variance for each; the variances of the means add.",
+            "`theirs - ours > num_errors * math.sqrt(s2 / n + t2 / m)`; s2 is over `n - 1`.",
         ),
         judge=close(1e-9),
     ),

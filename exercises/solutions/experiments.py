@@ -16,15 +16,20 @@ def first_alarm(
 ) -> int | None:
     """The first look at which suspected items are easier than their twins, for sure; else None.
 
-    `suspects[k][i]` is the surprise at suspect i at look k, `twins[k][i]` that at its twin. For
-    sure: the mean difference of the pairs is above `num_errors` of its standard errors, s / √n with
-    s² = Σ (d − mean)² / (n − 1).
+    `suspects[k][i]` is the surprise at suspect i at look k, `twins[k][i]` that at another story
+    of the same kind. For sure: the difference of the two means is above `num_errors` of its
+    standard errors, √(s²/n + t²/m), where s² = Σ (x − mean)² / (n − 1) is the variance of the n
+    suspects and t² that of the m twins.
     """
-    for look, (ours, theirs) in enumerate(zip(suspects, twins)):
-        gaps = [twin - suspect for suspect, twin in zip(ours, theirs)]
-        mean = sum(gaps) / len(gaps)
-        variance = sum((gap - mean) ** 2 for gap in gaps) / (len(gaps) - 1)
-        if mean > num_errors * math.sqrt(variance / len(gaps)):
+
+    def mean_and_error(values: list[float]) -> tuple[float, float]:
+        mean = sum(values) / len(values)
+        squares = sum((value - mean) ** 2 for value in values)
+        return mean, squares / (len(values) - 1) / len(values)
+
+    for look, sides in enumerate(zip(suspects, twins)):
+        (ours, our_error), (theirs, their_error) = map(mean_and_error, sides)
+        if theirs - ours > num_errors * math.sqrt(our_error + their_error):
             return look
     return None
 

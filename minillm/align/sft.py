@@ -25,7 +25,6 @@ from minillm.core.records import (
     canonical,
     code_sha256,
     make_artifact,
-    read_json_lines,
     sha256_of,
 )
 from minillm.core.runtime import detect
@@ -47,7 +46,7 @@ from minillm.train.loop import Evaluation, Figures, StepFigures
 from minillm.train.precision import compiled
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
-from minillm.train.trainer import COMPILED
+from minillm.train.trainer import COMPILED, final_loss
 
 CODE = (
     "minillm.align.chat", "minillm.align.conversations", "minillm.align.instructions",
@@ -217,13 +216,11 @@ def fine_tune(config: SftConfig, run: Run, *, evaluate: Evaluation | None = None
 
 # package only
 def sft_figures(model: Transformer, state: TrainState, run: Run) -> Figures:
-    """What the manifest says; `loss` is the mean over the last tenth of the steps."""
-    losses = [line["loss"] for line in read_json_lines(sft_log(run)) if line["event"] == "step"]
-    tail = losses[-max(1, len(losses) // 10) :]
+    """What the manifest says."""
     return {
         "parameters": model.num_parameters, "steps": state.step,
         "target_tokens": state.num_targets, "seconds": round(state.elapsed_s, 1),
-        "loss": sum(tail) / len(tail), **state.figures,
+        "loss": final_loss(sft_log(run)), **state.figures,
     }
 
 

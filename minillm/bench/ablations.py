@@ -11,7 +11,6 @@ learning rate; a shape that wanted another one is judged too hard.
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from statistics import mean
 
 import torch
 
@@ -213,22 +212,3 @@ def described(trial: Trial, bits: Sequence[float]) -> dict[str, object]:
         "tokens": steps * trial.batches.batch_size * trial.batches.context_length,
         "bits_per_byte": list(bits),
     }
-
-
-# package only
-def table(figures: Mapping[str, object], group: str) -> str:
-    """The variants of a group as Markdown, the best first."""
-    base = mean(figures["base"]["bits_per_byte"])
-    lines = [
-        "| change | steps | bits a byte | more than the base, with 95 % interval |",
-        "|---|---|---|---|",
-        f"| none: the base | {figures['base']['steps']} | {base:.3f} | |",
-    ]
-    rows = figures[group].items()
-    for name, row in sorted(rows, key=lambda each: each[1]["minus_base"]["mean"]):
-        found = row["minus_base"]
-        lines.append(
-            f"| {name} | {row['steps']} | {mean(row['bits_per_byte']):.3f} | "
-            f"{found['mean']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}] |"
-        )
-    return "\n".join(lines)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from minillm.evaluate.intervals import Estimate, paired_difference
+from minillm.evaluate.intervals import Estimate, bootstrap_mean, unpaired_difference
 from minillm.evaluate.likelihood import bits, document_nats
 from minillm.tokenizer.bytepair import Tokenizer
 
@@ -49,9 +49,16 @@ def confidence_of_a_look(num_looks: int, alarm_rate: float) -> float:
 def leak_estimate(
     suspects: Sequence[float], twins: Sequence[float], *, num_looks: int, alarm_rate: float = 0.05
 ) -> Estimate:
-    """Mean over pairs of the twin's bits minus the suspect's, with this look's interval."""
+    """The twins' mean bits minus the suspects', with this look's interval.
+
+    Each side is resampled by itself: which twin stands beside which suspect means nothing.
+    """
     confidence = confidence_of_a_look(num_looks, alarm_rate)
-    return paired_difference(twins, suspects, confidence=confidence, resamples=RESAMPLES)
+    theirs, ours = (
+        bootstrap_mean(sorted(side), confidence=confidence, resamples=RESAMPLES)
+        for side in (twins, suspects)
+    )
+    return unpaired_difference(theirs, ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,11 @@ class Look:
 
 @dataclass(kw_only=True, slots=True)
 class LeakWatch:
-    """An evaluation for the training loop: suspect i and twin i are of one kind."""
+    """An evaluation for the training loop; suspects and twins are of one kind.
+
+    A look that is repeated after a rollback replaces those from its step on. A resumed run begins
+    a watch of its own; what the one before it saw stands in the log.
+    """
 
     tokenizer: Tokenizer
     suspects: tuple[str, ...]
@@ -83,6 +94,7 @@ class LeakWatch:
         check_watch(self)
 
     def __call__(self, model: torch.nn.Module, step: int) -> dict[str, float]:
+        self.looks = [each for each in self.looks if each.step < step]
         if len(self.looks) == self.num_looks:
             raise ValueError(
                 f"num_looks = {self.num_looks}: the look after step {step} is one more, and the "

@@ -170,9 +170,8 @@ def second(config: SecondConfig, run: Run) -> Artifact:
         run, NAME, config=config, parents=parents, code=CODE, summary=second_summary,
         write=lambda folder: write_second(parent, feedback, config, run, key, folder),
     )  # fmt: skip
-    steps, best_step = int(artifact.figures["steps"]), artifact.figures.get("best_step")
     for name in (NAME, PAIRS_NAME):
-        remove_checkpoints(checkpoints(run, name), steps, keep=1, best_step=best_step)
+        remove_checkpoints(checkpoints(run, name), int(artifact.figures["steps"]), keep=1)
     promote(run, parent if artifact.figures["reasons"] else artifact)
     return artifact
 

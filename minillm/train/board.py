@@ -15,16 +15,21 @@ from minillm.train.watch import Log
 
 # package only
 class ScalarWriter(Protocol):
-    """What TensorBoard's `SummaryWriter` does of which this needs one verb."""
+    """What TensorBoard's `SummaryWriter` does of which this needs two verbs."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None: ...
+
+    def close(self) -> None: ...
 
 
 # package only
 def scalars(fields: Mapping[str, object], prefix: str) -> Iterator[tuple[str, float]]:
-    """The numbers of a line by name; those of a group or a list under `group/name`."""
+    """The numbers of a line by name; those of a group or a list under `group/name`.
+
+    What a rollback gave up is there already, step by step.
+    """
     for name, value in fields.items():
-        if isinstance(value, bool) or name in ("event", "step"):
+        if isinstance(value, bool) or name in ("event", "step", "given_up"):
             continue
         if isinstance(value, int | float):
             yield f"{prefix}/{name}", float(value)

@@ -3,7 +3,7 @@
 `save_model` writes what the world needs: weights, shape, tokenizer. `save_checkpoint` writes what
 the *next step* needs as well: optimizer, random numbers, place in the stream. Files are safetensors
 and JSON, never pickles: loading them runs no code. A checkpoint appears whole, by a rename, or not
-at all, and carries the SHA-256 of each of its files. Left out: sharded checkpoints, keep-best.
+at all, and carries the SHA-256 of each of its files. Left out: sharded checkpoints.
 """
 
 import dataclasses

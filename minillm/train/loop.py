@@ -30,7 +30,7 @@ from minillm.train.schedule import (
     learning_rate,
     num_batches,
 )
-from minillm.train.watch import UNWATCHED, Log, Watch
+from minillm.train.watch import UNWATCHED, Log, SpikeFound, Watch
 
 BatchType = TypeVar("BatchType")
 Figures = dict[str, float]
@@ -140,6 +140,9 @@ def stop_requests() -> Iterator[list[str]]:
     before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield requests
+    except SpikeFound as spike:
+        spike.requests = requests
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -23,26 +23,27 @@ PANELS = (
 
 # package only
 def kept_lines(lines: list[dict]) -> list[dict]:
-    """The steps of the run that counted: a rollback gives up those at and after its step."""
+    """Steps and spikes of the run that counted: a rollback gives up all from its step on."""
     kept: list[dict] = []
     for line in lines:
         if line["event"] == "rollback":
             kept = [each for each in kept if each["step"] < line["step"]]
-        elif line["event"] == "step":
+        elif line["event"] in ("step", "spike"):
             kept.append(line)
     return kept
 
 
 # package only
 def draw_panel(ax: Axes, lines: list[dict], name: str, label: str, colour: str) -> None:
-    """One figure over the steps; steps left out by a cross, rollbacks by a line."""
-    steps = kept_lines(lines)
+    """One figure over the steps; spikes and steps left out by a cross, rollbacks by a line."""
+    kept = kept_lines(lines)
+    steps = [line for line in kept if line["event"] == "step"]
     ax.plot(
         [line["step"] for line in steps], [line[name] for line in steps], color=COLOUR[colour]
     )
-    skipped = [line for line in steps if line.get("is_skipped")]
-    places = [line["step"] for line in skipped], [line[name] for line in skipped]
-    ax.plot(*places, "x", color=COLOUR["wrong"], ms=7)
+    is_odd = {line["step"] for line in kept if line["event"] == "spike" or line.get("is_skipped")}
+    odd = {line["step"]: line[name] for line in kept if line["step"] in is_odd and name in line}
+    ax.plot(list(odd), list(odd.values()), "x", color=COLOUR["wrong"], ms=7)
     for line in lines:
         if line["event"] == "rollback":
             ax.axvline(line["step"], color=COLOUR["reference"], lw=1, ls=":")

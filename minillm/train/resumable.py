@@ -10,7 +10,8 @@ Rank 0 saves, every rank restores; a run may go on with another number of ranks.
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,14 @@ from minillm.train.checkpoint import (
     save_checkpoint,
     set_random_state,
 )
-from minillm.train.loop import Evaluation, LossFunction, note_best, train, with_precision
+from minillm.train.loop import (
+    Evaluation,
+    LossFunction,
+    note_best,
+    train,
+    wish_to_stop,
+    with_precision,
+)
 from minillm.train.optimizer import Optimizer
 from minillm.train.ranks import ALONE, Ranks, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
@@ -49,26 +57,40 @@ class ResumableStream(Protocol):
 
 # package only
 def cut_log(path: Path, step: int) -> None:
-    """Drop the lines after `step`, which a resumed run writes again, and a line that a kill cut."""
+    """Drop what came after the checkpoint of `step`, and a line that a kill cut.
+
+    A resumed run writes it again, an evaluation behind the last step too.
+    """
     kept = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
-            if json.loads(line)["step"] > step:
-                break
+            fields = json.loads(line)
         except json.JSONDecodeError:
             break
+        if fields["step"] > step:
+            break
         kept.append(line + "\n")
+        if fields["event"] == "checkpoint" and fields["step"] == step:
+            break
     atomic_write(path, "".join(kept))
 
 
 # package only
-def log_from(path: Path, step: int, training: TrainingConfig) -> Log:
-    """The log of a run that goes on after `step`."""
+@contextmanager
+def log_from(
+    path: Path, step: int, training: TrainingConfig, ranks: Ranks = ALONE
+) -> Iterator[Log]:
+    """The log of a run that goes on after `step`, and its board, which is closed in the end."""
+    if ranks.rank != 0:
+        yield Unlogged()
+        return
     cut_log(path, step)
     log = JsonLines(path)
-    if training.tensorboard:
-        return BoardLog(log, board_writer(path.parent / "tensorboard" / path.stem, step))
-    return log
+    if not training.tensorboard:
+        yield log
+        return
+    with closing(board_writer(path.parent / "tensorboard" / path.stem, step)) as board:
+        yield BoardLog(log, board)
 
 
 # package only
@@ -84,7 +106,7 @@ def watched(
             is_scaled=training.precision == "float16",
         ))  # fmt: skip
     if training.statistics_every_steps is not None and ranks.rank == 0:
-        statistics = StatisticsWatch(model, training, state, log)
+        statistics = StatisticsWatch(model, training, state, log, world_size=ranks.world_size)
         watches.append(statistics)
         loss_fn = statistics.noting(loss_fn)
     return Watches(watches) if watches else UNWATCHED, loss_fn
@@ -127,9 +149,20 @@ def taken_up(
     return training, optimizer, state, checkpoint.state["position"]
 
 
+# package only
+def steps_given_up(path: Path, step: int) -> list[list[float]]:
+    """Cut the log behind `step`; the steps and losses that were there. Earlier rollbacks stay."""
+    lines = [line for line in read_json_lines(path) if line["step"] > step]
+    cut_log(path, step)
+    for line in lines:
+        if line["event"] == "rollback":
+            JsonLines(path).write(**line)
+    return [[line["step"], line["loss"]] for line in lines if line["event"] == "step"]
+
+
 def gone_back(
     spike: SpikeFound, state: TrainState, model: nn.Module, optimizer: Optimizer,
-    folder: Path, log: Path | None, key: str,
+    folder: Path, log: Path, writer: Log, key: str, ranks: Ranks = ALONE,
 ) -> TrainState:
     """Put back the last checkpoint because of a spike, and write into the log what that gave up.
 
@@ -141,17 +174,21 @@ def gone_back(
     back = restore_run(checkpoint, model, optimizer)
     model.zero_grad(set_to_none=True)  # the spike's own, which no step has used
     back.elapsed_s, back.num_rollbacks = state.elapsed_s, state.num_rollbacks + 1
-    if log is not None:
-        lines = [line for line in read_json_lines(log) if line["step"] > back.step]
-        cut_log(log, back.step)
-        JsonLines(log).write(
-            # under the step that comes next: a run killed after it meets the same spike again
-            event="rollback", **{**spike.line, "step": back.step + 1},
-            spike_step=spike.line["step"], to_step=back.step,
-            left_out=[checkpoint.state["position"], spike.next_batch - 1],
-            given_up=[[line["step"], line["loss"]] for line in lines if line["event"] == "step"],
-        )
+    given_up = steps_given_up(log, back.step) if ranks.rank == 0 else []
+    writer.write(
+        # under the step that comes next: a run killed after it meets the same spike again
+        event="rollback", **{**spike.line, "step": back.step + 1},
+        spike_step=spike.line["step"], to_step=back.step,
+        left_out=[checkpoint.state["position"], spike.next_batch - 1], given_up=given_up,
+    )
     return back
+
+
+# package only
+def stop_if_asked(spike: SpikeFound, state: TrainState, ranks: Ranks) -> None:
+    """KeyboardInterrupt where a signal came in the spike's step: the run is back, and ends here."""
+    if stop := wish_to_stop(spike.requests, state, ranks):
+        raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
 
 
 # package only
@@ -207,28 +244,28 @@ def resumable(
     check_best(training, evaluate)
     training, optimizer, state, position = taken_up(model, training, folder, key, ranks)
     stream, is_first = open_stream(position), ranks.rank == 0
-    writer = log_from(log, state.step, training) if is_first else Unlogged()
 
     def save(state: TrainState) -> None:
         checkpoint, keep = run_checkpoint(model, optimizer, stream, state, key), training.keep_last
         save_checkpoint(checkpoint, folder, state.step, keep=keep, best_step=state.best_step)
         writer.write(event="checkpoint", step=state.step)
 
-    if is_first and state.step == 0 and training.spikes.action == "rollback":
-        save(state)  # a spike may come before the first regular one
-    while True:
-        watch, seen_loss = watched(model, training, loss_fn, state, writer, stream, ranks)
-        try:
-            train(
-                model, stream, seen_loss, optimizer, training, state=state, log=writer,
-                evaluate=of_the_average(evaluate, optimizer) if is_first else None,
-                save=save if is_first else None, ranks=ranks, watch=watch,
-            )
-            break
-        except SpikeFound as spike:
-            path = log if is_first else None
-            state = gone_back(spike, state, model, optimizer, folder, path, key)
-            stream = open_stream(spike.next_batch)
+    with log_from(log, state.step, training, ranks) as writer:
+        if is_first and state.step == 0 and training.spikes.action == "rollback":
+            save(state)  # a spike may come before the first regular one
+        while True:
+            watch, seen_loss = watched(model, training, loss_fn, state, writer, stream, ranks)
+            try:
+                train(
+                    model, stream, seen_loss, optimizer, training, state=state, log=writer,
+                    evaluate=of_the_average(evaluate, optimizer) if is_first else None,
+                    save=save if is_first else None, ranks=ranks, watch=watch,
+                )
+                break
+            except SpikeFound as spike:
+                state = gone_back(spike, state, model, optimizer, folder, log, writer, key, ranks)
+                stop_if_asked(spike, state, ranks)
+                stream = open_stream(spike.next_batch)
     take_best(state, training, model, optimizer, folder, ranks)
     take_average(optimizer)
     return state

@@ -94,6 +94,14 @@ def check_training(config: TrainingConfig) -> None:
             f"average_decay = {config.average_decay}: must lie between 0 and 1, 1 left out; "
             "0.99 averages about the last hundred steps"
         )
+    if config.keep_best is not None and not (
+        config.evaluate_every_steps or config.evaluate_every_fraction
+    ):
+        raise ValueError(
+            f"keep_best = {config.keep_best!r} with evaluate_every_steps = None and "
+            "evaluate_every_fraction = None: the end alone would be evaluated, and be the best; "
+            "give one of the two, or leave keep_best out"
+        )
     if config.recompute and config.compile:
         raise ValueError(
             "recompute = True with compile = True: a compiled step chooses itself what it keeps; "

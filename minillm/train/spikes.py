@@ -84,3 +84,12 @@ def yardstick(recent: Sequence[float], counts: Sequence[int], count: int) -> Yar
     noise = median(abs(value - middle) * math.sqrt(number) for value, number in pairs)
     spread = MAD_TO_STD * noise / math.sqrt(count)
     return Yardstick(middle=middle, spread=max(spread, LEAST_SPREAD * abs(middle), 1e-12))
+
+
+def norms_at_most(norms: Sequence[float], counts: Sequence[int], count: int) -> list[float]:
+    """Recent gradient lengths, each as long as it may be over `count` targets.
+
+    E‖g‖² = ‖μ‖² + σ²/n: over fewer targets at most √(m/n) times as long, over more not longer.
+    """
+    pairs = zip(norms, counts, strict=True)
+    return [norm * max(1.0, math.sqrt(number / count)) for norm, number in pairs]

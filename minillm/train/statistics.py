@@ -150,7 +150,8 @@ class Probe:
         @wraps(attend)
         def attend_and_note(*parts_BHTK: torch.Tensor, **seen: object) -> torch.Tensor:
             documents_BT, first = seen.get("documents_BT"), slice(ENTROPY_ROWS)
-            with torch.no_grad():
+            # .float() is not enough: under autocast float32 products are bfloat16's
+            with torch.no_grad(), torch.autocast(parts_BHTK[0].device.type, enabled=False):
                 self.entropies[index] = attention_entropy(
                     parts_BHTK[0][first], parts_BHTK[1][first], slopes_H=seen.get("slopes_H"),
                     documents_BT=None if documents_BT is None else documents_BT[first],
@@ -174,12 +175,17 @@ class Probe:
 
 # package only
 class StatisticsWatch:
-    """Every `statistics_every_steps` steps a line of statistics goes into the log."""
+    """Every `statistics_every_steps` steps a line of statistics goes into the log.
+
+    Speed and energy are those of all ranks (`world_size`), MFU and memory those of this one.
+    """
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, state: TrainState, log: Log
+        self, model: nn.Module, config: TrainingConfig, state: TrainState, log: Log,
+        world_size: int = 1,
     ) -> None:
         self.model, self.config, self.state, self.log = model, config, state, log
+        self.world_size = world_size
         self.probe, self.device = Probe(model), next(model.parameters()).device.type
         self.shapes: list[tuple[int, int]] = []
         self.line: dict[str, object] | None = None
@@ -229,7 +235,7 @@ class StatisticsWatch:
         seconds, fraction = state.elapsed_s - elapsed_s, fraction_done(state, self.config)
         if state.step == step or seconds <= 0:
             return {}
-        watts = assumed_watts(self.device)
+        watts = self.world_size * assumed_watts(self.device)
         figures = {
             "tokens_per_s": (state.num_targets - num_targets) / seconds,
             "eta_s": state.elapsed_s * (1 - fraction) / fraction,

@@ -193,16 +193,23 @@ def check_sizes(config: PretrainConfig, tokenizer: Tokenizer, initial: Transform
 
 
 # package only
-def model_figures(model: Transformer, state: TrainState, run: Run) -> Figures:
-    """What the manifest says of a model; `loss` is the mean over the last tenth of the steps."""
-    losses = [line["loss"] for line in read_json_lines(run.path / LOG) if line["event"] == "step"]
+def final_loss(log: Path) -> float:
+    """Mean loss over the last tenth of the steps that moved the weights; NaN where none did."""
+    steps = [line for line in read_json_lines(log) if line["event"] == "step"]
+    losses = [line["loss"] for line in steps if not line.get("is_skipped")]
     tail = losses[-max(1, len(losses) // 10) :]
+    return sum(tail) / len(tail) if tail else math.nan
+
+
+# package only
+def model_figures(model: Transformer, state: TrainState, run: Run) -> Figures:
+    """What the manifest says of a model."""
     return {
         "parameters": model.num_parameters,
         "steps": state.step,
         "tokens": state.num_targets,
         "seconds": round(state.elapsed_s, 1),
-        "loss": sum(tail) / len(tail),
+        "loss": final_loss(run.path / LOG),
         **state.figures,
     }
 

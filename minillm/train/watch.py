@@ -12,7 +12,7 @@ from typing import Protocol
 
 from minillm.train.ranks import ALONE, Ranks, Sums
 from minillm.train.schedule import TrainState
-from minillm.train.spikes import SpikeConfig, yardstick
+from minillm.train.spikes import SpikeConfig, norms_at_most, yardstick
 
 
 # package only
@@ -67,12 +67,13 @@ class Watches:
 class SpikeFound(Exception):
     """A spike for which the run goes back to its last checkpoint; `line` says what was seen.
 
-    It reads on at `next_batch`.
+    It reads on at `next_batch`. `requests` are signals heard meanwhile: it goes back, and stops.
     """
 
     def __init__(self, line: dict[str, object], next_batch: int) -> None:
         super().__init__(f"loss {line['loss']} at step {line['step']} is a spike")
         self.line, self.next_batch = line, next_batch
+        self.requests: list[str] = []
 
 
 class SpikeWatch:
@@ -133,10 +134,12 @@ def seen(
         # too early to know what is usual: only what is no number is far out
         far = [0.0 if math.isfinite(value) else math.inf for value in (loss, norm)]
         return figures | {"loss_distance": far[0], "norm_distance": far[1]}
-    for name, value, recent in (
-        ("loss", loss, state.recent_losses), ("norm", norm, state.recent_norms),
+    counts = state.recent_counts
+    norms = norms_at_most(state.recent_norms, counts, count)
+    for name, value, usual in (
+        ("loss", loss, yardstick(state.recent_losses, counts, count)),
+        ("norm", norm, yardstick(norms, [1] * len(norms), 1)),
     ):
-        usual = yardstick(recent, state.recent_counts, count)
         distance = round(usual.distance(value), 2)
         figures |= {f"usual_{name}": usual.middle, f"{name}_distance": distance}
     return figures

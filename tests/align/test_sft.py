@@ -16,13 +16,13 @@ from minillm.align.instructions import Conversation
 from minillm.align.sft import SftConfig, completion_loss, fine_tune, hidden_states
 from minillm.batches.shards import BatchesConfig
 from minillm.batches.stream import IGNORE, Batch
-from minillm.core.records import make_artifact, read_json_lines
+from minillm.core.records import JsonLines, make_artifact, read_json_lines
 from minillm.export.huggingface import save_folder
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
 from minillm.train.precision import compiled, missing_for_compile
-from minillm.train.schedule import TrainingConfig
+from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import next_token_loss
 from tests.train.tiny import tiny_model, tiny_run
 
@@ -279,3 +279,13 @@ def test_from_random_weights_is_another_start(tmp_path):
     for run, from_base in zip(runs, (True, False), strict=True):
         fine_tune(tiny_sft(from_base=from_base), run)
     assert curve(runs[0])[0] != curve(runs[1])[0]
+
+
+def test_the_manifests_loss_is_of_steps_that_moved_the_weights(tmp_path):
+    run = prepared_run(tmp_path)
+    log = JsonLines(sft.sft_log(run))
+    for step in range(1, 21):
+        skipped = {"is_skipped": 1.0} if step == 19 else {}
+        log.write(event="step", step=step, loss=float("nan") if skipped else 1.0 * step, **skipped)
+    figures = sft.sft_figures(Transformer(tiny_model()), TrainState(step=20), run)
+    assert figures["loss"] == 20.0

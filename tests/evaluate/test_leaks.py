@@ -9,6 +9,7 @@ from minillm.batches.stream import Stream
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import tell_story
 from minillm.evaluate import leaks
+from minillm.evaluate.intervals import paired_difference
 from minillm.evaluate.leaks import LeakWatch, item_bits, leak_estimate, planted
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
@@ -68,6 +69,19 @@ def test_a_lower_bits_of_the_twins_is_no_leak() -> None:
     suspects, twins = np.full(8, 2.0) + 0.01 * np.arange(8), np.ones(8)
     assert leak_estimate(suspects, twins, num_looks=1).high < 0
     assert leak_estimate(twins, suspects, num_looks=1).low > 0
+
+
+def test_which_twin_stands_beside_which_suspect_means_nothing() -> None:
+    """They are unrelated stories: paired, the interval would hang on their order."""
+    suspects, twins = synthetic_run(1)[3]
+    found = leak_estimate(suspects, twins, num_looks=6)
+    assert leak_estimate(suspects, np.sort(twins), num_looks=6) == found
+    assert leak_estimate(suspects[::-1], twins, num_looks=6) == found
+    paired = [
+        paired_difference(side, np.sort(suspects), resamples=leaks.RESAMPLES)
+        for side in (np.sort(twins), np.sort(twins)[::-1])
+    ]
+    assert paired[1].high - paired[1].low > 2 * (paired[0].high - paired[0].low)
 
 
 def test_the_level_of_a_look_by_hand() -> None:
@@ -165,3 +179,13 @@ def test_a_look_that_was_not_planned_is_refused() -> None:
         watch(model, 2)
     with pytest.raises(ValueError, match="times = -1: must be at least 0"):
         planted(["a"], ["b"], -1, seed=0)
+
+
+def test_a_look_asked_again_after_a_rollback_replaces_the_earlier_one() -> None:
+    watch = LeakWatch(tokenizer=TOKENIZER, suspects=("a", "b"), twins=("c", "d"), num_looks=3)
+    model = Uniform(TOKENIZER.vocab_size)
+    for step in (10, 20, 30, 20, 30):
+        watch(model, step)
+    assert [each.step for each in watch.looks] == [10, 20, 30]
+    with pytest.raises(ValueError, match="num_looks = 3: the look after step 40 is one more"):
+        watch(model, 40)

@@ -17,7 +17,7 @@ from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import CHECKPOINTS, pretrain
 from tests.train.tiny import tiny_config, tiny_run
 
-LOWEST = TrainingConfig(max_steps=9, keep_best="score")
+LOWEST = TrainingConfig(max_steps=9, keep_best="score", evaluate_every_steps=1)
 
 
 def best_steps(values: list[float], config: TrainingConfig = LOWEST) -> list[int | None]:
@@ -48,6 +48,10 @@ def test_a_figure_that_no_evaluation_has_is_named_with_those_there_are() -> None
     [
         ({"best_is": "nicest"}, "best_is = 'nicest': choose one of lowest, highest"),
         ({"keep_last": 0}, "keep_last = 0: must be above 0"),
+        (
+            {"keep_best": "score"},
+            "keep_best = 'score' with evaluate_every_steps = None and evaluate_every_fraction",
+        ),
     ],
 )
 def test_what_cannot_be_kept_is_refused(fields: dict, message: str) -> None:

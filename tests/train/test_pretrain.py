@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -13,11 +14,12 @@ import torch
 
 from minillm.batches.shards import open_shards
 from minillm.batches.stream import Stream
-from minillm.core.records import Run
+from minillm.core.records import Run, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.recipes import laptop, smoke
 from minillm.train import loop, precision, resumable, trainer
 from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
+from minillm.train.spikes import SpikeConfig
 from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, next_token_loss, pretrain
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
@@ -110,6 +112,41 @@ def test_wherever_it_dies_the_curve_is_the_same(
     run: Run, step_of_death: int, uninterrupted: tuple
 ) -> None:
     assert resumed_curve(run, step_of_death) == uninterrupted
+
+
+def test_an_evaluation_behind_the_last_step_is_written_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dead after it, before the model is written, a run evaluates again."""
+
+    def dies(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "save_model", dies)
+        with pytest.raises(Killed):
+            pretrain(tiny_config(run), run, evaluate=rests)
+    pretrain(tiny_config(run), run, evaluate=rests)
+    lines = [line for line in read_json_lines(run.path / LOG) if line["event"] == "evaluation"]
+    assert [line["step"] for line in lines] == list(range(1, 21))
+
+
+def test_a_step_left_out_is_not_in_the_manifests_loss(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of twenty steps the nineteenth has a loss that is no number, and moves nothing."""
+    num_calls = 0
+
+    def broken(model: torch.nn.Module, batch: object) -> torch.Tensor:
+        nonlocal num_calls
+        num_calls += 1
+        return next_token_loss(model, batch) * (math.nan if num_calls == 19 else 1.0)
+
+    monkeypatch.setattr(trainer, "next_token_loss", broken)
+    artifact = pretrain(tiny_config(run, spikes=SpikeConfig(action="skip")), run)
+    curve = losses(run)
+    assert math.isnan(curve[18][1]) and len(curve) == 20
+    assert artifact.figures["loss"] == curve[19][1]
 
 
 def test_muon_and_accumulation_resume_too(run: Run, tmp_path: Path) -> None:

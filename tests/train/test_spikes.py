@@ -1,6 +1,8 @@
 """Spikes: measured by hand, left out, rolled back; what a resumed run and other ranks decide."""
 
 import math
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import repeat
@@ -21,8 +23,9 @@ from minillm.train.ranks import ALONE, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.spikes import SpikeConfig, yardstick
 from minillm.train.trainer import LOG, pretrain
-from minillm.train.watch import SpikeWatch, Watches
+from minillm.train.watch import SpikeFound, SpikeWatch, Watches, remember, seen
 from tests.train.test_loop import LOSS, Lines, config, made_batch
+from tests.train.test_statistics import Writer
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
 WATCHED = SpikeConfig(action="skip", window=16, min_steps=4)
@@ -78,6 +81,41 @@ def false_alarms(by_count: bool) -> int:
 def test_fewer_rows_are_no_spike_and_a_yardstick_that_forgets_them_sees_many() -> None:
     assert false_alarms(by_count=True) == 0
     assert false_alarms(by_count=False) > 5
+
+
+def norm_distances(share_of_noise: float) -> Iterator[tuple[TrainState, dict, int]]:
+    """A gradient's lengths in 10⁴ dimensions: a ramp of the batch, each tenth one far smaller."""
+    noise, state = torch.Generator().manual_seed(0), TrainState()
+    true = (1 - share_of_noise) * torch.ones(10_000)
+    for step in range(400):
+        count = 4 if step % 10 == 9 else 16 * (1 + min(3, step // 50))
+        random = share_of_noise * torch.randn(10_000, generator=noise) / math.sqrt(count)
+        norm = float((true + random).norm())
+        yield state, seen(3.0, norm, count, state, WATCHED), count
+        remember(state, 3.0, norm, count, WATCHED.window)
+
+
+@pytest.mark.parametrize("share_of_noise", [1.0, 0.5, 0.05])
+def test_a_longer_gradient_over_fewer_rows_is_no_spike(share_of_noise: float) -> None:
+    """E‖g‖² = ‖μ‖² + σ²/n: of 4 rows instead of 64 up to four times as long."""
+    found = list(norm_distances(share_of_noise))
+    assert max(line["norm_distance"] for _, line, _ in found) <= 8
+
+
+def test_planted_bug_norms_measured_like_losses_cry_wolf() -> None:
+    alarms = 0
+    for state, line, count in norm_distances(1.0):
+        if len(state.recent_norms) >= WATCHED.min_steps:
+            plain = yardstick(state.recent_norms, state.recent_counts, count)
+            alarms += plain.distance(line["gradient_norm"]) > 8
+    assert alarms > 30  # a small batch comes every tenth step
+
+
+def test_a_norm_many_times_as_long_is_still_a_spike_at_any_number_of_rows() -> None:
+    *_, (state, line, _) = norm_distances(1.0)
+    for count in (4, 64, 256):
+        longest = max(1.0, math.sqrt(64 / count)) * 100 / math.sqrt(64)
+        assert seen(3.0, 5 * longest, count, state, WATCHED)["norm_distance"] > 8
 
 
 @pytest.mark.parametrize(
@@ -400,7 +438,49 @@ def test_a_margin_leaves_out_what_stands_behind_the_spike(
         _, _, log = run_with(tmp_path / str(margin), Row, monkeypatch, **settings)
         found[margin] = [line["left_out"] for line in log if line["event"] == "rollback"]
     assert found[2] == [[10, POISONED + 2]]
-    assert found[0][-1] == [10, POISONED + 2]
+    assert found[0] == [[10, POISONED + more] for more in range(3)], "each has its line"
+
+
+def test_a_signal_in_the_spikes_step_stops_the_run_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run_with(tmp_path / "plain", PoisonedStream, monkeypatch)
+    asked = []
+
+    class Asking(PoisonedStream):
+        def __next__(self) -> Batch:
+            if self.position == POISONED and not asked:
+                asked.append(POISONED)
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().__next__()
+
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM: training stopped after step 10"):
+        run_with(tmp_path / "asked", Asking, monkeypatch)
+    resumed = run_with(tmp_path / "asked", Asking, monkeypatch)
+    assert asked == [POISONED] and resumed[:2] == plain[:2]
+    assert len([line for line in resumed[2] if line["event"] == "rollback"]) == 1
+
+
+def test_a_signal_to_another_rank_in_the_spikes_step_stops_this_one_too() -> None:
+    spike = SpikeFound({"loss": 9.0, "step": 13}, 13)
+    resumable.stop_if_asked(spike, TrainState(step=10), ALONE)
+
+    class Other:
+        def largest(self, *values: float) -> list[float]:
+            return [values[0], 1.0]
+
+    with pytest.raises(KeyboardInterrupt, match="a signal to another rank.* after step 10"):
+        resumable.stop_if_asked(spike, TrainState(step=10), Other())
+
+
+def test_a_rollback_stands_on_the_board_without_what_it_gave_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer()
+    monkeypatch.setattr(resumable, "board_writer", lambda folder, step: writer)
+    run_with(tmp_path, PoisonedStream, monkeypatch, tensorboard=True)
+    assert ("rollback/to_step", 10.0, 11) in writer.scalars and writer.is_closed
+    assert not any("given_up" in tag for tag, *_ in writer.scalars)
 
 
 def test_rollbacks_are_bounded_and_the_error_names_the_batch(

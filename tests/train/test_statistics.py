@@ -22,6 +22,7 @@ from minillm.train.averaging import optimizer_for
 from minillm.train.board import BoardLog, board_writer, scalars
 from minillm.train.loop import train, training_step
 from minillm.train.picture import LiveCurves
+from minillm.train.ranks import Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.statistics import (
     Probe,
@@ -181,6 +182,27 @@ def test_windows_and_experts_are_looked_into_as_far_as_they_go() -> None:
     assert max(found["attention_entropy_nats"]) <= math.log(2)
 
 
+def test_entropy_is_computed_in_float32_under_autocast_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, asked = statistics.attention_entropy, []
+
+    def noting(*given: torch.Tensor, **named: object) -> torch.Tensor:
+        asked.append((given, named, plain(*given, **named)))
+        return asked[-1][-1]
+
+    monkeypatch.setattr(statistics, "attention_entropy", noting)
+    model = fresh()
+    probe = Probe(model)
+    with torch.autocast("cpu", torch.bfloat16), probe.looking():
+        LOSS(model, made_batch(2, 0))
+    assert len(asked) == 2
+    for given, named, found in asked:
+        assert torch.equal(found, plain(*given, **named))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert not torch.equal(found, plain(*given, **named)), "products would be bfloat16's"
+
+
 class Clock:
     """A clock that moves by half a second whenever it is read."""
 
@@ -203,6 +225,23 @@ def test_speed_mfu_and_time_left_by_hand(monkeypatch: pytest.MonkeyPatch) -> Non
     assert second["mfu"] == pytest.approx(flops / 0.5 / 1e9)
     assert second["eta_s"] == pytest.approx(0.5)  # the line is written before step 8 is counted
     assert (second["assumed_watts"], second["energy_j"]) == (30.0, 30.0 * 3.5)
+
+
+def test_energy_is_that_of_all_ranks_as_the_tokens_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks of three threads, ten watts each: joules a token do not halve with a rank more."""
+    monkeypatch.setattr(loop, "time", Clock())
+    monkeypatch.setattr(statistics, "peak_flops", lambda device, precision: 1e9)
+    monkeypatch.setattr(machine.torch, "get_num_threads", lambda: 3)
+    settings = config(max_steps=8, statistics_every_steps=4)
+    model, state, log, two = fresh(), TrainState(), Lines(), Unlogged()
+    two.rank, two.world_size = 0, 2
+    watch, loss_fn = resumable.watched(model, settings, LOSS, state, log, repeat(None), two)
+    train(
+        model, repeat(made_batch(2, 0)), loss_fn, optimizer_for(model, settings), settings,
+        state=state, log=log, watch=watch,
+    )  # fmt: skip
+    last = [line for line in log if line["event"] == "statistics"][-1]
+    assert (last["assumed_watts"], last["energy_j"]) == (60.0, 60.0 * 3.5)
 
 
 def test_accumulated_and_recomputed_operations_are_counted(
@@ -307,6 +346,10 @@ class Writer:
 
     def __init__(self, folder: str = "", purge_step: int | None = None) -> None:
         self.scalars, self.folder, self.purge_step = [], folder, purge_step
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
         self.scalars.append((tag, scalar_value, global_step))
@@ -339,6 +382,7 @@ def test_a_run_asks_for_the_board_and_hides_what_it_writes_again(
     pretrain(tiny_config(run, tensorboard=True), run)
     (found,) = made
     assert found.folder.endswith("logs/tensorboard/pretrain") and found.purge_step == 1
+    assert found.is_closed, "what was written last is on the disk"
     assert [step for tag, _, step in found.scalars if tag == "step/loss"] == list(range(1, 21))
 
 
@@ -365,6 +409,19 @@ def test_curves_are_shown_while_somebody_watches_and_drawn_once_where_nobody_doe
     assert len(figure.axes) == 3
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 2, 3, 4]
     assert list(figure.axes[0].lines[1].get_xdata()) == [3]
+
+
+def test_spikes_that_are_only_logged_are_marked_and_those_given_up_are_not() -> None:
+    curves, line = LiveCurves(), {"loss": 2.0, "gradient_norm": 1.0}
+    for step in (1, 2, 3):
+        if step > 1:
+            curves.write(event="spike", step=step, **line)
+        curves.write(event="step", step=step, tokens_per_s=10.0, **line)
+    crosses = [list(ax.lines[1].get_xdata()) for ax in curves.draw().axes]
+    assert crosses == [[2, 3]] * 3
+    curves.write(event="rollback", step=3)
+    curves.write(event="step", step=3, tokens_per_s=10.0, **line)
+    assert list(curves.draw().axes[0].lines[1].get_xdata()) == [2]
 
 
 def test_next_token_loss_is_looked_into_with_its_documents() -> None:
