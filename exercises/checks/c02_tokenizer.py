@@ -1,8 +1,9 @@
 """Exercises 02 · The tokenizer
 
-You write byte-pair encoding once more, in six small functions, without looking at the notebook:
-count, choose, merge, encode, decode, measure. Put together they are a tokenizer. Run the cell below
-an answer to have it checked; a wrong one is told its mistake, if others have made it before you.
+You write byte-pair encoding once more, in seven small functions, without looking at the notebook:
+count, choose, merge, encode, show text as it comes, measure, find the merge behind a token. Run the
+cell below an answer to have it checked; a wrong one is told its mistake, if others have made it
+before you.
 """
 
 from exercises.engine import Exercise, Mistake, close
