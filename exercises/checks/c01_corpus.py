@@ -1,8 +1,9 @@
 """Exercises 01 · From raw pages to documents
 
-Six small functions that decide what a model reads: how alike two texts are, whether a number may
-be a card's, why a page should go, how to compare texts without reading them again, which part of a
-text is never trained on, and how much of each source is read. They belong to [chapter 01](../notebooks/01_corpus.ipynb).
+Six small functions that decide what a model reads: how alike two texts are, whether a number may be
+a card's, why a page should go, how to compare texts without reading them again, which part of a
+text is never trained on, and how much of each source is read. They belong to
+[chapter 01](../notebooks/01_corpus.ipynb).
 """
 
 from exercises.engine import Exercise, Mistake, close
