@@ -166,6 +166,8 @@ class Muon:
         torch._foreach_lerp_(self.means, gradients, 1 - self.momentum)
         torch._foreach_mul_(matrices, 1 - learning_rate * self.matrices.weight_decay)
         ahead = torch._foreach_lerp(gradients, self.means, self.momentum)
+        # an expert that nobody chose only decays: its fading mean would make a step of full size
+        torch._foreach_mul_(ahead, [each.any() for each in gradients])
         # matrices of one shape go through the products together: fewer, larger ones
         for shape in dict.fromkeys(matrix.shape for matrix in matrices):
             same = [index for index, matrix in enumerate(matrices) if matrix.shape == shape]

@@ -189,6 +189,22 @@ def test_an_optimizer_goes_on_from_its_saved_state(kind: str) -> None:
         assert torch.equal(one, other), name
 
 
+def test_muon_only_decays_a_matrix_whose_gradient_is_all_zero() -> None:
+    """An expert that nobody chose; its fading momentum, made orthogonal, would be a whole step."""
+    parameters = tensors(((5, 3), (5, 3), (4, 4)))
+    group = ParameterGroup(parameters=parameters, weight_decay=DECAY)
+    muon = Muon(group, AdamW([]))
+    for each in parameters.values():
+        each.grad = torch.ones_like(each)
+    muon.step(0.01)
+    parameters["p1"].grad.zero_()
+    before = {name: each.detach().clone() for name, each in parameters.items()}
+    muon.step(0.01)
+    moved = {name: parameters[name] - each * (1 - 0.01 * DECAY) for name, each in before.items()}
+    assert moved["p1"].abs().max() < 1e-6
+    assert all(moved[name].norm() > 0.002 for name in ("p0", "p2"))
+
+
 def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest() -> None:
     muon = make_optimizer(Transformer(tiny_model()), "muon", weight_decay=0.1, betas=BETAS)
     assert len(muon.matrices.parameters) == 2 * 7
