@@ -9,11 +9,8 @@ of them computes is refused by name. Only written: folders are read as Llamas al
 from dataclasses import dataclass, field
 
 from minillm.model.transformer import ModelConfig
-from minillm.model.variants import layer_window, refuse_variants
+from minillm.model.variants import EXPERTS, layer_window, refuse_variants
 
-EXPERTS = frozenset(
-    ("num_experts", "experts_per_token", "balance_coefficient", "router_z_coefficient")
-)
 # Mixtral's checkpoints say it so
 MIXTRAL_NAMES = {
     ".mlp.": ".block_sparse_moe.", "gate_proj": "w1", "down_proj": "w2", "up_proj": "w3",
@@ -52,10 +49,15 @@ def window_fields(config: ModelConfig) -> dict[str, object]:
 
 # package only
 def expert_fields(config: ModelConfig) -> dict[str, object]:
-    """How many experts, how many a token, what the router owes; as both families say it."""
+    """How many experts, how many a token, what the router owes; as both families say it.
+
+    They count a token's choices where we count shares, and pool the layers where we add them up:
+    with this coefficient even routers owe the same there, uneven ones nearly.
+    """
+    as_theirs = config.num_layers / config.experts_per_token
     return {
         "num_experts_per_tok": config.experts_per_token,
-        "router_aux_loss_coef": config.balance_coefficient,
+        "router_aux_loss_coef": config.balance_coefficient * as_theirs,
     }
 
 

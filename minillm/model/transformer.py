@@ -20,7 +20,7 @@ from minillm.model.initialise import initialise
 from minillm.model.positions import AddedPositions, head_slopes, rotate
 from minillm.model.rope_scaling import model_angles
 from minillm.model.shape import ModelConfig
-from minillm.model.variants import layer_window, residual_step
+from minillm.model.variants import layer_window, refuse_forgetful_cache, residual_step
 
 
 class Cache(Protocol):
@@ -181,6 +181,7 @@ class Transformer(nn.Module):
 
         With `logits_to_keep` (1 or more) at so many last places alone.
         """
+        refuse_forgetful_cache(self.config, cache)
         x_BTD = self.model(tokens_BT, cache, documents_BT)
         if logits_to_keep is not None:
             x_BTD = x_BTD[:, -logits_to_keep:]

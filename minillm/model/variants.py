@@ -13,6 +13,8 @@ from typing import Literal, Protocol, get_args
 
 import torch
 
+from minillm.model.caches import SlidingCache
+
 NormPosition = Literal["pre", "post"]
 
 
@@ -72,12 +74,20 @@ def feed_forward_parameters(config: LayerFields, is_active: bool = False) -> int
 
 
 # package only
+EXPERTS = frozenset(
+    ("num_experts", "experts_per_token", "balance_coefficient", "router_z_coefficient")
+)
+
+
+# package only
 def refuse_variants(config: Variants, who: str, supported: frozenset[str] = frozenset()) -> None:
     """ValueError naming the first variant beyond `supported`, of which `who` does not know."""
+    # without experts their fields change nothing
+    known = supported | (EXPERTS if config.num_experts is None else frozenset())
     for field in fields(config):
         value = getattr(config, field.name)
         is_variant = field.name in Variants.__dataclass_fields__
-        if is_variant and field.name not in supported and value != field.default:
+        if is_variant and field.name not in known and value != field.default:
             raise ValueError(
                 f"{field.name} = {value!r}: {who} knows nothing of it, and would compute something "
                 f"else; use {field.default!r} there, or this package"
@@ -97,6 +107,11 @@ def refuse_impossible_variants(config: Variants) -> None:
             f"full_every = {config.full_every}: without a window every layer sees all; give a "
             "window, or leave full_every out"
         )
+    if config.full_every == 1:
+        raise ValueError(
+            f"full_every = 1: every layer sees all, and window = {config.window} means "
+            "nothing; leave both out, or give 2 or more"
+        )
     for name in ("balance_coefficient", "router_z_coefficient"):
         if getattr(config, name) < 0:
             raise ValueError(f"{name} = {getattr(config, name)}: must be at least 0, which is none")
@@ -104,4 +119,14 @@ def refuse_impossible_variants(config: Variants) -> None:
         raise ValueError(
             f"experts_per_token = {config.experts_per_token}: there are num_experts = "
             f"{config.num_experts}; use at most as many"
+        )
+
+
+# package only
+def refuse_forgetful_cache(config: Variants, cache: object) -> None:
+    """ValueError where some layers see all and the cache keeps a window of every layer alone."""
+    if config.full_every is not None and isinstance(cache, SlidingCache):
+        raise ValueError(
+            f"full_every = {config.full_every}: a sliding cache of window = {cache.window} forgets "
+            "what full layers see; use a KeyValueCache or a StaticCache"
         )

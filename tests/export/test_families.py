@@ -7,11 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
+from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from minillm.export import families
 from minillm.export.families import family_of
 from minillm.export.gguf import save_gguf
 from minillm.export.huggingface import load_folder, save_folder
+from minillm.model.experts import balance_loss, routed
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
 
@@ -69,6 +71,20 @@ def test_transformers_computes_the_same_logits(
     if architecture != "LlamaForCausalLM":
         with pytest.raises(ValueError, match="only LlamaForCausalLM can be loaded"):
             load_folder(tmp_path / "out")
+
+
+@pytest.mark.parametrize("changes", [{}, {"experts_per_token": 3, "qk_norm": True}], ids=str)
+def test_even_routers_owe_transformers_what_they_owe_here(changes: dict) -> None:
+    config = random_model(num_experts=5, balance_coefficient=0.03, **changes).config
+    # every expert is as often the first choice as the second and the third
+    logits_NE = sum(torch.eye(5).roll(k, 1) * (3 - k) for k in range(3)).repeat(4, 1)
+    per_token = config.experts_per_token
+    theirs = load_balancing_loss_func((logits_NE,) * config.num_layers, 5, per_token)
+    routing = routed(logits_NE, per_token)
+    ours = config.balance_coefficient * config.num_layers * balance_loss(routing)
+    factor = family_of(config).fields["router_aux_loss_coef"]
+    assert float(factor * theirs) == pytest.approx(float(ours))
+    assert float(ours) == pytest.approx(0.03 * config.num_layers)
 
 
 def test_mixtral_s_weights_have_the_names_of_its_checkpoints(

@@ -16,12 +16,17 @@ from minillm.model.counting import activation_bytes, parameter_counts
 from minillm.model.generate import generate
 from minillm.model.positions import rotate
 from minillm.model.transformer import ModelConfig, Transformer
-from minillm.model.variants import Variants, layer_window, residual_step
+from minillm.model.variants import (
+    EXPERTS,
+    Variants,
+    layer_window,
+    refuse_variants,
+    residual_step,
+)
 from minillm.recipes import smoke
 from minillm.scale.pipeline_parallel import stage_output
 from minillm.scale.tensor_parallel import split_logits
 from minillm.serve.slots import SlotCache
-from minillm.train.checkpoint import model_tensors
 from tests.model.small import SMALL, seeded, small_model
 
 WINDOW = 5
@@ -199,6 +204,12 @@ def test_a_cache_that_forgets_is_enough_where_every_layer_has_a_window(cuts: lis
     assert cache_error(small_model(window=WINDOW), SlidingCache(WINDOW - 1), cuts) > 1e-2
 
 
+def test_a_cache_that_forgets_is_refused_where_some_layers_see_all() -> None:
+    mixed = small_model(window=WINDOW, full_every=2)
+    with pytest.raises(ValueError, match="full_every = 2: a sliding cache of window = 5 forgets"):
+        mixed(tokens(), SlidingCache(WINDOW))
+
+
 @torch.no_grad()
 @each_variant
 def test_rows_of_their_own_lengths_are_each_as_alone(changes: dict) -> None:
@@ -275,9 +286,14 @@ def test_llama_shaped_exports_and_counts_refuse_by_name(changes: dict) -> None:
         shape_facts(config, "f32")
     with pytest.raises(ValueError, match=words):
         activation_bytes(config, 2, 8)
-    assert model_tensors(Transformer(config)).keys() == dict(
-        Transformer(config).named_parameters()
-    ).keys()
+
+
+def test_fields_of_experts_are_let_pass_where_there_are_none() -> None:
+    idle = replace(SMALL, experts_per_token=1, balance_coefficient=0.5, router_z_coefficient=0.5)
+    refuse_variants(idle, "a Llama")
+    others = EXPERTS - {"balance_coefficient"}
+    with pytest.raises(ValueError, match="balance_coefficient = 0.5: a Mixtral knows nothing"):
+        refuse_variants(replace(idle, num_experts=3), "a Mixtral", others)
 
 
 def test_recipes_take_the_fields() -> None:
@@ -293,6 +309,7 @@ def test_recipes_take_the_fields() -> None:
         ({"window": 0}, "window = 0: must be above 0"),
         ({"full_every": 2}, "full_every = 2: without a window every layer sees all; give a window"),
         ({"window": 4, "full_every": -1}, "full_every = -1: must be above 0"),
+        ({"window": 4, "full_every": 1}, "full_every = 1: every layer sees all, and window = 4"),
     ],
 )
 def test_impossible_variants_are_refused_with_the_remedy(
