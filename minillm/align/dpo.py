@@ -18,6 +18,7 @@ from minillm.align.chat import Message, chat_tokens
 from minillm.align.conversations import Example, batch_of_examples
 from minillm.align.pairs import Pair
 from minillm.batches.stream import IGNORE, Batch
+from minillm.model.experts import refuse_router_losses
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.loop import StepFigures
@@ -125,6 +126,7 @@ def preference_loss(
     """The loss on a batch of pairs, and what is worth watching while it falls."""
 
     def loss_fn(model: Transformer, pairs: PairBatch) -> tuple[torch.Tensor, StepFigures]:
+        refuse_router_losses(model, "the loss on pairs")
         chosen_B, rejected_B = (
             reply_logprobs(model, batch) for batch in (pairs.chosen, pairs.rejected)
         )

@@ -19,6 +19,7 @@ from minillm.align.conversations import Example
 from minillm.align.dpo import padded, token_logprobs
 from minillm.batches.stream import IGNORE, Batch
 from minillm.corpus.storyworld import check_story
+from minillm.model.experts import with_balance
 from minillm.model.generate import generate_batch
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
@@ -160,7 +161,7 @@ def reward_loss(
             is_said_BT, clip=clip, kl_weight=kl_weight,
         )  # fmt: skip
         lengths_B = is_said_BT.sum(dim=-1).float()
-        return loss, {
+        return with_balance(loss, model), {
             "num_targets": len(lengths_B), "reward": rollout.reward, "kl": kl,
             "reply_tokens": lengths_B.mean(),
         }

@@ -15,6 +15,7 @@ from torch import nn
 
 from minillm.batches.stream import IGNORE, Batch
 from minillm.compress.compare import kl_divergence
+from minillm.model.experts import with_balance
 from minillm.model.loss import cross_entropy
 from minillm.train.loop import LossFunction, StepFigures
 
@@ -75,6 +76,6 @@ def distillation(teacher: nn.Module, config: DistillConfig) -> LossFunction:
         loss = distillation_loss(logits_BTV, teacher_logits_BTV, batch.targets_BT, config)
         num_targets = int((batch.targets_BT != IGNORE).sum())
         text_nats = cross_entropy(logits_BTV.detach(), batch.targets_BT)
-        return loss, {"num_targets": num_targets, "text_nats": text_nats}
+        return with_balance(loss, student), {"num_targets": num_targets, "text_nats": text_nats}
 
     return loss_fn

@@ -17,6 +17,7 @@ from minillm.compress.quantize import (
     Scheme,
     State,
     absmax_scales,
+    is_layer_matrix,
     nearest_codes,
     quantize_state,
     quantized_from,
@@ -96,7 +97,7 @@ def gptq_state(
     tables: Scheme,
 ) -> State:
     """Like `quantize_state`, the layers' matrices by GPTQ; the token table is only looked up."""
-    inside = {name: each for name, each in tensors.items() if each.ndim == 2 and ".layers." in name}
+    inside = {name: each for name, each in tensors.items() if is_layer_matrix(name, each)}
     outside = {name: each for name, each in tensors.items() if name not in inside}
     state = quantize_state(outside, layers, tables)
     state |= {

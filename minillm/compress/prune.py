@@ -10,6 +10,8 @@ import math
 
 import torch
 
+from minillm.compress.quantize import is_layer_matrix
+
 PATTERN_KEPT = 2
 PATTERN_SIZE = 4
 
@@ -35,18 +37,13 @@ def two_of_four_mask(weight_NK: torch.Tensor) -> torch.Tensor:
     return mask
 
 
-def is_pruned(name: str, tensor: torch.Tensor) -> bool:
-    """The layers' matrices; norms and tables, of tokens or of places, stay."""
-    return tensor.ndim == 2 and ".layers." in name
-
-
 def prune_state(
     tensors: dict[str, torch.Tensor], sparsity: float | None
 ) -> dict[str, torch.Tensor]:
-    """State dict → state dict with zeros, each matrix by itself; None asks for two of four."""
+    """Each matrix of the layers gets zeros, by itself; None asks for two of four."""
     pruned = {}
     for name, each in tensors.items():
-        if is_pruned(name, each):
+        if is_layer_matrix(name, each):
             mask = two_of_four_mask(each) if sparsity is None else magnitude_mask(each, sparsity)
             each = each * mask
         pruned[name] = each

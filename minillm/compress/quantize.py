@@ -172,11 +172,16 @@ def dequantized(weight: QuantizedWeight) -> torch.Tensor:
 State = dict[str, torch.Tensor | QuantizedWeight]
 
 
+def is_layer_matrix(name: str, tensor: torch.Tensor) -> bool:
+    """Matrices of the layers but routers: small, and a rounded one picks other experts."""
+    return tensor.ndim == 2 and ".layers." in name and not name.endswith(".mlp.gate.weight")
+
+
 def scheme_of(name: str, tensor: torch.Tensor, layers: Scheme, tables: Scheme) -> Scheme | None:
-    """Matrices of the layers, tables of tokens; norms and learned places stay as they are: None."""
+    """Matrices of the layers, tables of tokens; norms, routers and learned places stay: None."""
     if name in TOKEN_TABLES:
         return tables
-    return layers if tensor.ndim == 2 and ".layers." in name else None
+    return layers if is_layer_matrix(name, tensor) else None
 
 
 def quantize_state(tensors: dict[str, torch.Tensor], layers: Scheme, tables: Scheme) -> State:

@@ -5,7 +5,7 @@ the numbers of all experts and pays for those of a few (Shazeer et al., arXiv:17
 is Mixtral's, arXiv:2401.04088). A router left alone sends ever more to what it already likes, so
 training adds a loss for balance (Switch, arXiv:2101.03961) and one that keeps the router's logits
 small (arXiv:2202.08906). No token is ever dropped. Left out: a bound on what an expert takes,
-experts on ranks of their own, shared experts.
+experts on ranks of their own, shared experts; places without a target count in both losses.
 """
 
 from dataclasses import dataclass
@@ -73,11 +73,18 @@ class Experts(nn.Module):
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         x_ND = x_BTD.flatten(0, -2)
-        routing = routed(self.gate(x_ND), self.experts_per_token)
-        balance, z = self.coefficients
-        self.penalty = balance * balance_loss(routing) + z * router_z_loss(routing)
+        # a rounded logit would change who is chosen, not by how much
+        with torch.autocast(x_ND.device.type, enabled=False):
+            logits_NE = self.gate(x_ND.to(self.gate.weight.dtype))
+        routing = routed(logits_NE, self.experts_per_token)
+        self.penalty = self.owed(routing) if torch.is_grad_enabled() else None
         self.chosen_NA = routing.chosen_NA
         return self.grouped(x_ND, routing).view_as(x_BTD)
+
+    def owed(self, routing: Routing) -> torch.Tensor:
+        """The two losses, each by its coefficient."""
+        balance, z = self.coefficients
+        return balance * balance_loss(routing) + z * router_z_loss(routing)
 
     def grouped(self, x_ND: torch.Tensor, routing: Routing) -> torch.Tensor:
         """Choices sorted by expert: each runs once, over its tokens, of which there may be none."""
@@ -102,3 +109,15 @@ def with_balance(nats: torch.Tensor, model: nn.Module) -> torch.Tensor:
     for each in experts:
         each.penalty = None
     return nats + sum(penalty - penalty.detach() for penalty in owed) if owed else nats
+
+
+# package only
+def refuse_router_losses(model: nn.Module, who: str) -> None:
+    """ValueError if routers owe losses, which `who` would leave out, naming the coefficients."""
+    for each in model.modules():
+        if isinstance(each, Experts) and any(each.coefficients):
+            balance, z = each.coefficients
+            raise ValueError(
+                f"balance_coefficient = {balance}, router_z_coefficient = {z}: {who} leaves the "
+                "routers' losses out; give 0 for both to train without them"
+            )

@@ -90,7 +90,8 @@ def induction_scores(weights_LBHTS: torch.Tensor, periods_B: torch.Tensor) -> to
     One period back stands the same token, so the one that followed it is at t − period + 1.
     """
     length = weights_LBHTS.shape[-1]
-    place_T = torch.arange(length)
+    place_T = torch.arange(length, device=weights_LBHTS.device)
+    periods_B = periods_B.to(weights_LBHTS.device)
     source_BT = place_T - periods_B[:, None] + 1
     is_repeated_BT = place_T >= periods_B[:, None]
     index = source_BT.clamp(min=0)[None, :, None, :, None]
@@ -108,4 +109,5 @@ def model_induction_scores(
     periods = range(length // 4, length // 2)
     vocab_size = model.config.vocab_size
     tokens_BT, periods_B = repeated_rows(num_rows, length, vocab_size, periods, generator)
-    return induction_scores(attention_weights(model, tokens_BT), periods_B)
+    weights_LBHTS = attention_weights(model, tokens_BT.to(model.model.norm.weight.device))
+    return induction_scores(weights_LBHTS, periods_B)

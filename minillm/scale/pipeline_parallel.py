@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from minillm.batches.stream import IGNORE, Batch
+from minillm.model.experts import refuse_router_losses
 from minillm.model.transformer import Transformer
 
 # what a stage does next: is it a forward pass, and of which microbatch
@@ -132,6 +133,7 @@ def run_schedule(
 
     Returns the loss, and how many microbatches each stage held at most.
     """
+    refuse_router_losses(model, "a pipeline of stages")
     num_stages = 1 + max(slot.stage for slot in slots)
     num_targets = sum(int((batch.targets_BT != IGNORE).sum()) for batch in microbatches)
     held: list[dict[int, tuple[torch.Tensor, torch.Tensor]]] = [{} for _ in range(num_stages)]

@@ -3,7 +3,8 @@
 In: generations. Out: their text, piece by piece. The one idea, continuous batching (Yu et al.,
 "Orca", OSDI 2022): requests come and go *between decode steps*, so that nobody waits for somebody
 else's long reply. A prompt is prefilled alone and a step is always `num_slots` wide, hence a reply
-is the same under load as alone. Left out: prompts in chunks, preemption, speculation, several GPUs.
+is the same under load as alone (with experts but for rounding: `slots`). Left out: prompts in
+chunks, preemption, speculation, several GPUs.
 """
 
 import threading

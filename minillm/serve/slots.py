@@ -3,7 +3,8 @@
 In: a finished prefill, then one token a slot and step. Out: what attention reads. The one idea: the
 tables are always as wide (`num_slots`) and as long (the context) as they can be, and a mask hides
 what a request has not written. A matrix product may round a row differently when the number of rows
-changes; at a fixed width a reply cannot depend on who else is being served.
+changes; at a fixed width a reply cannot depend on who else is being served. With experts it can, in
+its last digits: how many rows an expert gets depends on all slots.
 Left out: pages instead of whole rows (arXiv:2309.06180), prompts that share their beginning.
 """
 

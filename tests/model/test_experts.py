@@ -11,9 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
+from minillm.align.dpo import PairBatch, preference_loss
+from minillm.align.grpo import RolloutBatch, reward_loss
 from minillm.batches.stream import Batch
-from minillm.compress.gptq import input_moments
+from minillm.compress.distill import DistillConfig, distillation
+from minillm.compress.gptq import gptq_state, input_moments
 from minillm.compress.layers import with_quantized_modules
+from minillm.compress.prune import prune_state
 from minillm.compress.quantize import dequantize_state, quantize_state, scheme_named
 from minillm.export.gguf import shape_facts
 from minillm.model import experts as module
@@ -36,7 +40,7 @@ from minillm.model.experts import (
 from minillm.model.generate import generate
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
-from minillm.scale.pipeline_parallel import stage_output
+from minillm.scale.pipeline_parallel import gpipe, run_schedule, schedule, stage_output
 from minillm.scale.tensor_parallel import split_logits
 from minillm.train import trainer
 from minillm.train.checkpoint import load_model_tensors, model_tensors
@@ -250,6 +254,72 @@ def test_a_penalty_is_owed_once() -> None:
     assert with_balance(nats, small_model()) is nats
 
 
+def unbalanced() -> Transformer:
+    return expert_model(balance_coefficient=0.0, router_z_coefficient=0.0)
+
+
+def rewarded_loss(model: Transformer, batch: Batch) -> torch.Tensor:
+    zeros_BT = torch.zeros(batch.tokens_BT.shape)
+    rollout = RolloutBatch(batch, torch.tensor([1.0, -1.0]), zeros_BT - 4, zeros_BT - 4, 0.0)
+    return reward_loss(0.2, 0.1)(model, rollout)[0]
+
+
+def taught_loss(model: Transformer, batch: Batch) -> torch.Tensor:
+    return distillation(small_model(), DistillConfig())(model, batch)[0]
+
+
+@pytest.mark.parametrize("loss", [rewarded_loss, taught_loss])
+def test_other_losses_have_the_gradient_of_the_penalty_too(loss: object) -> None:
+    batch, plain, model, twin = batch_of(tokens()), unbalanced(), expert_model(), expert_model()
+    values = [loss(plain, batch), loss(model, batch)]
+    assert values[0].item() == values[1].item()
+    for each in values:
+        each.backward()
+    twin(batch.tokens_BT)
+    sum(layer.mlp.penalty for layer in twin.model.layers).backward()
+    name = "model.layers.1.mlp.gate.weight"
+    found, without, owed = (dict(m.named_parameters())[name].grad for m in (model, plain, twin))
+    torch.testing.assert_close(found - without, owed, atol=1e-6, rtol=1e-3)
+    assert owed.abs().max() > 1e-4
+
+
+def staged_loss(model: Transformer, batch: Batch) -> float:
+    return run_schedule(model, schedule(gpipe, 2, 1), [batch])[0]
+
+
+def pairs_loss(model: Transformer, batch: Batch) -> float:
+    pairs = PairBatch(batch, batch_of(tokens().flip(0)), torch.zeros(2), torch.zeros(2))
+    return preference_loss(0.1)(model, pairs)[0].item()
+
+
+@pytest.mark.parametrize("loss", [staged_loss, pairs_loss])
+@pytest.mark.parametrize("name", ["balance_coefficient", "router_z_coefficient"])
+def test_losses_that_would_leave_the_penalty_out_refuse_it_by_name(loss: object, name: str) -> None:
+    assert math.isfinite(loss(unbalanced(), batch_of(tokens())))
+    coefficients = {"balance_coefficient": 0.0, "router_z_coefficient": 0.0} | {name: 0.5}
+    with pytest.raises(ValueError, match=f"{name} = 0.5.* leaves the routers' losses out; give 0"):
+        loss(expert_model(**coefficients), batch_of(tokens()))
+
+
+def test_under_autocast_the_same_experts_are_chosen() -> None:
+    block = expert_model(num_experts=9).model.layers[1].mlp
+    x_BTD = torch.randn(1, 4000, SMALL.width, generator=seeded(6))
+    with torch.no_grad():
+        plain_BTD, plain_NA = block(x_BTD), block.chosen_NA
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded_BTD = block(x_BTD)
+    assert torch.equal(block.chosen_NA, plain_NA)
+    assert not torch.equal(rounded_BTD.float(), plain_BTD)  # the experts are still rounded
+
+
+@torch.no_grad()
+def test_without_gradients_nothing_is_owed_but_choices_are_kept() -> None:
+    model = expert_model()
+    model(tokens())
+    assert all(layer.mlp.penalty is None for layer in model.model.layers)
+    assert all(layer.mlp.chosen_NA.shape == (58, 2) for layer in model.model.layers)
+
+
 def test_layers_that_are_recomputed_give_the_same_gradients() -> None:
     kept, again = gradients(expert_model()), gradients(expert_model(), recomputed(next_token_loss))
     for name, each in kept.items():
@@ -304,7 +374,7 @@ def test_cached_is_uncached(cuts: list[int]) -> None:
 
 
 @torch.no_grad()
-def test_a_token_s_experts_do_not_depend_on_its_company() -> None:
+def test_a_token_s_company_changes_its_logits_by_no_more_than_rounding() -> None:
     model = expert_model()
     alone = torch.cat([model(tokens()[row : row + 1]) for row in range(2)])
     torch.testing.assert_close(model(tokens()), alone, atol=1e-5, rtol=1e-4)
@@ -349,6 +419,22 @@ def test_it_is_copied_and_made_into_codes() -> None:
     with torch.no_grad():
         found = input_moments(model, [tokens()])
     assert {name for name in names if ".layers." in name} <= found.keys()
+
+
+@torch.no_grad()
+def test_routers_are_neither_rounded_nor_pruned() -> None:
+    model, scheme = expert_model(), scheme_named("int4-channel")
+    tensors = model_tensors(model)
+    moments = input_moments(model, [tokens()])
+    for state in (
+        quantize_state(tensors, scheme, scheme),
+        gptq_state(tensors, moments, scheme, scheme),
+        prune_state(tensors, 0.5),
+    ):
+        changed = {name for name, each in state.items() if each is not tensors[name]}
+        assert not any(".mlp.gate." in name for name in changed)
+        parts = [f"model.layers.1.mlp.experts.4.{p}_proj.weight" for p in ("gate", "up", "down")]
+        assert changed.issuperset([*parts, "model.layers.1.self_attn.q_proj.weight"])
 
 
 @torch.no_grad()
