@@ -271,7 +271,10 @@ EXERCISES = (
                 every_layer_has_it,
             ),
         ),
-        hints=("`range(max(0, place - window + 1), place + 1)`, unless the layer is full.",),
+        hints=(
+            "Ask first whether the layer is full. Else count back from the query's own key, and "
+            "stop at the text's beginning.",
+        ),
     ),
     Exercise(
         id="04.16",
