@@ -201,7 +201,7 @@ def run_peer(side: Side) -> None:
 
 # package only
 def run_products(side: Side) -> None:
-    """No training at all: large matrix products, the most that the machine can do."""
+    """No training at all: large matrix products, whose rate the others' is a share of."""
     left, right = (
         torch.randn(PRODUCT_WIDTH, PRODUCT_WIDTH).to(getattr(torch, side.precision)) for _ in "ab"
     )

@@ -43,10 +43,12 @@ def first_weights(config: ModelConfig) -> FirstWeights:
 
 
 def silu(x: np.ndarray) -> np.ndarray:
+    """x · σ(x), which SwiGLU's gate passes through."""
     return x / (1 + np.exp(-x))
 
 
 def silu_slope(x: np.ndarray) -> np.ndarray:
+    """Its derivative, σ(x) · (1 + x · (1 − σ(x)))."""
     gate = 1 / (1 + np.exp(-x))
     return gate * (1 + x * (1 - gate))
 
