@@ -5,7 +5,9 @@ both; models of one depth and width; every core of the machine, one learner afte
 seed. Ours trains as the recipe says. nanoGPT trains at its best on a processor (the machine's
 faster precision, compiled), at the best of three peak rates, found in a tenth of the time; its bits
 are the lower of two ways to ask (`learners`). Beside them the Kneser–Ney 5-gram model of the same
-training tokens. Left out: other machines, other texts, longer runs.
+training tokens; and of our stories, told and read, how sound and how well guessed they are, beside
+what the story world itself needs (`corpus.storyworld.entropy`). Left out: other machines, other
+texts, longer runs.
 """
 
 import dataclasses
@@ -21,9 +23,12 @@ import torch
 
 from minillm.batches.shards import open_shards
 from minillm.bench.baselines import n_gram_bits_per_byte
-from minillm.bench.learners import Learner
+from minillm.bench.learners import NUM_WEIGHED, Learner
 from minillm.bench.optimizers import with_interval
 from minillm.bench.text import all_tokens
+from minillm.corpus.mix import story_seed
+from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.entropy import story_bits
 from minillm.model.transformer import ModelConfig
 from minillm.recipes import Recipe, laptop, open_run
 from minillm.stages import reach
@@ -37,12 +42,16 @@ PEER_SCHEDULE = {"warmup_fraction": 0.02, "final_fraction": 0.1}
 # fewer than its 64: so few steps fit into these minutes that larger ones learn less
 PEER_ROWS = 16
 
+NUM_STORIES = 200
+
 Curve = list[dict[str, float]]
+# level → what the checker says of the stories told, and the bits a byte of unread ones
+Told = dict[str, dict[str, float]]
 
 
 # package only
-def curve_of(learner: Learner) -> Curve:
-    """Let it learn in a process of its own; what it tells on the way."""
+def answers_of(learner: Learner) -> list[dict]:
+    """Let it learn in a process of its own; what it answers on the way and at the end."""
     command = [
         sys.executable, "-m", "minillm.bench.learners", json.dumps(dataclasses.asdict(learner))
     ]  # fmt: skip
@@ -61,8 +70,10 @@ class Pair:
     recipe: Recipe
     shards: Path
     ids: Path
+    tokenizer: Path
     cache: Path
     nanogpt: Path
+    num_stories: int
     peer_is_compiled: bool = True
 
     def learner(
@@ -71,23 +82,25 @@ class Pair:
         batches = dataclasses.replace(self.recipe.batches, batch_size=num_rows, seed=training.seed)
         return Learner(
             who=who, shape=shape, training=training, batches=batches, shards=str(self.shards),
-            ids=str(self.ids), cache=str(self.cache), nanogpt=str(self.nanogpt),
+            ids=str(self.ids), tokenizer=str(self.tokenizer), cache=str(self.cache),
+            num_stories=self.num_stories, nanogpt=str(self.nanogpt),
         )  # fmt: skip
 
-    def ours(self, minutes: float, seed: int) -> Curve:
+    def ours(self, minutes: float, seed: int) -> tuple[Curve, Told]:
         recipe = self.recipe
         training = dataclasses.replace(
             recipe.training, max_steps=None, max_minutes=minutes, seed=seed
         )
         rows = recipe.batches.batch_size
-        return curve_of(self.learner("ours", recipe.model, training, rows))
+        *curve, last = answers_of(self.learner("ours", recipe.model, training, rows))
+        return curve, last["stories"]
 
     def peer(self, minutes: float, seed: int, rate: float) -> Curve:
         training = TrainingConfig(
             max_minutes=minutes, learning_rate=rate, compile=self.peer_is_compiled, seed=seed,
             **PEER_SCHEDULE,
         )  # fmt: skip
-        return curve_of(self.learner("nanoGPT", self.recipe.model, training, PEER_ROWS))
+        return answers_of(self.learner("nanoGPT", self.recipe.model, training, PEER_ROWS))
 
 
 # package only
@@ -103,6 +116,29 @@ def first_below(curve: Curve, bits: float) -> float | None:
 
 
 # package only
+def over_seeds(told: Sequence[Told]) -> dict[str, dict[str, list[float]]]:
+    """Level → figure → its value in each run."""
+    return {
+        level: {name: [each[level][name] for each in told] for name in figures}
+        for level, figures in told[0].items()
+    }
+
+
+# package only
+def over_the_world(
+    stories: dict[str, dict[str, list[float]]], num_weighed: int
+) -> dict[str, object]:
+    """The bits a byte that the story world itself needs, and how many times as many we need."""
+    world, times = {}, {}
+    for level in stories:
+        known = [tell_story(story_seed(i, "validation"), int(level)) for i in range(num_weighed)]
+        num_bytes = sum(len(story.text.encode()) for story in known)
+        world[level] = sum(map(story_bits, known)) / num_bytes
+        times[level] = [bits / world[level] for bits in stories[level]["bits_per_byte"]]
+    return {"world_bits_per_byte": world, "story_bits_over_the_worlds": times}
+
+
+# package only
 def race(pair: Pair, minutes: float, seeds: Sequence[int]) -> dict[str, object]:
     """nanoGPT's best rate, then seed by seed both curves, and how far apart they end."""
     pair.peer(minutes / 100, RATE_SEED, PEER_RATES[0])  # what it compiles is kept for all others
@@ -111,8 +147,11 @@ def race(pair: Pair, minutes: float, seeds: Sequence[int]) -> dict[str, object]:
     }
     best_rate = min(by_rate, key=by_rate.get)
     curves: dict[str, list[Curve]] = {"ours": [], "nanoGPT": []}
+    told: list[Told] = []
     for seed in seeds:
-        curves["ours"].append(pair.ours(minutes, seed))
+        curve, stories = pair.ours(minutes, seed)
+        curves["ours"].append(curve)
+        told.append(stories)
         curves["nanoGPT"].append(pair.peer(minutes, seed, best_rate))
     ends = {who: [last_bits(curve) for curve in found] for who, found in curves.items()}
     parts = [
@@ -123,6 +162,7 @@ def race(pair: Pair, minutes: float, seeds: Sequence[int]) -> dict[str, object]:
         "nanogpt_bits_by_rate": {str(rate): bits for rate, bits in by_rate.items()},
         "nanogpt_rate": best_rate, "bits_per_byte": ends, "curves": curves,
         "ours_less_by": with_interval(parts) if len(parts) > 1 else parts[0],
+        "stories": over_seeds(told),
     }  # fmt: skip
 
 
@@ -133,8 +173,9 @@ def measure(
     seeds: Sequence[int] = SEEDS,
     recipe: Recipe | None = None,
     peer_is_compiled: bool = True,
+    num_stories: int = NUM_STORIES,
 ) -> dict[str, object]:
-    """Held-out bits per byte over the minutes, of both and of the 5-gram model."""
+    """Held-out bits per byte over the minutes, of both and of the 5-gram model; our stories."""
     if nanogpt is None:
         raise ValueError("--nanogpt is missing: give the folder of a nanoGPT checkout")
     recipe = recipe or laptop()
@@ -142,13 +183,15 @@ def measure(
         folder = Path(name)
         run, _ = open_run(recipe.name, recipe, home=folder)
         shards = reach(run, recipe, "shards").path
-        tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
+        merges = run.artifact("tokenizer").path / "tokenizer.json"
+        tokenizer = Tokenizer.load(merges)
         training, held_out = open_shards(shards, "train"), open_shards(shards, "validation")
         tokens = all_tokens(training)
         tokens.tofile(folder / "ids.bin")
         pair = Pair(
-            recipe=recipe, shards=shards, ids=folder / "ids.bin", cache=folder / "compiled",
-            nanogpt=nanogpt, peer_is_compiled=peer_is_compiled,
+            recipe=recipe, shards=shards, ids=folder / "ids.bin", tokenizer=merges,
+            cache=folder / "compiled", nanogpt=nanogpt, num_stories=num_stories,
+            peer_is_compiled=peer_is_compiled,
         )  # fmt: skip
         figures = {
             "parameters": recipe.model.num_parameters, "training_tokens": len(tokens),
@@ -161,4 +204,7 @@ def measure(
         }  # fmt: skip
     bar = figures["kneser_ney_5_gram_bits_per_byte"]
     below = [first_below(curve, bar) for curve in figures["curves"]["ours"]]
-    return {**figures, "ours_below_5_gram_after_minutes": below}
+    return {
+        **figures, "ours_below_5_gram_after_minutes": below,
+        **over_the_world(figures["stories"], min(num_stories, NUM_WEIGHED)),
+    }  # fmt: skip

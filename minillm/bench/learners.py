@@ -2,9 +2,9 @@
 
 `python -m minillm.bench.learners '{…}'`, the JSON of a `Learner`. Each line that comes out is
 JSON: the minutes trained (questions are not counted), the steps and tokens, bits per byte of the
-held-out documents. Ours is the course's loop with the recipe's settings. nanoGPT is stepped as its
-`train.py` does, with its settings for small models; its warm-up and cosine follow the clock, so
-that they end with the minutes.
+held-out documents; ours ends with one about the stories that it tells. Ours is the course's loop
+with the recipe's settings. nanoGPT is stepped as its `train.py` does, with its settings for small
+models; its warm-up and cosine follow the clock, so that they end with the minutes.
 """
 
 import json
@@ -31,8 +31,12 @@ from minillm.bench.trainers import (
 )
 from minillm.core.runtime import detect
 from minillm.core.settings import built
+from minillm.corpus.mix import LEVELS, story_seed
+from minillm.corpus.storyworld import Story, tell_story
+from minillm.evaluate.stories import SamplingConfig, probe, story_bits_per_byte
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
+from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.averaging import optimizer_for
 from minillm.train.loop import train
 from minillm.train.precision import autocast, compiled, faster_precision
@@ -42,6 +46,8 @@ from minillm.train.schedule import learning_rate as rate_at
 from minillm.train.trainer import next_token_loss, pretraining_loss
 
 ASKED_EVERY = 0.2
+# of each level: what the world itself needs for a long story takes a second to find out
+NUM_WEIGHED = 60
 
 
 # package only
@@ -55,7 +61,9 @@ class Learner:
     batches: BatchesConfig
     shards: str
     ids: str
+    tokenizer: str
     cache: str
+    num_stories: int
     nanogpt: str | None = None
 
 
@@ -95,8 +103,29 @@ def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, flo
 
 
 # package only
+def unread_stories(count: int) -> list[Story]:
+    """So many stories of each level that no training reads."""
+    return [
+        tell_story(story_seed(index, "validation"), level)
+        for level in LEVELS for index in range(count)
+    ]  # fmt: skip
+
+
+# package only
+def tell_stories(model: Transformer, learner: Learner) -> None:
+    """Print, of each level, how sound its own stories are, and the bits a byte of unread ones."""
+    tokenizer = Tokenizer.load(Path(learner.tokenizer))
+    stories, length = unread_stories(learner.num_stories), learner.shape.context_length
+    told = probe(model, tokenizer, stories, SamplingConfig(count=learner.num_stories))
+    for level in LEVELS:
+        unread = [story for story in stories if story.level == level][:NUM_WEIGHED]
+        told[level]["bits_per_byte"] = story_bits_per_byte(model, tokenizer, unread, length)
+    answer(stories=told)
+
+
+# package only
 def learn_ours(learner: Learner) -> None:
-    """The course's loop, with what its recipe says."""
+    """The course's loop, with what its recipe says; then the stories that it tells."""
     training = replace(learner.training, evaluate_every_fraction=ASKED_EVERY)
     detect()
     torch.manual_seed(training.seed)
@@ -113,6 +142,7 @@ def learn_ours(learner: Learner) -> None:
         optimizer_for(model, training), training, state=state, log=Unlogged(),
         evaluate=lambda model, step: tell(model, learner, state),
     )  # fmt: skip
+    tell_stories(model, learner)
 
 
 # package only

@@ -13,6 +13,7 @@ import torch
 
 from minillm.corpus.storyworld import Story, check_story
 from minillm.model.generate import generate_batch
+from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
@@ -122,3 +123,14 @@ def probe(
         openings = [story.opening for story in held_out if story.level == level][: config.count]
         scores[level] = story_scores(continue_openings(model, tokenizer, openings, config))
     return scores
+
+
+# package only
+def story_bits_per_byte(
+    model: torch.nn.Module, tokenizer: Tokenizer, stories: Sequence[Story], context_length: int
+) -> float:
+    """Bits a byte of these stories, each by itself; that it ends is not asked."""
+    texts = [story.text for story in stories]
+    documents = ([tokenizer.end_of_text, *tokenizer.encode(text)] for text in texts)
+    num_bytes = sum(len(text.encode()) for text in texts)
+    return bits_per_byte(model, documents, num_bytes, context_length)

@@ -19,10 +19,10 @@ def tiny_recipe() -> Recipe:
         recipe, name="tiny",
         corpus=CorpusConfig(stories=(60, 0, 0), held_out_stories=4),
         tokenizer=TokenizerConfig(vocab_size=300),
-        batches=dataclasses.replace(recipe.batches, context_length=32, batch_size=2),
+        batches=dataclasses.replace(recipe.batches, context_length=128, batch_size=2),
         model=ModelConfig(
             vocab_size=300, width=16, num_layers=1, num_heads=2, num_kv_heads=1, ffn_width=24,
-            context_length=32,
+            context_length=128,
         ),
         training=dataclasses.replace(
             recipe.training, checkpoint_every_steps=None, evaluate_every_steps=None,
@@ -35,7 +35,7 @@ def tiny_recipe() -> Recipe:
 def test_both_learn_from_the_same_text_and_are_asked_on_the_way(tmp_path: Path) -> None:
     figures = bench.measure(
         nanogpt=write_checkout(tmp_path / "nanogpt"), minutes=0.02, seeds=(0, 1),
-        recipe=tiny_recipe(), peer_is_compiled=False,
+        recipe=tiny_recipe(), peer_is_compiled=False, num_stories=2,
     )  # fmt: skip
     for curves in figures["curves"].values():
         assert len(curves) == 2
@@ -51,6 +51,14 @@ def test_both_learn_from_the_same_text_and_are_asked_on_the_way(tmp_path: Path) 
     ends = figures["bits_per_byte"]
     parts = [ours / peer - 1 for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)]
     assert figures["ours_less_by"]["mean"] == pytest.approx(sum(parts) / 2)
+    for level, told in figures["stories"].items():
+        assert told["stories"] == [2, 2] and len(told["bits_per_byte"]) == 2
+        world = figures["world_bits_per_byte"][level]
+        assert figures["story_bits_over_the_worlds"][level][0] > 1.0
+        assert world * figures["story_bits_over_the_worlds"][level][1] == pytest.approx(
+            told["bits_per_byte"][1]
+        )
+    assert list(figures["stories"]) == ["1", "2", "3"]
     assert figures["kneser_ney_5_gram_bits_per_byte"] > 0 and figures["held_out_bytes"] > 0
 
 

@@ -9,6 +9,7 @@ from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import LOST, Contradiction, Memory
 from minillm.corpus.storyworld.roles import (
     both_things,
+    first,
     is_thing,
     one,
     other_of,
@@ -22,25 +23,25 @@ from minillm.corpus.storyworld.words import SEX
 
 def have(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`had a kite` brings one in; `had the kite` must be so; `again` means that it was away."""
-    companion = clause.prepositions.get("with")
+    doer, companion = first(subjects), clause.prepositions.get("with")
     if companion is not None and memory.person(companion) not in subjects:
-        raise Contradiction(f"{subjects[0]} has it with somebody else")
+        raise Contradiction(f"{doer} has it with somebody else")
     if any(noun.word == "promise" for noun in clause.objects):
         if not any(giver in subjects for giver, _, _ in memory.promised):
-            raise Contradiction(f"{subjects[0]} promised nothing")
+            raise Contradiction(f"{doer} promised nothing")
     elif clause.objects and clause.objects[0].named:
         memory.person(clause.objects[0])
     elif clause.objects:
-        thing = thing_of(memory, clause, subjects[0])
+        thing = thing_of(memory, clause, doer)
         holder = memory.holder[thing]
         if clause.is_negated and holder in subjects:
             raise Contradiction(f"{holder} has the {thing}")
-        if clause.is_negated and (subjects[0], thing) not in memory.wants:
-            raise Contradiction(f"{subjects[0]} did not want the {thing}")
+        if clause.is_negated and (doer, thing) not in memory.wants:
+            raise Contradiction(f"{doer} did not want the {thing}")
         if not clause.is_negated and holder not in subjects:
-            memory.must_hold(subjects[0], thing, "has")
-        if clause.words & {"back", "again"} and (subjects[0], thing) not in memory.had:
-            raise Contradiction(f"{subjects[0]} had the {thing} all the time")
+            memory.must_hold(doer, thing, "has")
+        if clause.words & {"back", "again"} and (doer, thing) not in memory.had:
+            raise Contradiction(f"{doer} had the {thing} all the time")
 
 
 def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
@@ -164,7 +165,7 @@ def use(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     thing = thing_of(memory, clause)
     fits(clause, thing)
     if memory.holder[thing] not in subjects:
-        memory.must_hold(subjects[0], thing, "uses")
+        memory.must_hold(first(subjects), thing, "uses")
     if thing in memory.broken:
         raise Contradiction(f"the {thing} is broken")
 

@@ -10,6 +10,7 @@ from minillm.corpus.storyworld.deeds import find, have, not_seen
 from minillm.corpus.storyworld.grammar import BAD, GOOD
 from minillm.corpus.storyworld.memory import LOST, Contradiction, Memory
 from minillm.corpus.storyworld.roles import (
+    first,
     is_person,
     is_thing,
     one,
@@ -128,7 +129,7 @@ def meet(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     for noun in clause.objects:
         if noun.kind == "person":
             memory.introduce(noun.word)
-    other = other_of(memory, clause, subjects[0])
+    other = other_of(memory, clause, first(subjects))
     for noun in clause.prepositions.values():
         if noun.kind == "place":
             at(memory, [*subjects, *([other] if other else [])], noun.word)

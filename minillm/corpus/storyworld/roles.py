@@ -27,6 +27,13 @@ def one(subjects: list[str]) -> str:
     return subjects[0]
 
 
+def first(subjects: list[str]) -> str:
+    """The doer, or the first of several."""
+    if not subjects:
+        raise Unreadable("a person expected")
+    return subjects[0]
+
+
 def thing_of(memory: Memory, clause: Clause, holder: str | None = None) -> str:
     """The thing that the clause is about."""
     nouns = [noun for noun in (*clause.objects, *clause.prepositions.values()) if is_thing(noun)]

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from minillm.corpus.storyworld import deeds, minds, wishes
 from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.memory import Contradiction, Memory
-from minillm.corpus.storyworld.roles import is_person, one, other_of, spot_of, thing_of
+from minillm.corpus.storyworld.roles import (
+    first,
+    is_person,
+    one,
+    other_of,
+    spot_of,
+    thing_of,
+)
 from minillm.corpus.storyworld.sentences import Noun, Unreadable
 from minillm.corpus.storyworld.wide.hearing import hear
 from minillm.corpus.storyworld.wide.rules import read
@@ -27,12 +34,13 @@ def nothing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 
 def what_is_told(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     """`began to cry`, `told Tom that …`: what matters stands inside, and the teller knows it."""
-    told = other_of(memory, clause, subjects[0])
+    teller = first(subjects)
+    told = other_of(memory, clause, teller)
     if clause.inner is None:
         raise Unreadable("what?")
     believe_clause(clause.inner, memory)
     if clause.verb == "tell":
-        inform(memory, subjects[0], told, clause.inner)
+        inform(memory, teller, told, clause.inner)
 
 
 def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> None:

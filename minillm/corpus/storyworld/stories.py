@@ -126,16 +126,21 @@ def long_story(rng: random.Random) -> tuple[str, list[Event]]:
     return f"{first_name}, {second_name}", events + plot_events(second_name, cast_2, rng)
 
 
+def tell_by_lot(level: int, rng: random.Random) -> tuple[str, list[Event], list[str]]:
+    """A plot's name, the events as they happen in a world, and the sentences that tell them."""
+    plot, events = (small_story, middle_story, long_story, wide_story)[level - 1](rng)
+    world = World()
+    for event in events:
+        act(world, event)
+    return plot, events, (tell if level in LEVELS else tell_wide)(events, rng)
+
+
 def tell_story(seed: int, level: int) -> Story:
     """The story of this seed: plots happen in a world, and are told."""
     if level not in ALL_LEVELS:
         raise ValueError(f"level is {level}; allowed are {ALL_LEVELS}: ask for one of these")
     rng = random.Random(f"story {level} {seed}")
-    plot, events = (small_story, middle_story, long_story, wide_story)[level - 1](rng)
-    world = World()
-    for event in events:
-        act(world, event)
-    sentences = (tell if level in LEVELS else tell_wide)(events, rng)
+    plot, events, sentences = tell_by_lot(level, rng)
     ask = ask_questions if level in LEVELS else ask_wide_questions
     return Story(
         seed=seed,
