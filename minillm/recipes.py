@@ -96,11 +96,10 @@ def laptop(brief: Brief | None = None) -> Recipe:
         # whole stories only: a piece without its beginning teaches names out of nowhere; four rows
         # a step: more steps in the same minutes
         batches=BatchesConfig(context_length=256, batch_size=4, max_waste_fraction=1.0),
-        # PyTorch's attention: written out, a step of fine-tuning, compiled, takes 11 % longer
         model=model_for(brief, 2048, 256),
         training=TrainingConfig(
-            max_minutes=brief.minutes, optimizer="muon", learning_rate=3e-3, warmup_fraction=0.03,
-            decay="linear", decay_fraction=0.5, checkpoint_every_steps=300,
+            max_minutes=brief.minutes, compile=None, optimizer="muon", learning_rate=3e-3,
+            warmup_fraction=0.03, decay="linear", decay_fraction=0.5, checkpoint_every_steps=300,
             evaluate_every_fraction=0.25,
         ),
         sampling=SamplingConfig(count=60),
@@ -130,8 +129,8 @@ def laptop_after_the_model(brief: Brief) -> dict[str, object]:
             max_documents=300,
             batches=BatchesConfig(context_length=384, batch_size=4),
             training=TrainingConfig(
-                max_minutes=round(brief.minutes * 2 / 3, 2), optimizer="muon", learning_rate=1e-3,
-                warmup_fraction=0.03, decay="linear", decay_fraction=0.7,
+                max_minutes=round(brief.minutes * 2 / 3, 2), compile=None, optimizer="muon",
+                learning_rate=1e-3, warmup_fraction=0.03, decay="linear", decay_fraction=0.7,
                 checkpoint_every_steps=300, evaluate_every_fraction=0.25,
             ),
         ),

@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from minillm.bench.stories import VARIANTS
+
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 RESULTS = BENCH / "RESULTS.md"
@@ -41,6 +43,24 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     ) + tuple(
         (f"{size}: seconds of training after which compiling is repaid",
          (size, "compiling_repaid_after_s"), ".0f") for size in SIZES
+    )),
+    "learn": ("Ten minutes of learning, beside nanoGPT, three seeds", (
+        ("bits per byte, ours", ("bits_per_byte", "ours"), ".3f"),
+        ("bits per byte, nanoGPT at its best", ("bits_per_byte", "nanoGPT"), ".3f"),
+        ("ours less by", ("ours_less_by", "mean"), ".1%"),
+        ("upper end of its 95 % interval", ("ours_less_by", "high"), ".1%"),
+        ("bits per byte, 5-gram model", ("kneser_ney_5_gram_bits_per_byte",), ".3f"),
+        ("minutes until ours is below it", ("ours_below_5_gram_after_minutes",), ".1f"),
+        *((f"stories of level {level} free of contradictions",
+           ("stories", level, "consistent_fraction"), ".1%") for level in "123"),
+        ("bad sentences a story of level 3", ("stories", "3", "bad_sentences_per_story"), ".2f"),
+        *((f"bits of unread stories of level {level} over the world's own",
+           ("story_bits_over_the_worlds", level), ".3f") for level in "123"),
+    )),
+    "stories": ("What moves the stories, at equal compute, three seeds", (
+        ("base: bits a byte of unread stories", ("base", "bits_per_byte"), ".4f"),
+        *((f"{name} − base", ("variants", name, "minus_base", "mean"), "+.4f")
+          for name in VARIANTS),
     )),
     "transfer": ("The best learning rate by width", (
         ("best rates of D = 32, 64, 128 apart, one rate for all",

@@ -46,7 +46,7 @@ from minillm.train.loop import Evaluation, Figures, StepFigures
 from minillm.train.precision import compiled
 from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
-from minillm.train.trainer import COMPILED, final_loss
+from minillm.train.trainer import COMPILED, compile_decided, final_loss
 
 CODE = (
     "minillm.align.chat", "minillm.align.conversations", "minillm.align.instructions",
@@ -177,8 +177,8 @@ def fine_tuned(
         load_model_tensors(model, model_tensors(base))
     taught = taught_conversations(config, run)
     examples = encoded(taught, tokenizer, config.batches.context_length)
-    layers = hidden_states
-    if config.training.compile:
+    layers, training = hidden_states, compile_decided(config.training, device)
+    if training.compile:
         # the head stays outside: how many rows it gets differs from batch to batch
         layers = compiled(layers, device=device, cache_folder=run.path.parent / COMPILED)
 
@@ -186,7 +186,7 @@ def fine_tuned(
         return ConversationStream(examples, config.batches, tokenizer.end_of_text, position)
 
     state = resumable(
-        model, config.training, open_stream, completion_loss(device, layers),
+        model, training, open_stream, completion_loss(device, layers),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state

@@ -11,6 +11,7 @@ learning rate; a shape that wanted another one is judged too hard.
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -29,6 +30,8 @@ from minillm.train.loop import training_step
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import pretraining_loss
 
+# what has a model, batches and training: a `Trial`, or a whole recipe
+Trained = TypeVar("Trained")
 LEVELS = (1, 2, 3)
 NUM_STORIES, NUM_HELD_OUT, NUM_TOKENIZER_STORIES, NUM_FEW = 3600, 60, 600, 100
 # what the base reads, 256,000 tokens: a curriculum has to end within the run
@@ -128,13 +131,13 @@ def made_texts(
     )
 
 
-def step_flops(trial: Trial) -> int:
+def step_flops(trial: Trained) -> int:
     """What one step of a trial costs, the head's product and attention's scores included."""
     rows, length = trial.batches.batch_size, trial.batches.context_length
     return trial.training.accumulate * training_flops(trial.model, rows, length)
 
 
-def at_equal_compute(trial: Trial, base: Trial) -> Trial:
+def at_equal_compute(trial: Trained, base: Trained) -> Trained:
     """The trial with as many steps as the base's operations pay for."""
     budget = base.training.max_steps * step_flops(base)
     steps = max(1, round(budget / step_flops(trial)))

@@ -43,7 +43,7 @@ from minillm.train.precision import autocast, compiled, faster_precision
 from minillm.train.ranks import Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.schedule import learning_rate as rate_at
-from minillm.train.trainer import next_token_loss, pretraining_loss
+from minillm.train.trainer import compile_decided, next_token_loss, pretraining_loss
 
 ASKED_EVERY = 0.2
 # of each level: what the world itself needs for a long story takes a second to find out
@@ -112,22 +112,23 @@ def unread_stories(count: int) -> list[Story]:
 
 
 # package only
-def tell_stories(model: Transformer, learner: Learner) -> None:
-    """Print, of each level, how sound its own stories are, and the bits a byte of unread ones."""
-    tokenizer = Tokenizer.load(Path(learner.tokenizer))
-    stories, length = unread_stories(learner.num_stories), learner.shape.context_length
-    told = probe(model, tokenizer, stories, SamplingConfig(count=learner.num_stories))
-    for level in LEVELS:
+def told_by(
+    model: Transformer, tokenizer: Tokenizer, stories: list[Story], context_length: int
+) -> dict[int, dict[str, float]]:
+    """Of each level, how sound the model's own stories are, and the bits a byte of unread ones."""
+    told = probe(model, tokenizer, stories, SamplingConfig(count=len(stories)))
+    for level in told:
         unread = [story for story in stories if story.level == level][:NUM_WEIGHED]
-        told[level]["bits_per_byte"] = story_bits_per_byte(model, tokenizer, unread, length)
-    answer(stories=told)
+        bits = story_bits_per_byte(model, tokenizer, unread, context_length)
+        told[level]["bits_per_byte"] = bits
+    return told
 
 
 # package only
 def learn_ours(learner: Learner) -> None:
     """The course's loop, with what its recipe says; then the stories that it tells."""
     training = replace(learner.training, evaluate_every_fraction=ASKED_EVERY)
-    detect()
+    training = compile_decided(training, detect().device)
     torch.manual_seed(training.seed)
     model = Transformer(learner.shape)
     shards = open_shards(Path(learner.shards), "train")
@@ -142,7 +143,9 @@ def learn_ours(learner: Learner) -> None:
         optimizer_for(model, training), training, state=state, log=Unlogged(),
         evaluate=lambda model, step: tell(model, learner, state),
     )  # fmt: skip
-    tell_stories(model, learner)
+    tokenizer = Tokenizer.load(Path(learner.tokenizer))
+    stories = unread_stories(learner.num_stories)
+    answer(stories=told_by(model, tokenizer, stories, learner.shape.context_length))
 
 
 # package only

@@ -18,6 +18,9 @@ import torch.nn.functional as F
 from minillm.model.positions import alibi_bias
 
 
+WRITTEN_OUT_KEYS = 1024
+
+
 def attention_mask(
     num_queries: int,
     num_keys: int,
@@ -62,6 +65,14 @@ def reference_attention(
     return weights_BHTS.to(v_BHSK.dtype) @ v_BHSK
 
 
+# package only
+def is_better_written_out(q_BHTK: torch.Tensor, num_keys: int) -> bool:
+    """On a processor a compiler fuses the plain form with what stands around it: in bfloat16, while
+    the weights of all pairs are few, that is faster than PyTorch's kernel (LOG.md)."""
+    is_small = q_BHTK.device.type == "cpu" and num_keys <= WRITTEN_OUT_KEYS
+    return is_small and q_BHTK.dtype == torch.bfloat16 and torch.compiler.is_compiling()
+
+
 def torch_attention(
     q_BHTK: torch.Tensor,
     k_BGSK: torch.Tensor,
@@ -74,6 +85,11 @@ def torch_attention(
 ) -> torch.Tensor:
     """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
+    if is_better_written_out(q_BHTK, num_keys):
+        return reference_attention(
+            q_BHTK, k_BGSK, v_BGSK, documents_BT=documents_BT, offset=offset, window=window,
+            slopes_H=slopes_H,
+        )
     is_by_row = isinstance(offset, torch.Tensor)
     is_whole = not is_by_row and offset == num_keys - num_queries and num_queries in (1, num_keys)
     sees_all = window is None or window >= num_keys  # every query sees all keys before it

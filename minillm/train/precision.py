@@ -69,6 +69,15 @@ def missing_for_compile(device: str) -> str | None:
 
 
 # package only
+def pays_to_compile(precision: Precision | None, device: str) -> bool:
+    """Whether minutes of training repay it here: where bfloat16 is faster and a compiler is found
+    they did, in float32 they did not (LOG.md)."""
+    if missing_for_compile(device):
+        return False
+    return (precision or faster_precision(device)) == "bfloat16"
+
+
+# package only
 def compiled(function: Function, *, device: str, cache_folder: Path) -> Function:
     """`function` fused by torch.compile, its kernels kept in `cache_folder`.
 

@@ -41,7 +41,7 @@ from minillm.train.checkpoint import (
     save_model,
 )
 from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures
-from minillm.train.precision import compiled
+from minillm.train.precision import compiled, pays_to_compile
 from minillm.train.ranks import ALONE, Ranks, made_together
 from minillm.train.recompute import recomputed
 from minillm.train.resumable import resumable
@@ -97,6 +97,15 @@ def pretraining_loss(
     return loss_fn
 
 
+# package only
+def compile_decided(config: TrainingConfig, device: str) -> TrainingConfig:
+    """The same configuration; whether to compile, if left open, follows from the machine."""
+    if config.compile is not None:
+        return config
+    pays = not config.recompute and pays_to_compile(config.precision, device)
+    return dataclasses.replace(config, compile=pays)
+
+
 def pretrained(
     config: PretrainConfig,
     run: Run,
@@ -113,15 +122,15 @@ def pretrained(
     model = Transformer(config.model).to(device)
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
-    loss = next_token_loss
-    if config.training.recompute:
+    loss, training = next_token_loss, compile_decided(config.training, device)
+    if training.recompute:
         loss = recomputed(loss)
-    if config.training.compile:
+    if training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
     place = {"rank": ranks.rank, "world_size": ranks.world_size}
     state = resumable(
-        model, config.training,
+        model, training,
         lambda position: Stream(shards, config.batches, position=position, **place), loss_fn,
         folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate, ranks=ranks,
     )

@@ -14,7 +14,7 @@ from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 MODEL = "model"
 WITHOUT_RUN = (
     "ablations", "attention", "duplicates", "generate", "language", "learn", "optimizers",
-    "positions", "quality", "stream", "tokenizer", "train", "transfer", "unigram",
+    "positions", "quality", "stories", "stream", "tokenizer", "train", "transfer", "unigram",
 )  # fmt: skip
 BESIDE_NANOGPT = ("learn", "train")
 NO_RUN = "this bench reads no run; leave it out"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from minillm.model import attention
 from minillm.model.attention import (
     ATTENTION,
     attention_mask,
@@ -198,6 +199,35 @@ def test_reduced_precision_is_at_most_twice_as_far_off_as_pytorch() -> None:
         ours = (reference_attention(*rounded).double() - exact).abs().max()
         theirs = (torch_attention(*rounded).double() - exact).abs().max()
         assert ours <= 2 * theirs
+
+
+@pytest.mark.parametrize(
+    ("dtype", "num_keys", "is_compiling", "is_written_out"),
+    [
+        (torch.bfloat16, 8, True, True),
+        (torch.bfloat16, 8, False, False),
+        (torch.float32, 8, True, False),
+        (torch.bfloat16, 1025, True, False),
+    ],
+)
+def test_what_a_compiler_gets_in_bfloat16_is_written_out(
+    dtype: torch.dtype, num_keys: int, is_compiling: bool, is_written_out: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    q_BHTK, k_BGSK = torch.randn(1, 2, num_keys, 4), torch.randn(1, 1, num_keys, 4)
+    inputs = [each.to(dtype) for each in (q_BHTK, k_BGSK, k_BGSK)]
+    kernel, plain = torch_attention(*inputs), attention.reference_attention(*inputs)
+    calls: list[bool] = []
+
+    def noticed(*args: object, **said: object) -> torch.Tensor:
+        calls.append(True)
+        return plain
+
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: is_compiling)
+    monkeypatch.setattr(attention, "reference_attention", noticed)
+    out = torch_attention(*inputs)
+    assert bool(calls) is is_written_out
+    torch.testing.assert_close(out, kernel, rtol=2e-2, atol=2e-2)
 
 
 def test_without_triton_pytorch_is_used_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

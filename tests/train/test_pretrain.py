@@ -19,8 +19,16 @@ from minillm.model.transformer import Transformer
 from minillm.recipes import laptop, smoke
 from minillm.train import loop, precision, resumable, trainer
 from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
+from minillm.train.schedule import TrainingConfig
 from minillm.train.spikes import SpikeConfig
-from minillm.train.trainer import CHECKPOINTS, LOG, PretrainConfig, next_token_loss, pretrain
+from minillm.train.trainer import (
+    CHECKPOINTS,
+    LOG,
+    PretrainConfig,
+    compile_decided,
+    next_token_loss,
+    pretrain,
+)
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -328,6 +336,35 @@ def test_without_a_compiler_training_is_eager_and_says_so(
     with pytest.warns(UserWarning, match="torch.compile is not used: there is no C.. compiler"):
         pretrain(tiny_config(run, compile=True), run, evaluate=rests)
     assert losses(run) == uninterrupted[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "faster", "compiler", "recompute", "is_compiled"),
+    [
+        (None, "bfloat16", True, False, True),
+        (None, "float32", True, False, False),
+        (None, "bfloat16", False, False, False),
+        (None, "bfloat16", True, True, False),
+        (False, "bfloat16", True, False, False),
+        (True, "float32", False, False, True),
+    ],
+)
+def test_whether_to_compile_is_said_or_follows_from_the_machine(
+    asked: bool | None, faster: str, compiler: bool, recompute: bool, is_compiled: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(precision, "faster_precision", lambda device: faster)
+    reason = None if compiler else "there is none"
+    monkeypatch.setattr(precision, "missing_for_compile", lambda device: reason)
+    config = TrainingConfig(max_steps=1, compile=asked, recompute=recompute)
+    assert compile_decided(config, "cpu").compile is is_compiled
+
+
+def test_a_precision_that_is_said_decides_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "missing_for_compile", lambda device: None)
+    for said, is_compiled in (("bfloat16", True), ("float32", False), ("float16", False)):
+        config = TrainingConfig(max_steps=1, compile=None, precision=said)
+        assert compile_decided(config, "cpu").compile is is_compiled
 
 
 @pytest.mark.proof
