@@ -49,12 +49,12 @@ def test_the_wrong_answer_is_rejected_and_told_apart(exercise, mistake):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_has_three_exercises_with_two_wrong_answers_each(chapter):
+def test_a_chapter_has_three_exercises_with_three_wrong_answers_each(chapter):
     exercises = engine.exercises_of(chapter)
     assert len(exercises) >= 3
     assert [e.id for e in exercises] == [f"{chapter}.{n}" for n in range(1, len(exercises) + 1)]
     for exercise in exercises:
-        assert len({mistake.name for mistake in exercise.mistakes}) >= 2, exercise.id
+        assert len({mistake.name for mistake in exercise.mistakes}) >= 3, exercise.id
         assert exercise.hints and exercise.question and exercise.title, exercise.id
 
 
