@@ -69,7 +69,7 @@ def recipe_for_text(files: Sequence[Path], minutes: float) -> Recipe:
         model=dataclasses.replace(model, attention="reference") if is_long else model,
         training=TrainingConfig(
             max_steps=None, max_minutes=minutes, learning_rate=3e-3, checkpoint_every_steps=200,
-            evaluate_every_steps=None, compile=is_long,
+            evaluate_every_steps=None, compile=None,
         ),
     )
 

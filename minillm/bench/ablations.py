@@ -24,14 +24,15 @@ from minillm.corpus.storyworld import tell_story
 from minillm.model.counting import training_flops
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
+from minillm.recipes import Recipe
 from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 from minillm.train.averaging import optimizer_for
 from minillm.train.loop import training_step
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import pretraining_loss
 
-# what has a model, batches and training: a `Trial`, or a whole recipe
-Trained = TypeVar("Trained")
+# what has a model, batches and training
+Planned = TypeVar("Planned", bound="Trial | Recipe")
 LEVELS = (1, 2, 3)
 NUM_STORIES, NUM_HELD_OUT, NUM_TOKENIZER_STORIES, NUM_FEW = 3600, 60, 600, 100
 # what the base reads, 256,000 tokens: a curriculum has to end within the run
@@ -131,13 +132,13 @@ def made_texts(
     )
 
 
-def step_flops(trial: Trained) -> int:
+def step_flops(trial: Planned) -> int:
     """What one step of a trial costs, the head's product and attention's scores included."""
     rows, length = trial.batches.batch_size, trial.batches.context_length
     return trial.training.accumulate * training_flops(trial.model, rows, length)
 
 
-def at_equal_compute(trial: Trained, base: Trained) -> Trained:
+def at_equal_compute(trial: Planned, base: Planned) -> Planned:
     """The trial with as many steps as the base's operations pay for."""
     budget = base.training.max_steps * step_flops(base)
     steps = max(1, round(budget / step_flops(trial)))
@@ -146,17 +147,22 @@ def at_equal_compute(trial: Trained, base: Trained) -> Trained:
     )
 
 
-def held_out_bits(trial: Trial, seed: int, texts: Texts) -> float:
-    """Train from this seed, and how many bits a byte of unread stories takes afterwards."""
-    torch.manual_seed(seed + trial.weights_seed)
-    model = Transformer(trial.model)
-    shards = texts.trained[trial.text]
+# package only
+def train_on(model: Transformer, shards: Shards, trial: Planned, seed: int) -> None:
+    """All the trial's steps, over batches in the order of this seed."""
     stream = Stream(shards, dataclasses.replace(trial.batches, seed=seed))
     optimizer = optimizer_for(model, trial.training)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, "cpu")
     for step in range(trial.training.max_steps):
         fraction = step / trial.training.max_steps
         training_step(model, stream, loss_fn, optimizer, trial.training, fraction=fraction)
+
+
+def held_out_bits(trial: Trial, seed: int, texts: Texts) -> float:
+    """Train from this seed, and how many bits a byte of unread stories takes afterwards."""
+    torch.manual_seed(seed + trial.weights_seed)
+    model = Transformer(trial.model)
+    train_on(model, texts.trained[trial.text], trial, seed)
     return bits_per_byte(model, texts.held_out, texts.num_bytes, trial.model.context_length)
 
 

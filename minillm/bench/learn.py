@@ -23,11 +23,9 @@ import torch
 
 from minillm.batches.shards import open_shards
 from minillm.bench.baselines import n_gram_bits_per_byte
-from minillm.bench.learners import NUM_WEIGHED, Learner
+from minillm.bench.learners import NUM_WEIGHED, Learner, unread_stories
 from minillm.bench.optimizers import with_interval
 from minillm.bench.text import all_tokens
-from minillm.corpus.mix import story_seed
-from minillm.corpus.storyworld import tell_story
 from minillm.corpus.storyworld.entropy import story_bits
 from minillm.model.transformer import ModelConfig
 from minillm.recipes import Recipe, laptop, open_run
@@ -131,7 +129,7 @@ def over_the_world(
     """The bits a byte that the story world itself needs, and how many times as many we need."""
     world, times = {}, {}
     for level in stories:
-        known = [tell_story(story_seed(i, "validation"), int(level)) for i in range(num_weighed)]
+        known = unread_stories(num_weighed, [int(level)])
         num_bytes = sum(len(story.text.encode()) for story in known)
         world[level] = sum(map(story_bits, known)) / num_bytes
         times[level] = [bits / world[level] for bits in stories[level]["bits_per_byte"]]
@@ -155,13 +153,13 @@ def race(pair: Pair, minutes: float, seeds: Sequence[int]) -> dict[str, object]:
         curves["nanoGPT"].append(pair.peer(minutes, seed, best_rate))
     ends = {who: [last_bits(curve) for curve in found] for who, found in curves.items()}
     parts = [
-        ours / peer - 1 for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)
+        ours / peer for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)
     ]
     return {
         "minutes": minutes, "threads": torch.get_num_threads(),
         "nanogpt_bits_by_rate": {str(rate): bits for rate, bits in by_rate.items()},
         "nanogpt_rate": best_rate, "bits_per_byte": ends, "curves": curves,
-        "ours_less_by": with_interval(parts) if len(parts) > 1 else parts[0],
+        "ours_over_nanogpt": with_interval(parts) if len(parts) > 1 else {"mean": parts[0]},
         "stories": over_seeds(told),
     }  # fmt: skip
 

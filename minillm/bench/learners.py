@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -103,11 +103,11 @@ def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, flo
 
 
 # package only
-def unread_stories(count: int) -> list[Story]:
+def unread_stories(count: int, levels: Sequence[int] = LEVELS) -> list[Story]:
     """So many stories of each level that no training reads."""
     return [
         tell_story(story_seed(index, "validation"), level)
-        for level in LEVELS for index in range(count)
+        for level in levels for index in range(count)
     ]  # fmt: skip
 
 

@@ -1,11 +1,12 @@
-"""What moves the stories? The laptop recipe, cut short, with one change at a time, seed by seed.
+"""What moves the stories? The laptop recipe, cut short, with one choice changed, seed by seed.
 
 Every run gets the same number of floating-point operations (`ablations.at_equal_compute`), so no
-clock decides; a seed decides first weights and the order of batches, and a variant is compared with
-the base of the same seed. Asked at the end, of each level: bits a byte of unread stories, and how
-sound the stories are that the model tells. One row changes nothing but the seed: what it shows is
-chance. *Restated* says after each hand-over once more who has the thing. Left out: the learning
-rate that each variant might like best, and what a longer run would make of it.
+clock decides, and the base's tokenizer; a seed decides first weights and the order of batches, and
+a variant is compared with the base of the same seed. Asked at the end, of each level: bits a byte
+of unread stories, and how sound the stories are that the model tells. One row changes nothing but
+the seed: what it shows is chance. *Restated* says whenever somebody has got a thing once more that
+he has it. Left out: the learning rate that each variant might like best, and what a longer run
+would make of it; where text is taken away, nothing takes its place.
 """
 
 import dataclasses
@@ -21,9 +22,8 @@ from statistics import mean
 import torch
 
 from minillm.batches.shards import Shards, shards_of
-from minillm.batches.stream import Stream
-from minillm.bench.ablations import at_equal_compute, minus_base, step_flops
-from minillm.bench.learners import told_by, unread_stories
+from minillm.bench.ablations import at_equal_compute, minus_base, step_flops, train_on
+from minillm.bench.learners import NUM_WEIGHED, told_by, unread_stories
 from minillm.core.settings import with_fields
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
@@ -35,10 +35,7 @@ from minillm.model.transformer import Transformer
 from minillm.recipes import Recipe, laptop, open_run
 from minillm.stages import reach
 from minillm.tokenizer.bytepair import Tokenizer
-from minillm.train.averaging import optimizer_for
-from minillm.train.loop import training_step
 from minillm.train.precision import faster_precision
-from minillm.train.trainer import pretraining_loss
 
 SEEDS, NUM_STORIES = (0, 1, 2), 100
 # the laptop recipe with as much text as these steps read, and as much of it from each source
@@ -72,7 +69,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 # package only
 def restated(story: Story) -> str:
-    """The story, and after each event by which a thing changes hands who has it now."""
+    """The story, and after each event by which somebody gets a thing that he has it now."""
     world, told = World(), []
     for event, sentence in zip(story.events, story.sentences, strict=True):
         before = dict(world.holder)
@@ -104,21 +101,15 @@ def training_shards(run_folder: Path, tokenizer: Tokenizer, is_restated: bool) -
 
 # package only
 def trained_and_asked(
-    recipe: Recipe, run_folder: Path, is_restated: bool, num_stories: int
+    recipe: Recipe, run_folder: Path, tokenizer_file: Path, is_restated: bool, num_stories: int
 ) -> dict[str, dict[str, float]]:
     """Train on one thread, then ask: level → bits a byte, and what the checker says."""
     torch.set_num_threads(1)
-    training = recipe.training
-    tokenizer = Tokenizer.load(run_folder / "tokenizer" / "tokenizer.json")
+    tokenizer = Tokenizer.load(tokenizer_file)
     shards = training_shards(run_folder, tokenizer, is_restated)
-    torch.manual_seed(training.seed)
+    torch.manual_seed(recipe.training.seed)
     model = Transformer(recipe.model)
-    stream = Stream(shards, dataclasses.replace(recipe.batches, seed=training.seed))
-    optimizer = optimizer_for(model, training)
-    loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, "cpu")
-    for step in range(training.max_steps):
-        fraction = step / training.max_steps
-        training_step(model, stream, loss_fn, optimizer, training, fraction=fraction)
+    train_on(model, shards, recipe, recipe.training.seed)
     model.eval()
     return told_by(model, tokenizer, unread_stories(num_stories), recipe.model.context_length)
 
@@ -134,10 +125,10 @@ def trial_of(base: Recipe, changes: Sequence[str], seed: int) -> Recipe:
 
 # package only
 def prepared(recipe: Recipe, home: Path) -> Path:
-    """The folder of a run that has this recipe's documents and tokenizer."""
-    name = f"{hash((recipe.corpus, recipe.tokenizer)) & 0xFFFFFFFF:08x}"
+    """The folder of a run that has this recipe's documents."""
+    name = f"{hash(recipe.corpus) & 0xFFFFFFFF:08x}"
     run, _ = open_run(name, recipe, home=home)
-    reach(run, recipe, "tokenizer")
+    reach(run, recipe, "documents")
     return run.path
 
 
@@ -168,19 +159,21 @@ def measure(
     with tempfile.TemporaryDirectory() as home, ProcessPoolExecutor(
         os.cpu_count(), mp_context=multiprocessing.get_context("spawn")
     ) as pool:
+        run, _ = open_run("base", base, home=home)
+        merges = reach(run, base, "tokenizer").path / "tokenizer.json"
         for seed in seeds:
             for name, changes in trials.items():
                 trial = trial_of(base, changes, seed)
                 folder, is_restated = prepared(trial, Path(home)), RESTATED in changes
-                found[name].append(
-                    pool.submit(trained_and_asked, trial, folder, is_restated, num_stories)
-                )
+                said = (trial, folder, merges, is_restated, num_stories)
+                found[name].append(pool.submit(trained_and_asked, *said))
         asked = {name: [each.result() for each in runs] for name, runs in found.items()}
     figures = {name: summary(runs) for name, runs in asked.items()}
     bits = figures["base"]["bits_per_byte"]
     return {
         "flops_a_run": base.training.max_steps * step_flops(base), "precision": precision,
-        "stories_a_level": num_stories, "base": figures.pop("base"),
+        "stories_told_a_level": num_stories,
+        "stories_weighed_a_level": min(num_stories, NUM_WEIGHED), "base": figures.pop("base"),
         "variants": {
             name: {
                 "set": list(trials[name]), **each,

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from minillm.model.positions import alibi_bias
 
 
-WRITTEN_OUT_KEYS = 1024
+# measured with rows of 256 and 384 (LOG.md); the weights of all pairs grow with the square
+WRITTEN_OUT_KEYS = 512
 
 
 def attention_mask(
@@ -67,8 +68,8 @@ def reference_attention(
 
 # package only
 def is_better_written_out(q_BHTK: torch.Tensor, num_keys: int) -> bool:
-    """On a processor a compiler fuses the plain form with what stands around it: in bfloat16, while
-    the weights of all pairs are few, that is faster than PyTorch's kernel (LOG.md)."""
+    """On a processor a compiler fuses the plain form with what stands around it: in bfloat16 and
+    over few keys that is faster than PyTorch's kernel (LOG.md)."""
     is_small = q_BHTK.device.type == "cpu" and num_keys <= WRITTEN_OUT_KEYS
     return is_small and q_BHTK.dtype == torch.bfloat16 and torch.compiler.is_compiling()
 
@@ -83,7 +84,8 @@ def torch_attention(
     window: int | None = None,
     slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal."""
+    """PyTorch's own fused kernel (SDPA), told the mask by a flag where it is plainly causal; the
+    plain form where a compiler makes more of that (`is_better_written_out`)."""
     num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
     if is_better_written_out(q_BHTK, num_keys):
         return reference_attention(

@@ -21,6 +21,8 @@ import torch
 Precision = Literal["float32", "bfloat16", "float16"]
 # in the order in which ranks that measured differently give way to each other
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
+# with some to spare
+REPAID_AFTER_MINUTES = {"bfloat16": 5.0, "float32": 10.0}
 Function = TypeVar("Function", bound=Callable)
 
 TIMED_WIDTH = 384
@@ -69,12 +71,16 @@ def missing_for_compile(device: str) -> str | None:
 
 
 # package only
-def pays_to_compile(precision: Precision | None, device: str) -> bool:
-    """Whether minutes of training repay it here: where bfloat16 is faster and a compiler is found
-    they did, in float32 they did not (LOG.md)."""
+def pays_to_compile(minutes: float, precision: Precision | None, device: str) -> bool:
+    """Whether so many minutes of training repay compiling. On two cores it took two to four of them
+    in bfloat16 (bench/train.json), about seven in float32 (LOG.md); elsewhere it was not measured.
+    """
     if missing_for_compile(device):
         return False
-    return (precision or faster_precision(device)) == "bfloat16"
+    if minutes > REPAID_AFTER_MINUTES["float32"]:
+        return True
+    is_enough = device == "cpu" and minutes > REPAID_AFTER_MINUTES["bfloat16"]
+    return is_enough and (precision or faster_precision(device)) == "bfloat16"
 
 
 # package only

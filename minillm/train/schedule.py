@@ -51,7 +51,7 @@ class TrainingConfig:
     recompute: bool = False
     # None: whichever this machine multiplies faster, measured at the start
     precision: Precision | None = None
-    compile: bool | None = False  # None: where bfloat16 is faster and a compiler is found
+    compile: bool | None = False  # None: where `max_minutes` repay it
     seed: int = 0
     log_every_steps: int = 1
     checkpoint_every_steps: int | None = None

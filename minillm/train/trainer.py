@@ -99,10 +99,16 @@ def pretraining_loss(
 
 # package only
 def compile_decided(config: TrainingConfig, device: str) -> TrainingConfig:
-    """The same configuration; whether to compile, if left open, follows from the machine."""
+    """The same configuration; whether to compile, if left open, follows from minutes and machine.
+
+    A run of so many steps does not: its losses are to be the same wherever it goes on. Nor one
+    that is looked into, or that computes inner tensors twice.
+    """
     if config.compile is not None:
         return config
-    pays = not config.recompute and pays_to_compile(config.precision, device)
+    is_closed = config.recompute or config.statistics_every_steps is not None
+    minutes = 0.0 if is_closed or config.max_minutes is None else config.max_minutes
+    pays = minutes > 0 and pays_to_compile(minutes, config.precision, device)
     return dataclasses.replace(config, compile=pays)
 
 

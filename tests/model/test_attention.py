@@ -10,6 +10,7 @@ import torch
 from minillm.model import attention
 from minillm.model.attention import (
     ATTENTION,
+    WRITTEN_OUT_KEYS,
     attention_mask,
     reference_attention,
     torch_attention,
@@ -205,29 +206,34 @@ def test_reduced_precision_is_at_most_twice_as_far_off_as_pytorch() -> None:
     ("dtype", "num_keys", "is_compiling", "is_written_out"),
     [
         (torch.bfloat16, 8, True, True),
+        (torch.bfloat16, WRITTEN_OUT_KEYS, True, True),
+        (torch.bfloat16, WRITTEN_OUT_KEYS + 1, True, False),
         (torch.bfloat16, 8, False, False),
         (torch.float32, 8, True, False),
-        (torch.bfloat16, 1025, True, False),
     ],
 )
 def test_what_a_compiler_gets_in_bfloat16_is_written_out(
     dtype: torch.dtype, num_keys: int, is_compiling: bool, is_written_out: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    q_BHTK, k_BGSK = torch.randn(1, 2, num_keys, 4), torch.randn(1, 1, num_keys, 4)
-    inputs = [each.to(dtype) for each in (q_BHTK, k_BGSK, k_BGSK)]
-    kernel, plain = torch_attention(*inputs), attention.reference_attention(*inputs)
-    calls: list[bool] = []
+    """And all that was said is handed on: a mask forgotten here would be a leak."""
+    inputs = random_inputs((1, 2, 1, num_keys, num_keys, 4), dtype)
+    documents_BT = (torch.arange(num_keys) // 3)[None]
+    said = {
+        "documents_BT": documents_BT, "offset": 0, "window": 2, "slopes_H": torch.ones(2)
+    }  # fmt: skip
+    kernel, calls = torch_attention(*inputs, **said), []
 
-    def noticed(*args: object, **said: object) -> torch.Tensor:
-        calls.append(True)
-        return plain
+    def noticed(*args: torch.Tensor, **handed: object) -> torch.Tensor:
+        calls.append(handed)
+        return reference_attention(*args, **handed)
 
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: is_compiling)
     monkeypatch.setattr(attention, "reference_attention", noticed)
-    out = torch_attention(*inputs)
-    assert bool(calls) is is_written_out
-    torch.testing.assert_close(out, kernel, rtol=2e-2, atol=2e-2)
+    out = torch_attention(*inputs, **said)
+    assert calls == ([said] if is_written_out else [])
+    # bfloat16 has eight bits
+    torch.testing.assert_close(out, kernel, rtol=2**-7, atol=2**-7)
 
 
 def test_without_triton_pytorch_is_used_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -339,32 +340,48 @@ def test_without_a_compiler_training_is_eager_and_says_so(
 
 
 @pytest.mark.parametrize(
-    ("asked", "faster", "compiler", "recompute", "is_compiled"),
+    ("asked", "faster", "device", "compiler", "is_compiled"),
     [
-        (None, "bfloat16", True, False, True),
-        (None, "float32", True, False, False),
-        (None, "bfloat16", False, False, False),
-        (None, "bfloat16", True, True, False),
-        (False, "bfloat16", True, False, False),
-        (True, "float32", False, False, True),
+        ({"max_minutes": 8.4}, "bfloat16", "cpu", True, True),
+        ({"max_minutes": 5.0}, "bfloat16", "cpu", True, False),
+        ({"max_minutes": 8.4}, "float32", "cpu", True, False),
+        ({"max_minutes": 8.4}, "bfloat16", "cuda", True, False),
+        ({"max_minutes": 8.4}, "bfloat16", "cpu", False, False),
+        ({"max_minutes": 10.1}, "float32", "cpu", True, True),
+        ({"max_minutes": 10.1}, "float32", "cuda", True, True),
+        ({"max_minutes": 10.1}, "float32", "cpu", False, False),
+        ({"max_minutes": 60, "recompute": True}, "bfloat16", "cpu", True, False),
+        ({"max_minutes": 60, "statistics_every_steps": 9}, "bfloat16", "cpu", True, False),
+        ({"max_minutes": 8.4, "precision": "bfloat16"}, "float32", "cpu", True, True),
+        ({"max_minutes": 8.4, "precision": "float32"}, "bfloat16", "cpu", True, False),
+        ({"max_steps": 9999}, "bfloat16", "cpu", True, False),
+        ({"max_minutes": 60, "compile": False}, "bfloat16", "cpu", True, False),
+        ({"max_steps": 1, "compile": True}, "float32", "cpu", False, True),
     ],
 )
-def test_whether_to_compile_is_said_or_follows_from_the_machine(
-    asked: bool | None, faster: str, compiler: bool, recompute: bool, is_compiled: bool,
+def test_whether_to_compile_is_said_or_follows_from_minutes_and_machine(
+    asked: dict, faster: str, device: str, compiler: bool, is_compiled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(precision, "faster_precision", lambda device: faster)
     reason = None if compiler else "there is none"
     monkeypatch.setattr(precision, "missing_for_compile", lambda device: reason)
-    config = TrainingConfig(max_steps=1, compile=asked, recompute=recompute)
-    assert compile_decided(config, "cpu").compile is is_compiled
+    config = TrainingConfig(**({"compile": None} | asked))
+    assert compile_decided(config, device).compile is is_compiled
 
 
-def test_a_precision_that_is_said_decides_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "missing_for_compile", lambda device: None)
-    for said, is_compiled in (("bfloat16", True), ("float32", False), ("float16", False)):
-        config = TrainingConfig(max_steps=1, compile=None, precision=said)
-        assert compile_decided(config, "cpu").compile is is_compiled
+def test_what_was_decided_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+
+    def noted(function: Callable, **said: object) -> Callable:
+        compiled.append(function.__name__)
+        return function
+
+    decided = dataclasses.replace(tiny_config(run).training, compile=True)
+    monkeypatch.setattr(trainer, "compiled", noted)
+    monkeypatch.setattr(trainer, "compile_decided", lambda config, device: decided)
+    pretrain(tiny_config(run), run, evaluate=rests)
+    assert compiled == ["next_token_loss"]
 
 
 @pytest.mark.proof
