@@ -3,7 +3,9 @@
 In: stories. Out: `Pair`s: the story so far, the sentence that follows, and the same sentence with a
 name, a thing or a place changed so that it *contradicts* what was told, as the checker says. The
 idea is BLiMP's (Warstadt et al., arXiv:1912.00582): no generation and no judge; a model that
-understood finds the true one likelier. Left out: pairs that differ in more than one thing.
+understood finds the true one likelier. On request also pairs of grammar, where a verb or a pronoun
+disagrees with its subject, and of order, where the false sentence is one of later on, an effect
+before its cause. Left out: pairs that differ in more than one thing.
 """
 
 import random
@@ -20,6 +22,11 @@ from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
 CHANGES = ("name", "thing", "place")
+# made only where they are asked for: see `pairs_of`
+GRAMMAR_CHANGES = ("verb", "pronoun")
+ORDER_CHANGES = ("order",)
+OTHER_NUMBER = {"was": "were", "were": "was", "is": "are", "are": "is", "am": "are"}
+OTHER_SEX = {"he": "she", "she": "he"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +95,57 @@ def contradicts(told: str, sentence: str) -> bool:
     return is_fine and last.readable and last.contradiction is not None
 
 
-def pairs_of(story: Story, rng: random.Random) -> list[Pair]:
-    """At most one pair of each change, at a place drawn by lot; the checker agrees with each."""
+# package only
+def other_verb_form(sentence: str, told: str, rng: random.Random) -> str | None:
+    """A form of "be" gets the other number: "Tom and Mia was". The checker reads both alike."""
+    found = list(re.finditer(rf"\b({'|'.join(OTHER_NUMBER)})\b", sentence))
+    if not found:
+        return None
+    verb = rng.choice(found)
+    return sentence[: verb.start()] + OTHER_NUMBER[verb.group()] + sentence[verb.end() :]
+
+
+# package only
+def other_pronoun(sentence: str, told: str, rng: random.Random) -> str | None:
+    """Who goes on with "and she" gets the other sex: "he" is then nobody in the sentence."""
+    pronoun = re.search(r"(?<=and |but | so )(?:he|she)\b", sentence)
+    if pronoun is None:
+        return None
+    return sentence[: pronoun.start()] + OTHER_SEX[pronoun.group()] + sentence[pronoun.end() :]
+
+
+# package only
+def known_already(sentence: str, told: str, rng: random.Random) -> str | None:
+    """A sentence of later on, if it names all whom it means, and nobody and nothing unknown."""
+    words = re.findall(r"[A-Za-z]+", sentence)
+    people = [word for word in words if word in SEX or word.lower() in OTHER_SEX]
+    named = {word for word in words if word in SEX or word in EVERY_THING}
+    is_named = not people or people[0] in SEX
+    return sentence if is_named and named <= set(re.findall(r"[A-Za-z]+", told)) else None
+
+
+CHANGE |= {"verb": other_verb_form, "pronoun": other_pronoun, "order": known_already}
+
+
+def pairs_of(story: Story, rng: random.Random, changes: Sequence[str] = CHANGES) -> list[Pair]:
+    """At most one pair of each change, at a place drawn by lot; the checker agrees with each.
+
+    It does not judge the form of a verb. "order" takes the false sentence from later on.
+    """
+    if unknown := [change for change in changes if change not in CHANGE]:
+        raise ValueError(f"changes = {unknown}: unknown; choose from {tuple(CHANGE)}")
     pairs = []
-    first = len(split_sentences(story.opening))
-    for change in CHANGES:
-        places = list(range(first, len(story.sentences)))
+    first, end = len(split_sentences(story.opening)), len(story.sentences)
+    for change in changes:
+        places = [
+            (place, source) for place in range(first, end)
+            for source in (range(place + 1, end) if change == "order" else (place,))
+        ]  # fmt: skip
         rng.shuffle(places)
-        for place in places:
+        for place, source in places:
             told, sentence = " ".join(story.sentences[:place]), story.sentences[place]
-            false = CHANGE[change](sentence, told, rng)
-            if false is None or not contradicts(told, false):
+            false = CHANGE[change](story.sentences[source], told, rng)
+            if false is None or change != "verb" and not contradicts(told, false):
                 continue
             identity = f"{story.level}/{story.seed}/{change}"
             pairs.append(Pair(identity, story.level, change, told, f" {sentence}", f" {false}"))
