@@ -201,15 +201,21 @@ def family_row(cleaned: Cleaned) -> Row:
 
 
 # package only
-def language_row(cleaned: Cleaned) -> Row:
-    """The mean of the languages' F1, on the prose of foreign pages and of pages worth keeping."""
-    lines = {
+def language_lines(cleaned: Cleaned) -> dict[str, str]:
+    """Long lines of foreign pages and of pages worth keeping, and what language each is in."""
+    return {
         line: language
         for page in cleaned.pages
         if page.faults <= REPAIRS - {"personal data", "decoys"} | {"language", "mixed language"}
         for line, language in zip(page.shown_text.split("\n"), page.line_languages, strict=True)
         if len(line) >= MIN_LINE_CHARACTERS
     }
+
+
+# package only
+def language_row(cleaned: Cleaned) -> Row:
+    """The mean of the languages' F1, by the course's identifier."""
+    lines = language_lines(cleaned)
     found = [language for language, _ in load_identifier().identify_all(list(lines))]
     score = macro_f1(list(lines.values()), found)
     return Row("language: lines ≥ 100 characters", len(lines), {"F1": score}, LANGUAGE_BARS)

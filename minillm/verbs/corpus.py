@@ -35,7 +35,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
     add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
     add("--pages", type=int, metavar="M", help="with an action: how many pages (default: 2000)")
-    add("--out", type=Path, metavar="DIR", help="with dirty or clean: the folder of the result")
+    add("--out", type=Path, metavar="DIR", help="dirty, clean: the folder of the result; report: a file")
     cleaning.add_options(made)
 
 
@@ -116,14 +116,16 @@ def write_dirty_web(args: argparse.Namespace) -> int:
 # package only
 def report_dirty_web(args: argparse.Namespace) -> int:
     """One table of what each step finds of what was planted; 1 if a bar is not reached."""
+    from minillm.bench.measuring import save_figures
     from minillm.corpus import report
 
-    refuse(args, ("out",), "the report prints its figures, with --json as an object; leave it out")
     if args.pages is not None and args.pages < MIN_REPORT_PAGES:
         raise ValueError(
             f"--pages {args.pages}: give a report at least {MIN_REPORT_PAGES}, so that every kind"
             " of page is among them"
         )
+    if args.out is not None and args.out.is_dir():
+        raise ValueError(f"--out {args.out}: is a folder; name the file that keeps the figures")
     started = perf_counter()
     seed = report.HELD_OUT_SEED if args.seed is None else args.seed
     num_pages = report.NUM_PAGES if args.pages is None else args.pages
@@ -136,5 +138,8 @@ def report_dirty_web(args: argparse.Namespace) -> int:
     if missed and num_pages < report.NUM_PAGES:
         print(report.FEW_PAGES, file=notes(args))
     figures = {"seed": seed, "pages": num_pages, "seconds": round(seconds, 1)}
-    figures_out(args, figures | {"missed": missed, "rows": report.report_figures(rows)})
+    figures |= {"missed": missed, "rows": report.report_figures(rows)}
+    if args.out is not None:
+        save_figures(args.out, "minillm corpus report --json", figures)
+    figures_out(args, figures)
     return 1 if missed else 0

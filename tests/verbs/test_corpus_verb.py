@@ -20,10 +20,14 @@ def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
     assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 50
 
 
-def test_report_prints_one_table_and_gives_its_figures(capsys):
-    code = main(["corpus", "report", "--seed", "4", "--pages", "400", "--json"])
+def test_report_prints_one_table_and_gives_its_figures(capsys, tmp_path):
+    kept = tmp_path / "report.json"
+    words = ["corpus", "report", "--seed", "4", "--pages", "400", "--json", "--out", str(kept)]
+    code = main(words)
     printed = capsys.readouterr()
     figures = json.loads(printed.out)
+    recorded = json.loads(kept.read_text(encoding="utf-8"))
+    assert recorded["figures"] == figures and recorded["command"] == "minillm corpus report --json"
     missed = [name for name, row in figures["rows"].items() if row["reached"] is False]
     assert figures["missed"] == missed and code == (1 if missed else 0)
     assert figures["pages"] == 400 and figures["seed"] == 4
@@ -61,7 +65,7 @@ def test_every_evaluation_set_is_looked_for():
         (["dirty"], "--out is missing"),
         (["dirty", "--out", "x", "--pages", "0"], "at least 1"),
         (["dirty", "--out", "x", "--run", "mine"], "--run: the dirty web belongs to no run"),
-        (["report", "--out", "x"], "as an object; leave it out"),
+        (["report", "--out", "."], "is a folder; name the file"),
         (["report", "--pages", "99"], "give a report at least 100"),
         (["report", "--set", "a=1"], "--set: the dirty web"),
         (["--seed", "3"], "--seed: only"),
