@@ -117,6 +117,16 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         ("seconds, datatrove", ("datatrove", "seconds"), ".1f"),
         ("families, F1 of ours", ("ours", "families_f1"), ".2f"),
     )),
+    "world": ("The story world as a text", (
+        *((f"level {level}: {words}", ("levels", level, name), form)
+          for level in "1234" for words, name, form in (
+            ("megabytes a second on one core", "megabytes_per_s", ".1f"),
+            ("zlib ratio", "zlib_ratio", ".3f"), ("distinct words", "distinct_words", ".0f"),
+        )),
+        *((f"level {level}: bits a story", ("levels", level, "bits_a_story"), ".0f")
+          for level in "123"),
+        ("an encyclopaedia's zlib ratio", ("zlib_ratio_of_an_encyclopaedia",), ".3f"),
+    )),
     "report": ("The cleaning steps, on a dirty web that no rule was written for", (
         *((words, ("rows", name, figure), ".3f") for words, name, figure in (
             ("families of near copies, F1", "copies: pairs of a family, J ≥ .7", "F1"),
