@@ -47,7 +47,7 @@ class Lots(random.Random):
 
 
 def lot_bits(tell: Callable[[random.Random], str], seed: str) -> list[float]:
-    """What each lot adds to −log₂ p of the text that `tell` tells from this seed, in their order."""
+    """What each lot adds to −log₂ p of the text that `tell` tells from this seed, in order."""
     lots, bits = Lots(seed), []
     text = tell(lots)
     for place, (count, outcome) in enumerate(lots.draws):
