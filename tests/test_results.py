@@ -8,7 +8,10 @@ import pytest
 
 from tools.results import BENCH, RESULTS, results
 
-TRAIN = json.loads((BENCH / "train.json").read_text(encoding="utf-8"))["figures"]
+
+def recorded(name: str) -> dict:
+    """The figures of a recorded bench."""
+    return json.loads((BENCH / f"{name}.json").read_text(encoding="utf-8"))["figures"]
 
 
 def test_the_page_is_what_the_recorded_benches_make() -> None:
@@ -35,7 +38,7 @@ def test_a_bench_without_a_section_is_told(tmp_path: Path) -> None:
     ("size", "transformers", "mfu"), [("5.4M", 1.6, 0.45), ("14M", 1.25, 0.50)]
 )
 def test_the_recorded_step_holds_its_bars(size: str, transformers: float, mfu: float) -> None:
-    found = TRAIN[size]
+    found = recorded("train")[size]
     assert found["ours_over"]["nanoGPT"] >= 3.4
     assert found["ours_over"]["nanoGPT at its best"] >= 1.15
     assert found["ours_over"]["transformers"] >= transformers
@@ -43,3 +46,40 @@ def test_the_recorded_step_holds_its_bars(size: str, transformers: float, mfu: f
     assert found["mfu"]["ours"] >= mfu
     # within the laptop recipe's minutes of pretraining
     assert found["compiling_repaid_after_s"] <= 8.4 * 60
+
+
+def test_the_recorded_tokenizer_holds_its_bars() -> None:
+    found = recorded("tokenizer")
+    assert found["merges_equal_at_4096"] and found["merges_equal_at_8192"] and found["ids_equal"]
+    for num_merges in (4096, 8192):
+        assert found[f"train_{num_merges}_times_tokenizers"] >= 1.3
+        assert found[f"train_{num_merges}_times_rustbpe"] >= 1 / 2.3
+    assert found["encode_cold_times_tokenizers"] >= 1.3
+    assert found["encode_warm_times_tokenizers"] >= 2.3
+    assert found["encode_warm_times_tiktoken"] >= 0.5
+
+
+def test_the_recorded_search_for_duplicates_holds_its_bars() -> None:
+    found = recorded("duplicates")
+    assert found["datasketch_over_ours"] >= 2.2
+    assert found["ours_over_rensa"] <= 2
+    assert found["ours"]["recall_of_pairs"] == found["dirty_web"]["ours"]["recall_of_pairs"] == 1
+
+
+def test_the_recorded_stream_holds_its_bars() -> None:
+    found = recorded("stream")
+    assert found["exact_resumes"] == found["resumes"] == 60
+    assert found["tokens_per_s"]["raw shuffled"] >= 50e6 and found["raw_is_at_least_50_million"]
+    later = [found["rank_correlation"][f"stream, epoch {epoch}"] for epoch in (1, 2)]
+    assert max(map(abs, later)) == found["largest_rank_correlation_after_epoch_0"] < 0.02
+
+
+@pytest.mark.parametrize("words", ["spaced", "pattern"])
+@pytest.mark.parametrize("kind", ["marginal", "best"])
+def test_the_recorded_unigram_tokenizer_holds_its_bar(words: str, kind: str) -> None:
+    """At most .5 % more nats than SentencePiece for text that neither has learned from."""
+    found = recorded("unigram")
+    ours = found[f"{words}_held_out_{kind}_nats_ours"]
+    theirs = found[f"{words}_held_out_{kind}_nats_sentencepiece"]
+    assert -ours <= 1.005 * -theirs
+    assert found[f"{words}_held_out_{kind}_ratio"] == pytest.approx(ours / theirs)

@@ -1,5 +1,6 @@
 """All readers read the same tokens; what is compared is counted the same way."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from minillm.batches.shards import BatchesConfig, Shards
 from minillm.batches.stream import IGNORE, Stream
 from minillm.bench import stream as bench
 
+ROOT = Path(__file__).resolve().parents[2]
 T = 16
 
 
@@ -87,3 +89,25 @@ def test_the_figures_say_what_was_measured(monkeypatch):
     assert mixed["buffer of 10,000"] < 0.5, "a buffer that holds all mixes all"
     # 400 documents: by chance alone ± 1/√400 = .05
     assert abs(mixed["stream, epoch 1"]) < 0.25
+
+
+@pytest.mark.parametrize("fast", ["raw shuffled", "raw sequential", "stream"])
+def test_the_flag_of_50_million_judges_raw_shuffled_reading_alone(monkeypatch, fast):
+    monkeypatch.setattr(bench, "NUM_RESUMED_DOCUMENTS", 400)
+
+    def seconds(actions: dict, repeats: int) -> dict[str, float]:
+        return {name: 1e-6 if name == fast else 1.0 for name in actions}
+
+    monkeypatch.setattr(bench, "median_seconds", seconds)
+    figures = bench.measure(num_documents=400, num_batches=2, repeats=1)
+    assert figures["tokens_per_s"][fast] > bench.BAR_TOKENS_PER_S
+    assert figures["raw_is_at_least_50_million"] == (fast == "raw shuffled")
+
+
+def test_the_notebook_tells_the_recorded_speeds():
+    recorded = json.loads((ROOT / "bench" / "stream.json").read_text(encoding="utf-8"))["figures"]
+    text = (ROOT / "notebooks" / "03b_stream.ipynb").read_text(encoding="utf-8")
+    packed = recorded["stream_with_packing_tokens_per_s"] / 1e6
+    alone = recorded["tokens_per_s"]["stream"] / 1e6
+    told = f"about {packed:.0f} million tokens a second on that machine, its batches alone"
+    assert f"{told} {alone:.0f} million" in text

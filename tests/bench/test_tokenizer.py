@@ -1,10 +1,15 @@
 """The bench compares equals, and says so."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from minillm.bench import tokenizer as bench
 from minillm.tokenizer.merges import learn_merges
 from tests.tokenizer.texts import larger_training_texts
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +34,10 @@ def test_other_merges_are_noticed(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(bench, "learn_merges", one_short)
     assert bench.training_figures(larger_training_texts()[:20], 1)["merges_equal_at_300"] is False
+
+
+def test_the_notebook_tells_the_recorded_size():
+    recorded = json.loads((ROOT / "bench" / "tokenizer.json").read_text(encoding="utf-8"))
+    size = f"{recorded['figures']['megabytes']:.1f} MB"
+    text = (ROOT / "notebooks" / "02c_tokens_at_work.ipynb").read_text(encoding="utf-8")
+    assert f"{size} of English articles, recipes and plays" in text
