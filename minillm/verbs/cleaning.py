@@ -5,16 +5,24 @@ The result belongs to no run, and is the same to the byte for every engine and n
 
 import argparse
 from codecs import getincrementaldecoder
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
+
+if TYPE_CHECKING:
+    from minillm.corpus.contamination import Sets
 
 CLEAN = "clean"
 OUTSIDE_RUNS = "with `clean` the result belongs to no run; leave it out"
 ONLY_CLEAN = "only `minillm corpus clean` heeds it"
-OPTIONS = ("documents", "licences", "engine", "workers", "address", "shards")
+OPTIONS = (
+    "documents", "licences", "learned", "languages", "engine", "workers", "address", "shards",
+)  # fmt: skip
+LEARNED = "minillm.verbs.learned:steps"
+LANGUAGES = ("en",)
 RESULT = {"documents.jsonl", "rejected.jsonl", "manifest.json"}
 NEEDED = "id, text, source, kind, licence and language"
 
@@ -27,6 +35,11 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("--documents", metavar="FILE", nargs="+", type=Path, help=words)
     words = "with clean: what may be used, instead of the course's own list (user: your own text)"
     add("--licences", metavar="NAME", nargs="+", help=words)
+    words = "with clean: reject other languages too, insults and bad prose (in English), and pages "
+    words += "that hold a part of what models are evaluated on"
+    add("--learned", action="store_true", default=None, help=words)
+    words = "with --learned: the languages that a page may be in (default: en)"
+    add("--languages", metavar="NAME", nargs="+", help=words)
     add("--engine", metavar="NAME", help="with clean: local (default), processes, or ray")
     add("--workers", type=int, metavar="N", help="processes at once (default: one a core)")
     add("--address", metavar="HOST:PORT", help="with ray: a cluster's; default: one started here")
@@ -65,7 +78,54 @@ def check_out(folder: Path, inputs: Sequence[Path]) -> None:
 
 
 # package only
-def run_clean(args: argparse.Namespace) -> int:
+def made_from(sets: "Sets") -> dict[str, str]:
+    """The hash of what each learned step is made from, by step: part of the result's key."""
+    from minillm.core.records import canonical, file_sha256, sha256_of
+    from minillm.corpus.classifier import FOLDER, load_classifier
+    from minillm.corpus.language import MODEL_FILE, load_identifier
+
+    load_identifier()
+    hashes = {"language": file_sha256(MODEL_FILE)}
+    for name in ("civility", "quality"):
+        load_classifier(name)
+        hashes[name] = file_sha256(FOLDER / f"{name}.npz")
+    return hashes | {"contamination": sha256_of(canonical(sets))}
+
+
+# package only
+def check_languages(languages: Sequence[str] | None, learned: bool | None) -> None:
+    """ValueError for languages that no step would look at, or that the identifier does not know."""
+    from minillm.corpus.language import load_identifier
+
+    if languages is None:
+        return
+    given = f"--languages is {' '.join(languages)}"
+    if not learned:
+        raise ValueError(f"{given}, but only the learned steps look at languages; add --learned")
+    known = load_identifier().languages
+    if wrong := [name for name in languages if name not in known]:
+        words = f"{given}, but {', '.join(wrong)} cannot be told from others"
+        raise ValueError(f"{words}; give some of {', '.join(known)}")
+
+
+# package only
+def chosen_steps(
+    args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]
+) -> dict[str, object]:
+    """The steps and their options, as `clean_files` takes them."""
+    from minillm.corpus.pipeline import LICENCES
+    from minillm.corpus.sharded import STEPS
+
+    options = {"licences": args.licences or list(LICENCES)}
+    if not args.learned:
+        return {"steps_from": STEPS, "options": options}
+    options["languages"] = args.languages or list(LANGUAGES)
+    options["made_from"] = made_from(evaluation_sets())
+    return {"steps_from": LEARNED, "options": options}
+
+
+# package only
+def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -> int:
     """Clean; an interrupted command goes on where it was when it is given again."""
     from minillm.corpus.engines import check_engine
     from minillm.corpus.sharded import DEFAULT_SHARDS, clean_files
@@ -83,11 +143,11 @@ def run_clean(args: argparse.Namespace) -> int:
     num_shards = DEFAULT_SHARDS if args.shards is None else args.shards
     check_engine(engine, args.workers, args.address, dashes="--")
     shard_names(num_shards, dashes="--")
+    check_languages(args.languages, args.learned)
     with redirect_stdout(notes(args)):
         artifact = clean_files(
             args.documents, args.out, engine=engine, workers=args.workers, address=args.address,
-            num_shards=num_shards,
-            options=None if args.licences is None else {"licences": args.licences},
+            num_shards=num_shards, **chosen_steps(args, evaluation_sets),
         )  # fmt: skip
         steps = artifact.figures.get("rejected_by_step", {})
         if steps:

@@ -6,6 +6,7 @@ documents through them, on one machine or many: none of these reads a run.
 """
 
 import argparse
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 
 # package only
+@cache
 def evaluation_sets() -> "Sets":
     """Every set that a model of this course is evaluated on, a part of each, by name and item."""
     from minillm.align.instructions import question_prompt, story_conversations
@@ -83,7 +85,7 @@ def run_corpus(args: argparse.Namespace) -> int:
     """Text becomes documents; or the dirty web, or what the steps make of it."""
     if args.what == cleaning.CLEAN:
         refuse(args, ("seed", "pages"), ONLY_DIRTY_WEB)
-        return cleaning.run_clean(args)
+        return cleaning.run_clean(args, evaluation_sets)
     refuse(args, cleaning.OPTIONS, cleaning.ONLY_CLEAN)
     if args.what is None:
         refuse(args, ("seed", "pages", "out"), ONLY_DIRTY_WEB)
