@@ -36,7 +36,8 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
     add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
     add("--pages", type=int, metavar="M", help="with an action: how many pages (default: 2000)")
-    add("--out", type=Path, metavar="DIR", help="dirty, clean: the folder of the result; report: a file")
+    words = "dirty, clean: the folder of the result; report: a file that keeps the figures"
+    add("--out", type=Path, metavar="PATH", help=words)
     cleaning.add_options(made)
 
 
