@@ -77,7 +77,9 @@ def test_the_recorded_run_holds_the_bar() -> None:
     widths = [int(width) for width in figures["losses"]["transfer"]]
     assert max(widths) >= 4 * min(widths)
     assert all(len(rows) >= 3 for by in figures["losses"].values() for rows in by.values())
-    assert summary(figures["losses"], figures["rates"]) == {
-        name: figures[name] for name in ("best_rate", "best_rates_apart")
-    }
+    again = summary(figures["losses"], figures["rates"])
+    # a fit by least squares rounds by machine in its last digits
+    for way, by_width in figures["best_rate"].items():
+        assert again["best_rate"][way] == pytest.approx(by_width, rel=1e-9)
+    assert again["best_rates_apart"] == pytest.approx(figures["best_rates_apart"], rel=1e-9)
     assert figures["best_rates_apart"]["transfer"] <= BAR < figures["best_rates_apart"]["plain"]
