@@ -23,7 +23,7 @@ import triton.language as tl  # noqa: E402  needs triton
 from minillm.bench.traffic import counted_traffic  # noqa: E402  needs triton
 from minillm.model import flash_attention as launches  # noqa: E402  needs triton
 from minillm.model import flash_inputs, flash_kernels, flash_selftest  # noqa: E402  needs triton
-from minillm.model.flash_attention import document_bounds, flash_attention  # noqa: E402
+from minillm.model.flash_attention import document_bounds, flash_attention  # noqa: E402  triton
 from tests.model.flash_cases import (  # noqa: E402  needs triton
     CALLS,
     DEVICE,
