@@ -7,10 +7,12 @@ has planted in a folder, and leaves a mark there for each document that it sees.
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
-from minillm.corpus import pipeline
+from minillm.corpus import pipeline, sharded
 from minillm.corpus.pipeline import StepMaker
 from minillm.corpus.sources import Document, Step
 
@@ -70,3 +72,18 @@ def steps(folder: str, names: Sequence[str] | None = None) -> dict[str, StepMake
     real = pipeline.steps()
     chosen = {name: real[name] for name in (names or real)}
     return {"trouble": lambda _: trouble(folder)} | chosen
+
+
+@contextmanager
+def broken_off_after_one_walk() -> Iterator[list[dict[str, int]]]:
+    """A cleaning in here breaks off at its second walk; what its first has counted is listed."""
+    real, counts = sharded.run_phase, []
+
+    def one_walk(walk, number, tasks):
+        if number == 1:
+            raise RuntimeError("stop")
+        counts.append(real(walk, number, tasks))
+        return counts[-1]
+
+    with patch.object(sharded, "run_phase", one_walk):
+        yield counts

@@ -271,20 +271,10 @@ def test_other_input_options_or_code_are_done_anew(tmp_path, monkeypatch):
 
     def interrupted(options: dict, code: str = "a") -> int:
         """The number of shards that a run which fails at its second walk found and used."""
-        counts = []
         monkeypatch.setattr(sharded, "code_sha256", lambda _: code)
-        real = sharded.run_phase
-
-        def one_walk(walk, number, tasks):
-            if number == 1:
-                raise RuntimeError("stop")
-            counts.append(real(walk, number, tasks))
-            return counts[-1]
-
-        monkeypatch.setattr(sharded, "run_phase", one_walk)
-        with pytest.raises(RuntimeError, match="stop"):
-            clean_files([path], out, num_shards=4, options=options)
-        monkeypatch.setattr(sharded, "run_phase", real)
+        with planted.broken_off_after_one_walk() as counts:
+            with pytest.raises(RuntimeError, match="stop"):
+                clean_files([path], out, num_shards=4, options=options)
         return counts[0]["reused"]
 
     allowed = {"licences": ["CC0-1.0"]}

@@ -19,6 +19,7 @@ from minillm.corpus.shardfolders import id_hash, json_line
 from minillm.corpus.sources import Document
 from minillm.verbs import cleaning, learned
 from minillm.verbs.corpus import evaluation_sets
+from tests.corpus import planted
 
 # With this seed each of the seven sets leaks word for word.
 SEED, NUM_PAGES = 6, 170
@@ -128,20 +129,12 @@ def test_shards_of_a_broken_off_run_are_used_again_only_for_the_same_steps(
     tmp_path, monkeypatch
 ):
     crawl = written(tmp_path / "crawl.jsonl", documents()[:40])
-    real, made = sharded.run_phase, cleaning.made_from(evaluation_sets())
+    made = cleaning.made_from(evaluation_sets())
 
     def reused(*words: str) -> int:
         """The number of shards that a run which breaks off at its second walk found and used."""
-        counts = []
-
-        def one_walk(walk, number, tasks):
-            if number == 1:
-                raise RuntimeError("stop")
-            counts.append(real(walk, number, tasks))
-            return counts[-1]
-
-        monkeypatch.setattr(sharded, "run_phase", one_walk)
-        assert cleaned(crawl, *words, "--shards", 4) == 1
+        with planted.broken_off_after_one_walk() as counts:
+            assert cleaned(crawl, *words, "--shards", 4) == 1
         return counts[0]["reused"]
 
     assert [reused(), reused()] == [0, 4]
