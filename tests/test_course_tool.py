@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -453,6 +454,42 @@ def test_papermill_gives_the_run_and_names_the_failing_cell(root, capsys):
     written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)
     printed = [c.outputs[0].text for c in written.cells if "print(run_name" in c.source]
     assert printed == [f"trial {root}\n"]
+
+
+def test_a_kernel_that_dies_leaves_its_notebook_as_far_as_it_came(root):
+    name = root / "notebooks" / "01_one.ipynb"
+    write_notebook(root, name.name, "print('came here')", "import os; os.kill(os.getpid(), 9)")
+    run, _ = open_run("trial", recipe=smoke(), home=root)
+    (run.path / "notebooks").mkdir()
+    assert lane.execute(name, run).startswith("the kernel died or hung")
+    written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)
+    outputs = {cell.source: cell.outputs for cell in written.cells}
+    assert outputs["print('came here')"][0].text == "came here\n"
+
+
+def test_a_kernel_runs_its_exit_handlers_and_is_not_taken_apart(root):
+    """What a notebook leaves to its end is done; what modules still hold is not freed."""
+    name = root / "notebooks" / "01_one.ipynb"
+    ends = """
+        import atexit, json, os, tempfile
+        from pathlib import Path
+        class Kept:
+            def __del__(self, write=os.write, note=os.open("note", os.O_CREAT | os.O_WRONLY)):
+                write(note, b"freed")
+        json.kept, folder = Kept(), tempfile.TemporaryDirectory()
+        _ = Path("folder").write_text(folder.name)
+        _ = atexit.register(Path("handled").touch)
+    """
+    begun = "print([name for name in globals() if name in ('_', 'os', 'atexit')])"
+    write_notebook(root, name.name, begun, textwrap.dedent(ends))
+    run, _ = open_run("trial", recipe=smoke(), home=root)
+    (run.path / "notebooks").mkdir()
+    assert lane.execute(name, run) is None
+    place = name.parent
+    assert (place / "handled").exists() and (place / "note").read_text() == ""
+    assert not Path((place / "folder").read_text()).exists()
+    written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)
+    assert [c.outputs[0].text for c in written.cells if c.source == begun] == ["['_']\n"]
 
 
 def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(tmp_path, capsys):
