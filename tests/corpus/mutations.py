@@ -270,5 +270,6 @@ MUTATIONS: dict[str, Mutation] = {
     for mutation in (
         names_swapped, name_replaced, pronoun_swapped, thing_replaced, move_deleted,
         move_repeated, spot_replaced, word_garbled, feeling_turned, order_shuffled,
+        needed_deleted,
     )
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """What the story world tells is true and varied, and its questions are fair."""
 
+import random
 import re
 import subprocess
 import sys
@@ -10,7 +11,11 @@ import pytest
 
 from minillm.corpus.storyworld import Story, tell_story
 from minillm.corpus.storyworld.plots import PLOTS_BY_LEVEL
+from minillm.corpus.storyworld.questions import UNKNOWN, Question, ask_untold, why
 from minillm.corpus.storyworld.stories import ALL_LEVELS
+from minillm.corpus.storyworld.tell import usable_phrases
+from minillm.corpus.storyworld.wide.tell import phrases_for
+from minillm.corpus.storyworld.wide.words import EVERY_GLAD
 from minillm.corpus.storyworld.words import SEX
 from minillm.corpus.storyworld.world import Event, World, act
 
@@ -122,6 +127,35 @@ def test_stories_are_varied(stories: dict[int, list[Story]], level: int):
     assert num_copies == 0
 
 
+# Two ways (one, for "sad of blame") where doer and other are of one sex: in the other ways it would
+# not be clear whom a pronoun means.
+FEW_WAYS = {
+    1: {},
+    2: {"give promised": 2},
+    3: {"give promised": 2},
+    4: {
+        "give promised": 2, "take turns": 2, "confess move": 2, "confess loss": 2, "deliver": 2,
+        "relent": 2, "replace": 2, "sad of blame": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_wherever_an_event_occurs_there_are_three_ways_to_say_it(
+    stories: dict[int, list[Story]], level: int
+):
+    few = {}
+    for event in (event for story in stories[level] for event in story.events):
+        kind = event.manner or event.kind
+        is_mixed = event.whom is None or SEX[event.who] != SEX[event.whom]
+        has_thing = event.thing is not None
+        ways = phrases_for(kind, has_thing, is_mixed) if level == 4 else usable_phrases(event)
+        if len(set(ways)) < 3:
+            assert not is_mixed
+            few[kind] = len(set(ways))
+    assert few == FEW_WAYS[level]
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_articles_fit(stories: dict[int, list[Story]], level: int):
     for story in stories[level]:
@@ -209,13 +243,57 @@ def test_the_person_named_last_is_no_good_guess(stories: dict[int, list[Story]],
     assert sum(hits) / len(hits) < (0.5 if level == 1 else 0.34)
 
 
+def untold(story: Story) -> tuple[Question, ...]:
+    """What the story leaves open, drawn by a generator of its own."""
+    return ask_untold(list(story.events), list(story.sentences), random.Random(story.seed))
+
+
+def form_of(question: Question) -> str:
+    """The form of a question: its words without names and things."""
+    words = [word for word in question.text.split() if word not in SEX]
+    return " ".join(words[: 3 if words[0] == "Why" else 2])
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_each_form_of_question_is_answerable_for_some_stories_only(
     stories: dict[int, list[Story]], level: int
 ):
-    seen: dict[str, set[bool]] = {}
+    own, further = {}, {}
     for story in stories[level]:
-        for question in story.questions:
-            form = " ".join(question.text.split()[:2])
-            seen.setdefault(form, set()).add(question.answerable)
-    assert seen["Who has"] == seen["Where was"] == seen["Why was"] == {True, False}
+        for found, questions in ((own, story.questions), (further, untold(story))):
+            for question in questions:
+                found.setdefault(form_of(question), []).append(question.answerable)
+    seen = {form: set(each) for form, each in own.items() if len(each) >= 50}
+    assert seen["Who has"] == seen["Where was"] == seen["Why was sad?"] == {True, False}
+    always = {form for form, answerable in seen.items() if answerable == {True}}
+    assert always == {
+        "Why was happy?", "Why did ask", "Does have", "Who had"
+    } | ({"Where does"} if level == 4 else set())
+    assert set(further) == always - {"Where does"} and not any(map(any, further.values()))
+
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_a_story_leaves_open_is_nowhere_in_it(stories: dict[int, list[Story]], level: int):
+    num_asked = Counter()
+    for story in stories[level]:
+        told = {fact[0] for fact in why(list(story.events), list(story.sentences), random.Random())}
+        for question in untold(story):
+            form = form_of(question)
+            num_asked[form] += 1
+            assert (question.answer, question.distance) == (UNKNOWN, len(story.sentences))
+            assert question.text not in told
+            noun = re.search(r"the (\w+)", question.text)
+            if form in ("Does have", "Who had"):
+                assert not re.search(rf"\b{noun[1]}\b", story.text)
+            elif form == "Why did ask":
+                who = question.text.split()[2]
+                pattern = rf"(?<!to ){who} (\w+ )?asked\b|[?]. asked {who}\b|\b{who} said, .Please"
+                of_it = [s for s in story.sentences if re.search(rf"\b{noun[1]}\b", s)]
+                assert not any(re.search(pattern, s) for s in of_it), (story.text, question.text)
+            else:
+                who = question.text.split()[2]
+                spoken = [s for s in story.sentences if re.search(rf"\b{who}\b", s)]
+                assert not any(set(EVERY_GLAD) & set(re.findall(r"\w+", s)) for s in spoken)
+    assert min(num_asked.values()) >= 200 and len(num_asked) == 4
+    assert all(untold(story) == untold(story) for story in stories[level][:20])

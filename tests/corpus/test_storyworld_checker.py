@@ -67,6 +67,73 @@ def test_each_contradiction_is_named(text: str, complaint: str):
     assert any(complaint in found for found in report.contradictions), report
 
 
+OF_THREE = (
+    "One sunny day, Mia, Tom and Ben were at the park. Mia had a red kite. Ben had a drum. "
+)
+MOVED = "Mia put the kite under the bench and went away. Tom came and put the kite in the grass. "
+TOLD = MOVED + "Ben told Mia that the kite was in the grass. "
+LENT = "Tom asked Mia to lend him the kite. Mia lent Tom the kite. "
+BOTH = "Ben gave the drum to Tom. Mia gave the kite to Tom. "
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (MOVED + "Tom found the kite in the grass.", "Tom finds the kite, but knows"),
+        (MOVED + "Tom looked for the kite under the bench.", "Tom looks for the kite, but knows"),
+        (MOVED + "Tom looked under the bench, but the kite was not there.", "but knows"),
+        (TOLD + "Ben looked in the grass, and there was the kite.", "Ben finds the kite, but knows"),
+        (LENT + "Tom went to Ben and gave the kite back.", "Ben never had it"),
+        (LENT + "Tom broke the kite. Mia helped Ben and mended the kite.", "nothing to do with"),
+        ("Tom went to Ben and asked for the kite.", "Ben is asked for the kite, but Mia has it"),
+        (
+            'Tom asked Mia for the kite. "Yes, you can have it," said Mia, and she gave the kite '
+            "to Ben.",
+            "says yes, but Ben did not ask for the kite",
+        ),
+        ("Tom asked Mia for the kite. But Mia said no to Ben.", "was not asked by Ben"),
+        (
+            "Tom asked Mia for the kite. Mia promised to give the kite to Ben later.",
+            "Ben did not ask for the kite, but Tom did",
+        ),
+        (BOTH + "Tom thanked Ben for the kite.", "Tom did not get the kite from Ben"),
+        (
+            "Tom took the kite from Mia. Mia was sad because Tom had taken the kite. "
+            "Mia took the drum from Ben. Ben was sad because the drum was gone. "
+            "Mia was sad because the drum was gone.",
+            "not gone for Mia, who has it",
+        ),
+    ],
+)
+def test_each_contradiction_of_three_people_is_named(text: str, complaint: str):
+    report = check_story(OF_THREE + text)
+    assert report.readable_fraction == 1, report
+    assert len(report.contradictions) == 1 and complaint in report.contradictions[0], report
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MOVED + "Tom saw the kite in the grass and picked it up.",
+        MOVED + "Mia looked under the bench, but the kite was not there. Mia found the kite.",
+        TOLD + "Mia looked in the grass, and there was the kite.",
+        TOLD + "Mia came back and found the kite in the grass. Mia put the kite under the bench. "
+        "Tom found the kite under the bench.",
+        LENT + "Tom went to Mia and gave the kite back.",
+        LENT + "Tom broke the kite. Ben helped Tom and mended the kite.",
+        "Tom asked Mia for the kite. Mia gave the kite to Ben.",
+        "Tom asked Mia for the kite. Ben asked Mia for the kite. But Mia said no to Tom. "
+        '"Yes," said Mia, and she gave the kite to Ben.',
+        "Tom asked Mia for the kite. But Mia said no to Tom. "
+        "Mia promised to give the kite to Ben later.",
+        BOTH + "Tom thanked Mia for the kite. Tom thanked Ben for the drum.",
+    ],
+)
+def test_what_may_well_be_is_no_contradiction(text: str):
+    report = check_story(OF_THREE + text)
+    assert report.is_consistent, report
+
+
 def test_he_needs_a_man_in_the_story():
     report = check_story(
         "Once there were two good friends, Mia and Anna. Mia had a kite, and he was proud of it."
@@ -116,17 +183,18 @@ def test_quotations_stay_with_their_speaker():
     ]
 
 
-# The share of broken stories that is noticed, over 200 stories a level. Measured: 1.00, but
-# order .99 at level 1, and at level 3 names .97 and deleted moves .98 (nobody misses what is not
-# spoken of again).
+# Of 600 stories a level. Measured: a name replaced .983 at level 3, .986 at level 4; the others .993
+# to 1.00. What passes leaves the story true: another praises, mends or asks.
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_broken_stories_are_noticed(stories: dict[int, list[Story]], level: int, name: str):
+def test_98_of_100_broken_stories_are_noticed(
+    stories: dict[int, list[Story]], level: int, name: str
+):
     rng = random.Random(name)
-    broken = [MUTATIONS[name](story, rng) for story in stories[level][:200]]
+    broken = [MUTATIONS[name](story, rng) for story in stories[level][:600]]
     noticed = [not check_story(" ".join(each)).is_consistent for each in broken if each is not None]
-    assert len(noticed) >= 50
-    assert sum(noticed) / len(noticed) >= {3: 0.93, 4: 0.98}.get(level, 0.96)
+    assert len(noticed) >= 100
+    assert sum(noticed) / len(noticed) >= 0.98
 
 
 @pytest.mark.parametrize("level", [1, 2, 3, 4])

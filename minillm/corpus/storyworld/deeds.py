@@ -50,7 +50,8 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     taker = other_of(memory, clause, giver, "to")
     is_back = "back" in clause.words or clause.verb == "return"
     if taker is None:
-        taker = memory.owner[thing] if is_back else memory.other(giver)
+        unnamed = memory.owner[thing] if is_back else memory.other(giver)
+        taker = memory.other_in_sentence(giver) or unnamed
     if taker is None:
         raise Unreadable("to whom?")
     memory.must_hold(giver, thing, "gives")
@@ -58,6 +59,8 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"{giver} acts on {giver}")
     if is_back and (taker, thing) not in memory.had:
         raise Contradiction(f"{giver} gives the {thing} back, but {taker} never had it")
+    if memory.agreed == giver and (taker, thing) not in memory.askers:
+        raise Contradiction(f"{giver} says yes, but {taker} did not ask for the {thing}")
     if clause.verb == "lend" and memory.owner[thing] != giver:
         raise Contradiction(f"{giver} lends what is {memory.owner[thing]}'s")
     memory.move(thing, taker)
@@ -110,6 +113,8 @@ def put(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     if spot is None and clause.verb != "lose":
         raise Unreadable("a spot expected")
     memory.move(thing, spot or LOST)
+    if is_moved:
+        memory.knows.add((person, thing))
     memory.hidden_by.pop(thing, None)
     if clause.verb == "hide":
         memory.hidden_by[thing] = person
@@ -132,6 +137,8 @@ def find(memory: Memory, clause: Clause, subjects: list[str]) -> None:
         raise Contradiction(f"{person} finds the {thing} {spot}, but it is {holder}")
     if memory.hidden_by.get(thing) == person:
         raise Contradiction(f"{person} finds what {person} hid")
+    if clause.verb != "pick":
+        memory.must_not_know(person, thing, "finds")
     memory.move(thing, person)
     memory.looking = None
     owner = memory.owner[thing]
@@ -146,6 +153,7 @@ def not_seen(memory: Memory, person: str, thing: str) -> None:
         raise Contradiction(f"{person} looks for the {thing}, but has it or hid it")
     if memory.holder[thing] in SEX:
         raise Contradiction(f"{person} looks for the {thing}, but {memory.holder[thing]} has it")
+    memory.must_not_know(person, thing, "looks for")
     memory.ignorant.add((person, thing))
 
 
@@ -192,8 +200,11 @@ def break_thing(memory: Memory, clause: Clause, subjects: list[str]) -> None:
 
 
 def mend(memory: Memory, clause: Clause, subjects: list[str]) -> None:
-    """Only what is broken can be mended."""
+    """Only what is broken can be mended; it helps who has it, or whose it is."""
     person, thing = one(subjects), thing_of(memory, clause)
+    helped = other_of(memory, clause, person, "for") or memory.other_in_sentence(person)
+    if helped not in (None, memory.holder[thing], memory.owner[thing]):
+        raise Contradiction(f"{helped} has nothing to do with the {thing}")
     if thing not in memory.broken:
         raise Contradiction(f"{person} mends the {thing}, but it is not broken")
     memory.broken.remove(thing)

@@ -42,10 +42,12 @@ class Memory:
     gone: set[str] = field(default_factory=set)  # people who went away
     mood: dict[str, int] = field(default_factory=dict)
     wants: set[Pair] = field(default_factory=set)
-    asked: dict[str, str] = field(default_factory=dict)  # thing → who asked for it
+    asked: dict[str, str] = field(default_factory=dict)  # thing → who asked for it last
+    askers: set[Pair] = field(default_factory=set)  # (person, thing): asked for it where it is now
     promised: set[tuple[str, str, str]] = field(default_factory=set)  # (giver, taker, thing)
     last_seen: dict[Pair, str] = field(default_factory=dict)  # (person, thing) → spot
     ignorant: set[Pair] = field(default_factory=set)  # (person, thing): looked in vain
+    knows: set[Pair] = field(default_factory=set)  # (person, thing): moved it there, or told where
     history: set[tuple[str, str, str, str | None]] = field(default_factory=set)
     good_turns: set[Pair] = field(default_factory=set)  # (who did good, to whom)
     wrongs: set[Pair] = field(default_factory=set)  # (who did wrong, to whom)
@@ -59,6 +61,7 @@ class Memory:
     num_sentences: int = 0
     in_sentence: set[str] = field(default_factory=set)  # people of the sentence being read
     actor: str | None = None  # the subject of the clause before
+    agreed: str | None = None  # who says yes in the sentence being read
     looking: str | None = None  # the spot that somebody looks at
     speaker: str | None = None
     hearer: str | None = None
@@ -148,6 +151,8 @@ class Memory:
         self.wants.discard((to, thing))
         self.ignorant.discard((to, thing))
         self.asked.pop(thing, None)
+        self.askers = {pair for pair in self.askers if pair[1] != thing}
+        self.knows = {pair for pair in self.knows if pair[1] != thing}
 
     def must_hold(self, person: str, thing: str, doing: str) -> None:
         """Nobody gives, loses or uses what he does not have."""
@@ -155,6 +160,16 @@ class Memory:
         if holder != person:
             where = f"{holder} has it" if holder in SEX else f"it is {holder}"
             raise Contradiction(f"{person} {doing} the {thing}, but {where}")
+
+    def must_not_know(self, person: str, thing: str, doing: str) -> None:
+        """Nobody looks for or finds what he himself has moved, or has told another the place of."""
+        if (person, thing) in self.knows:
+            raise Contradiction(f"{person} {doing} the {thing}, but knows that it is there")
+
+    def other_in_sentence(self, person: str) -> str | None:
+        """The only other person whom the sentence speaks of: who is meant without being named."""
+        others = self.in_sentence - {person}
+        return next(iter(others)) if len(others) == 1 else None
 
     def other(self, person: str) -> str | None:
         """The other one of two people."""

@@ -77,11 +77,15 @@ def be_thing(memory: Memory, clause: Clause) -> None:
     if spot is not None and "still" not in clause.words and (holder == spot) == clause.is_negated:
         raise Contradiction(f"the {thing} is {holder}")
     if spot is not None and clause.is_negated and memory.actor is not None:
+        memory.must_not_know(memory.actor, thing, "looks for")
         memory.ignorant.add((memory.actor, thing))
+        memory.looking = None
     if clause.state == "broken" and thing not in memory.broken:
         raise Contradiction(f"the {thing} is not broken")
     if (clause.state == "gone" or "where" in clause.words) and holder == owner:
         raise Contradiction(f"the {thing} is not gone: {holder} has it")
+    if clause.state == "gone" and clause.link == "because" and holder == memory.actor:
+        raise Contradiction(f"the {thing} is not gone for {holder}, who has it")
     if "where" in clause.words and memory.speaker is not None:
         not_seen(memory, memory.speaker, thing)
     if "here" in clause.words and memory.speaker is not None:
@@ -184,8 +188,10 @@ def thank_for(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     thank(memory, thanking, thanked)
     if "for" in clause.prepositions:
         thing = memory.thing(clause.prepositions["for"])
-        if not any((what, whom) == (thing, thanking) for _, _, what, whom in memory.history):
-            raise Contradiction(f"{thanking} did not get the {thing}")
+        if not any(
+            fact[2:] == (thing, thanking) and thanked in (None, fact[1]) for fact in memory.history
+        ):
+            raise Contradiction(f"{thanking} did not get the {thing} from {thanked or 'anybody'}")
 
 
 def sorry(memory: Memory, person: str, victim: str | None) -> None:

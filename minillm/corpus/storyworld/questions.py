@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_THING
+from minillm.corpus.storyworld.wide.words import EVERY_GLAD, EVERY_PLACE, EVERY_THING
 from minillm.corpus.storyworld.words import COLOURS, SEX, THINGS, WEATHERS
 from minillm.corpus.storyworld.world import Event
 
@@ -197,14 +197,53 @@ def ask_questions(
         fact = choose(ask(events, sentences, rng), obvious, rng)
         if fact is None:
             continue
-        text, answer, i = fact
-        questions.append(
-            Question(
-                text=text,
-                answer=UNKNOWN if answer is None else answer[0].upper() + answer[1:] + ".",
-                kind=kind,
-                answerable=answer is not None,
-                distance=len(sentences) - (0 if answer is None else i + 1),
-            )
-        )
+        questions.append(question_of(kind, fact, len(sentences)))
     return tuple(questions)
+
+
+def question_of(kind: str, fact: Fact, num_sentences: int) -> Question:
+    """A fact as a question: its answer as a sentence, and how far back that is told."""
+    text, answer, i = fact
+    return Question(
+        text=text,
+        answer=UNKNOWN if answer is None else answer[0].upper() + answer[1:] + ".",
+        kind=kind,
+        answerable=answer is not None,
+        distance=num_sentences - (0 if answer is None else i + 1),
+    )
+
+
+ASKING = ("ask", "offer", "remind", "regret", "mistake", "entrust")
+CHEERFUL = {*EVERY_GLAD, *"proud smile smiled laughed clapped hugged fun".split()}
+
+
+def ask_untold(
+    events: list[Event], sentences: list[str], rng: random.Random
+) -> tuple[Question, ...]:
+    """What the story leaves open, in forms that `ask_questions` asks only where it answers them.
+
+    One question of each form at most. Give it a generator of its own: then the questions of a seed
+    stay what they are.
+    """
+    things, story = list(holders(events)), " ".join(sentences)
+    absent = [thing for thing in THINGS if thing not in story]
+    glad, asking = set(), set()
+    for event, sentence in zip(events, sentences, strict=True):
+        if CHEERFUL & set(re.findall("[a-z]+", sentence)):
+            glad |= {event.who, event.whom, event.third}
+        if event.kind in ASKING or " asked" in sentence:
+            asking |= {(event.who, event.thing), (event.who, event.other)}
+    people = people_of(events)
+    forms = (
+        ("why", [f"Why was {name} happy?" for name in people if name not in glad]),
+        ("why", [
+            f"Why did {name} ask for the {thing}?"
+            for name in people for thing in things if (name, thing) not in asking
+        ]),
+        ("yes or no", [f"Does {rng.choice(people)} have the {rng.choice(absent)} in the end?"]),
+        ("who did", [f"Who had the {rng.choice(absent)} at first?"]),
+    )  # fmt: skip
+    return tuple(
+        question_of(kind, (rng.choice(texts), None, 0), len(sentences))
+        for kind, texts in forms if texts
+    )

@@ -49,6 +49,7 @@ def inform(memory: Memory, teller: str, told: str | None, clause: Clause) -> Non
         return
     if (teller, memory.things[-1]) in memory.ignorant:
         raise Contradiction(f"{teller} does not know where the {memory.things[-1]} is")
+    memory.knows.add((teller, memory.things[-1]))
     if told is not None:
         memory.good_turns.add((teller, told))
 
@@ -161,7 +162,7 @@ def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
         wishes.promise_to(memory, speaker, thing_of(memory, said), memory.hearer)
     elif is_grant:
         if said.is_negated:
-            refuse(memory, speaker)
+            refuse(memory, speaker, hearer)
         memory.must_hold(speaker, thing_of(memory, said), "gives")
     elif said.mood == "statement":
         believe_clause(said, memory)
@@ -183,9 +184,10 @@ def say(memory: Memory, said: Clause, speaker: str, hearer: str | None) -> None:
 def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -> None:
     """Yes and no, thanks, regrets and praise: each needs its occasion."""
     if meaning == "refuse":
-        refuse(memory, speaker)
+        refuse(memory, speaker, hearer)
     elif meaning == "agree":
-        asked_for(memory, speaker)
+        asked_for(memory, speaker, hearer)
+        memory.agreed = speaker
     elif meaning in ("thank", "praise"):
         minds.thank(memory, speaker, hearer)
     elif meaning == "sorry":
@@ -198,17 +200,20 @@ def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -
             raise Contradiction(f"{memory.hearer or 'nobody'} found nothing")
 
 
-def asked_for(memory: Memory, answering: str) -> tuple[str, str]:
-    """The thing that somebody asked this person for, and who did."""
-    for thing, asker in memory.asked.items():
-        if asker != answering and memory.holder[thing] == answering:
+def asked_for(memory: Memory, answering: str, answered: str | None) -> tuple[str, str]:
+    """The thing that this person was asked for, and by whom: by who is answered, if that is said."""
+    for thing, last in memory.asked.items():
+        asker = answered or last
+        is_open = memory.holder[thing] == answering and (asker, thing) in memory.askers
+        if is_open and asker != answering:
             return thing, asker
-    raise Contradiction(f"{answering} answers, but was not asked")
+    by = f" by {answered}" if answered is not None else ""
+    raise Contradiction(f"{answering} answers, but was not asked{by}")
 
 
-def refuse(memory: Memory, person: str) -> None:
+def refuse(memory: Memory, person: str, refused: str | None) -> None:
     """Saying no makes the one who asked sad; a promise forbids it."""
-    thing, asker = asked_for(memory, person)
+    thing, asker = asked_for(memory, person, refused)
     if (person, asker, thing) in memory.promised:
         raise Contradiction(f"{person} promised the {thing} to {asker}")
     memory.history.add(("refuse", person, thing, asker))
@@ -217,7 +222,7 @@ def refuse(memory: Memory, person: str) -> None:
 
 def believe(clauses: list[Clause], memory: Memory) -> None:
     """Compare each clause of a sentence with the memory, then remember it."""
-    memory.in_sentence = set()
+    memory.in_sentence, memory.agreed = set(), None
     for before, clause in zip([None, *clauses], clauses, strict=False):
         believe_clause(clause, memory, before)
     memory.num_sentences += 1

@@ -50,6 +50,7 @@ def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
         raise Contradiction(f"{asker} asks for the {thing}, but nobody has it")
     memory.must_hold(asked or holder, thing, "is asked for")
     memory.asked[thing] = asker
+    memory.askers.add((asker, thing))
     memory.wants.add((asker, thing))
 
 
@@ -63,6 +64,7 @@ def ask(memory: Memory, clause: Clause, subjects: list[str]) -> None:
     if wish is None:
         if "for" not in clause.prepositions:
             raise Unreadable("what is asked for?")
+        asked = asked or memory.other_in_sentence(asker)
         request(memory, asker, memory.thing(clause.prepositions["for"]), asked)
     elif wish.verb == "trade":
         yours, mine = both_things(memory, wish)
@@ -102,4 +104,8 @@ def promise_to(memory: Memory, giver: str, thing: str, taker: str | None) -> Non
     memory.must_hold(giver, thing, "promises")
     if taker is None or taker == giver:
         raise Contradiction(f"{giver} promises the {thing} to {taker or 'nobody'}")
+    refused = {whom for verb, _, what, whom in memory.history if (verb, what) == ("refuse", thing)}
+    waiting = {asker for asker, what in memory.askers if what == thing} - refused
+    if waiting and taker not in waiting:
+        raise Contradiction(f"{taker} did not ask for the {thing}, but {min(waiting)} did")
     memory.promised.add((giver, taker, thing))

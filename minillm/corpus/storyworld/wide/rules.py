@@ -117,16 +117,6 @@ def break_promise(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
 
 
 # package only
-def mend(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
-    """One mends a thing for who holds it, or owns it."""
-    deeds.mend(memory, clause, subjects)
-    other, thing = other_of(memory, clause, one(subjects), "for"), thing_of(memory, clause)
-    if other not in (None, memory.holder[thing], memory.owner[thing]):
-        raise Contradiction(f"{other} has nothing to do with the {thing}")
-    return True
-
-
-# package only
 def change(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
     """`changed his mind`."""
     if not has_word(clause, "mind"):
@@ -212,7 +202,7 @@ WIDE_RULES: dict[str, Rule] = {
     "listen": requests.listen, "confess": requests.admit, "turn": aside, "point": aside,
     "animal": animal, "see": watch, "hear": watch, "watch": watch, "like": like, "eat": eat,
     "get": get, "spend": spend, "agree": agree, "blame": blame, "forgive": forgive,
-    "apologise": apologise, "break": break_promise, "mend": mend, "change": change,
+    "apologise": apologise, "break": break_promise, "change": change,
     "remember": remember, "fetch": fetch, "go": go, "trust": trust, "dare": dare, "scold": scold,
 }  # fmt: skip
 
