@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from minillm.corpus.mix import chance
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import Question, Story, tell_story
+from minillm.corpus.storyworld.questions import ask_untold
 from minillm.evaluate.minimal_pairs import Pair, pairs_of
 
 # below a million: no model is trained on these, and no other chapter's stories are among them
@@ -88,6 +89,20 @@ def one_pair(story: Story) -> Pair | None:
 def asked_once(stories: Iterable[Story]) -> list[Story]:
     """The stories, each with one of its questions; those without any are left out."""
     return [replace(each, questions=(one_question(each),)) for each in stories if each.questions]
+
+
+# package only
+def asked_untold(stories: Iterable[Story]) -> list[Story]:
+    """The stories, each with what it leaves open in forms that training always saw answered.
+
+    No report card asks these; `question_scores(ask(model, tokenizer, asked_untold(stories)))` does.
+    """
+    return [
+        replace(each, questions=ask_untold(
+            list(each.events), list(each.sentences), random.Random(f"{each.level}/{each.seed}")
+        ))
+        for each in stories
+    ]  # fmt: skip
 
 
 # package only

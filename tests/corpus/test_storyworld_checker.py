@@ -82,7 +82,7 @@ BOTH = "Ben gave the drum to Tom. Mia gave the kite to Tom. "
         (MOVED + "Tom found the kite in the grass.", "Tom finds the kite, but knows"),
         (MOVED + "Tom looked for the kite under the bench.", "Tom looks for the kite, but knows"),
         (MOVED + "Tom looked under the bench, but the kite was not there.", "but knows"),
-        (TOLD + "Ben looked in the grass, and there was the kite.", "Ben finds the kite, but knows"),
+        (TOLD + "Ben looked in the grass, and there was the kite.", "Ben finds the kite, but"),
         (LENT + "Tom went to Ben and gave the kite back.", "Ben never had it"),
         (LENT + "Tom broke the kite. Mia helped Ben and mended the kite.", "nothing to do with"),
         ("Tom went to Ben and asked for the kite.", "Ben is asked for the kite, but Mia has it"),
@@ -183,8 +183,8 @@ def test_quotations_stay_with_their_speaker():
     ]
 
 
-# Of 600 stories a level. Measured: a name replaced .983 at level 3, .986 at level 4; the others .993
-# to 1.00. What passes leaves the story true: another praises, mends or asks.
+# Of 600 stories a level. Measured: a name replaced .983 at level 3, .986 at level 4; the others
+# .993 to 1.00. What passes leaves the story true: another praises, mends or asks.
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_98_of_100_broken_stories_are_noticed(

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minillm.corpus.sources import Document
-from minillm.corpus.storyworld import check_story, tell_story
+from minillm.corpus.storyworld import Story, check_story, tell_story
+from minillm.corpus.storyworld.questions import UNKNOWN
 from minillm.corpus.storyworld.words import SEX
 from minillm.evaluate.bias import answer_differences, logprob_differences, owner_is_girl, twin
 from minillm.evaluate.hallucination import answers_anyway, invented, invents
@@ -16,6 +17,7 @@ from minillm.evaluate.intervals import bootstrap_mean
 from minillm.evaluate.items import (
     EvaluateConfig,
     asked_once,
+    asked_untold,
     evaluation_items,
     evaluation_stories,
     one_pair,
@@ -23,7 +25,7 @@ from minillm.evaluate.items import (
 from minillm.evaluate.minimal_pairs import CHANGES, contradicts, names_in, pair_likelihoods
 from minillm.evaluate.minimal_pairs import fitting, pairs_of, prefers_true, reworded
 from minillm.evaluate.overlap import overlaps
-from minillm.evaluate.questions import Answer
+from minillm.evaluate.questions import Answer, question_scores
 from minillm.evaluate.robustness import fall, slip, with_typos
 from tests.evaluate.fakes import STORIES, Uniform, story_tokenizer
 
@@ -126,6 +128,23 @@ def test_answers_of_twins_are_signed_by_the_owners_sex() -> None:
     other = next(each for each in MANY if not owner_is_girl(each))
     assert answer_differences([True, True], [False, False], [story, other]) == [1, -1]
     assert answer_differences([True], [True], [story]) == [0]
+
+
+def test_who_learned_which_forms_are_answered_is_caught_by_what_is_asked_on_request() -> None:
+    """A reader that shrugs at the forms it knows as open, and answers all others."""
+    open_forms = {each.text.split()[1] for s in MANY for each in s.questions if not each.answerable}
+
+    def shrugs(stories: list[Story]) -> float:
+        answers = [
+            Answer(story, each, UNKNOWN if each.text.split()[1] in open_forms else "Yes.")
+            for story in stories for each in story.questions if "happy" not in each.text
+        ]  # fmt: skip
+        return question_scores(answers)["abstention"]
+
+    untold = asked_untold(MANY)
+    assert untold == asked_untold(MANY) and [s.text for s in untold] == [s.text for s in MANY]
+    assert not any(each.answerable for story in untold for each in story.questions)
+    assert shrugs(MANY) == 1 and shrugs(untold) == 0
 
 
 @settings(max_examples=40)

@@ -201,7 +201,7 @@ def say_phrase(memory: Memory, meaning: str, speaker: str, hearer: str | None) -
 
 
 def asked_for(memory: Memory, answering: str, answered: str | None) -> tuple[str, str]:
-    """The thing that this person was asked for, and by whom: by who is answered, if that is said."""
+    """What this person was asked for, and by whom: by who is answered, if that is said."""
     for thing, last in memory.asked.items():
         asker = answered or last
         is_open = memory.holder[thing] == answering and (asker, thing) in memory.askers
