@@ -10,6 +10,7 @@ words. Left out: signs inside pictures, terms of use on another page.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,8 @@ RESERVED = frozenset(("1", "true", "yes"))
 META = re.compile(r"<meta\b[^>]{0,2000}>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"([a-zA-Z:-]{1,40})\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 HEAD_CHARACTERS = 200_000
+ROBOTS_FILE = "robots.txt"  # also the name of the mark that a reader of archives gives a page
+DEFAULT_PORTS = {"http": 80, "https": 443}
 RIGHTS_NAMES = frozenset(
     "rights copyright license licence usage dc.rights dcterms.rights ai-training tdm-policy".split()
 )
@@ -49,6 +52,8 @@ class Rule:
     def fits(self, path: str) -> bool:
         """`*` stands for anything, a `$` at the end for the end; else the beginning must agree."""
         pattern, at_end = (self.path[:-1], r"\Z") if self.path.endswith("$") else (self.path, "")
+        if not path.startswith(pattern.partition("*")[0]):
+            return False  # nearly always: so files of thousands of rules cost little
         first, *others = map(re.escape, pattern.split("*"))
         # the first place for a part is the best one, so (?>…) tries no other: stars cost little
         ahead = "".join(f"(?>.*?{part})" for part in others[:-1])
@@ -56,7 +61,8 @@ class Rule:
         return re.match(first + ahead + last + at_end, path, re.DOTALL) is not None
 
 
-def rules_for(robots: str, agent: str) -> list[Rule]:
+@lru_cache(maxsize=1000)
+def rules_for(robots: str, agent: str) -> tuple[Rule, ...]:
     """The rules of the groups that name an agent; without such a group those for `*`."""
     rules_by_agent: dict[str, list[Rule]] = {}
     agents: list[str] = []
@@ -65,15 +71,16 @@ def rules_for(robots: str, agent: str) -> list[Rule]:
         name, colon, value = line.partition("#")[0].partition(":")
         name, value = name.strip().lower(), value.strip()
         if name == "user-agent" and colon:
-            agents = [*agents, value.lower()] if is_open else [value.lower()]
-            rules_by_agent.setdefault(value.lower(), [])
+            named = value.lower().partition("/")[0].strip()  # a version says nothing
+            agents = [*agents, named] if is_open else [named]
+            rules_by_agent.setdefault(named, [])
             is_open = True
         elif name in ("allow", "disallow") and colon:
             is_open = False
             if value:
                 for each in agents:
                     rules_by_agent[each].append(Rule(unquote(value), name == "allow"))
-    return rules_by_agent.get(agent.lower(), rules_by_agent.get("*", []))
+    return tuple(rules_by_agent.get(agent.lower(), rules_by_agent.get("*", ())))
 
 
 def is_allowed(robots: str, agent: str, url: str) -> bool:
@@ -84,9 +91,18 @@ def is_allowed(robots: str, agent: str, url: str) -> bool:
     return not fitting or max((len(rule.path), rule.is_allowed) for rule in fitting)[1]
 
 
-# package only
+def site_of(address: str) -> str:
+    """Host and port of an address, without the port that its scheme has anyway.
+
+    ValueError for a broken address.
+    """
+    parts = urlsplit(address)
+    usual = parts.port in (None, DEFAULT_PORTS.get(parts.scheme))
+    return (parts.hostname or "") if usual else f"{parts.hostname}:{parts.port}"
+
+
 def site_allows(
-    text_by_host: Mapping[str, str | None], file: str = "robots.txt", agents: Sequence[str] = AGENTS
+    text_by_host: Mapping[str, str | None], file: str = ROBOTS_FILE, agents: Sequence[str] = AGENTS
 ) -> Step:
     """Make the step that asks a site's robots.txt (or ai.txt, of the same form) for each agent.
 
@@ -96,7 +112,7 @@ def site_allows(
 
     def step(document: Document) -> Document | Rejection:
         try:
-            host = urlsplit(document.id).netloc.lower()
+            host = site_of(document.id)
         except ValueError as error:
             return Rejection.of(document, "permission", "no address", str(error), "an address")
         if not host or host not in text_by_host:
@@ -132,6 +148,8 @@ def opt_out_of(page: str, agents: Sequence[str] = AGENTS) -> str | None:
         words = {word.rpartition(":")[2].strip() for word in content.split(",")}
         if name in robots_names and words & OPT_OUT_WORDS:
             return f"{name}: {content}"
+        if name == ROBOTS_FILE and content:
+            return content
         if name == "tdm-reservation" and content in RESERVED:
             return f"{name}: {content}"
         if name == "ai-training" and content in ("no", "false", "0", "disallow", "notallowed"):

@@ -34,6 +34,7 @@ from minillm.corpus.opening import (
     utf8_text,
 )
 from minillm.corpus.papers import read_jats, read_latex
+from minillm.corpus.permission import no_opt_out
 from minillm.corpus.sourcecode import SUFFIXES, read_code, without_secrets, written_by_hand
 from minillm.corpus.sources import Document, Rejection, read_text_file
 from minillm.corpus.tables import read_csv, read_json_rows, read_parquet
@@ -178,7 +179,8 @@ def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
     """A user's file as (name, text) pairs, and what of it cannot be used.
 
     A plain text, also of source code, is one text as it is; tables, pages, mail and archives are
-    one text a record. ValueError where no record gives a text.
+    one text a record. An archive holds other people's pages: one that says no is rejected.
+    ValueError where no record gives a text.
     """
     file, suffix = Path(path), format_of(Path(path))
     is_plain = suffix not in OWN_FORMATS
@@ -187,6 +189,8 @@ def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
     require_file(file)
     defaults = Defaults(source=file.name)
     results = numbered(file, read_text, defaults) if is_plain else read_file(file, defaults)
+    if suffix == ".warc":
+        results = (no_opt_out(each) if isinstance(each, Document) else each for each in results)
     found = [each if is_plain else as_record(each) for each in results]
     rejected = [each for each in found if isinstance(each, Rejection)]
     texts = [(each.id, each.text) for each in found if isinstance(each, Document)]

@@ -1,41 +1,31 @@
 """Web pages in the web's own archive form, WARC: written whole, read past whatever is damaged.
 
 In: pages, or the path of an archive. Out: an archive, or a `Document` a page and a `Rejection` for
-each record that cannot be used. The ideas: every record is packed as a gzip member of its own, so
-damage costs one record and reading starts again at the next; and the digest that a record's head
-names finds what no format would notice. Form: ISO 28500 (WARC 1.1), read by `fastwarc`.
-Left out: records of other kinds than answers of a server, and pages that are not HTML.
+each record that cannot be used. The ideas: the digest that a record's head names finds what no
+format would notice; and what a site's robots.txt says against a page is written into the page, as
+its headers' words are, so that every later step sees it, on whatever machine. Left out: pages that
+are not HTML.
 """
 
-import re
+import html
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from fastwarc.stream_io import GzipWriter
-from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+from fastwarc.warc import WarcRecord, WarcRecordType
 
 from minillm.corpus.markup import page_document
-from minillm.corpus.opening import (
-    CHUNK_BYTES,
-    DAMAGED,
-    MAX_RECORD_BYTES,
-    Defaults,
-    Unusable,
-    is_damage,
-    written_whole,
-)
-from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.opening import DAMAGED, MAX_RECORD_BYTES, Defaults, Unusable, written_whole
+from minillm.corpus.permission import ROBOTS_FILE, site_allows
+from minillm.corpus.robots import is_robots, robots_answer, robots_in, with_robots_beside
+from minillm.corpus.sources import Document, Rejection, Step
+from minillm.corpus.warcrecords import READ_TYPES, walk_records
 
-GZIP_MAGIC, PLAIN_MAGIC = b"\x1f\x8b\x08", b"WARC/"
-RECORD_START = re.compile(re.escape(GZIP_MAGIC) + b"|" + PLAIN_MAGIC)
-GZIP_FORM = 31  # zlib's number for: a gzip header and the largest window
-READ_TYPES = WarcRecordType.response | WarcRecordType.resource
-KNOWN_TYPES = WarcRecordType.any_type & ~WarcRecordType.unknown
 PACKED_HEADERS = ("Content-Encoding", "Transfer-Encoding")
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
 
@@ -123,101 +113,43 @@ def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
     return page_document(page, url, defaults, headers, charset, date)
 
 
-def next_record(stream: BinaryIO, start: int) -> int | None:
-    """The first byte from `start` on at which a record begins; None without one."""
-    position = start
-    while True:
-        stream.seek(position)
-        data = stream.read(CHUNK_BYTES)
-        for found in RECORD_START.finditer(data):
-            if begins_record(stream, position + found.start()):
-                return position + found.start()
-        if len(data) < CHUNK_BYTES:
-            return None
-        position += len(data) - len(PLAIN_MAGIC) + 1
-
-
-def begins_record(stream: BinaryIO, position: int) -> bool:
-    """Whether a record stands here: packed, its member unpacks to one; plain, it begins a line."""
-    stream.seek(max(0, position - 1))
-    before = stream.read(1) if position else b"\n"
-    head = stream.read(512)
-    if head.startswith(PLAIN_MAGIC):
-        return before == b"\n"
-    try:
-        return zlib.decompressobj(GZIP_FORM).decompress(head, 8).startswith(PLAIN_MAGIC)
-    except zlib.error:
-        return False
+def marked(document: Document, asks: Step) -> Document:
+    """The page, and in front of it as a `meta` tag what its site's robots.txt says against it."""
+    refused = asks(document)
+    if isinstance(refused, Document):
+        return document
+    tag = f'<meta name="{ROBOTS_FILE}" content="{html.escape(refused.reason)}">\n'
+    return replace(document, text=tag + document.text)
 
 
 # package only
-def is_whole(stream: BinaryIO, position: int) -> bool:
-    """Whether everything from the record at `position` to the end of the file is whole records."""
-    stream.seek(position)
-    head = stream.read(CHUNK_BYTES)
-    if not head.startswith(GZIP_MAGIC):
-        names, blank, _ = head.partition(b"\r\n\r\n")
-        length = re.search(rb"\r\nContent-Length: *(\d+)", names, re.IGNORECASE)
-        end = position + len(names) + len(blank) + (int(length[1]) if length else 0)
-        return bool(blank) and end <= stream.seek(0, 2) <= end + len(b"\r\n\r\n")
-    unpacker, rest = zlib.decompressobj(GZIP_FORM), head
-    while rest:
-        try:
-            unpacker = zlib.decompressobj(GZIP_FORM) if unpacker.eof else unpacker
-            unpacker.decompress(rest)
-        except zlib.error:
-            return False
-        rest = unpacker.unused_data or stream.read(CHUNK_BYTES)
-    return unpacker.eof
-
-
-# package only
-def read_record(
-    record: WarcRecord, path: Path, number: int, defaults: Defaults | None
-) -> Document | Rejection:
-    """The page in a record, or why there is none."""
-    try:
-        return archived_page(record, defaults)
-    except Unusable as fault:
-        return fault.rejection(path, number)
-    except OSError as error:
-        if not is_damage(error):
-            raise
-        return Unusable(DAMAGED, str(error), "a whole record").rejection(path, number)
-
-
-# package only
-def read_pages(path: Path, defaults: Defaults | None = None) -> Iterator[Document | Rejection]:
+def read_pages(
+    path: Path,
+    defaults: Defaults | None = None,
+    robots: Mapping[str, str | None] | None = None,
+) -> Iterator[Document | Rejection]:
     """Every page of an archive, and a rejection for each record that gives none.
 
-    After damage reading goes on at the next record. Requests and other notes are passed over.
+    A page that its site's robots.txt keeps from us has a mark, by which the step `permission`
+    rejects it. `robots` is what the sites say, by default in this file and in those beside it that
+    have `robots` in their name. A robots.txt itself is no page.
     """
-    path, number = Path(path), 0
-    with open(path, "rb") as stream:
-        position = last = next_record(stream, 0)
-        if position is None:
-            raise ValueError(f"web archive {path}: no record begins in it; give a WARC file")
-        is_damaged = position > 0
-        if is_damaged:
-            number = 1
-            yield Unusable(DAMAGED, "no record's head", "a whole record").rejection(path, number)
-        while position is not None:
-            stream.seek(position)
-            try:
-                for record in ArchiveIterator(stream, parse_http=False):
-                    last, number, is_damaged = record.stream_pos, number + 1, False
-                    if record.record_type & READ_TYPES or not record.record_type & KNOWN_TYPES:
-                        result = read_record(record, path, number, defaults)
-                        is_damaged = isinstance(result, Rejection) and DAMAGED in result.reason
-                        yield result
-                position = None
-            except OSError as error:
-                if not is_damage(error):
-                    raise
-                if not is_damaged:
-                    number += 1
-                    yield Unusable(DAMAGED, str(error), "a whole record").rejection(path, number)
-                last, is_damaged = max(last, position), True
-                position = next_record(stream, last + 1)
-        if not is_damaged and not is_whole(stream, last):
-            yield Unusable(DAMAGED, "the file ends", "a whole record").rejection(path, number + 1)
+    asks = site_allows(robots_in(with_robots_beside(path)) if robots is None else robots)
+
+    def read(record: WarcRecord) -> Document | None:
+        if is_robots(record):
+            robots_answer(record)  # Unusable if it is damaged
+            return None
+        return marked(archived_page(record, defaults), asks)
+
+    yield from walk_records(path, read)
+
+
+# package only
+def read_archives(
+    paths: Sequence[Path], defaults: Defaults | None = None
+) -> Iterator[Document | Rejection]:
+    """The pages of all files of one crawl: the robots.txt in any of them holds for all."""
+    robots = robots_in(dict.fromkeys(each for path in paths for each in with_robots_beside(path)))
+    for path in paths:
+        yield from read_pages(path, defaults, robots)

@@ -58,6 +58,17 @@ def test_where_two_rules_are_as_long_the_one_that_allows_wins():
         assert is_allowed("\n".join(("User-agent: *", *lines)), "x", "https://h/a")
 
 
+def test_a_version_behind_an_agents_name_says_nothing():
+    assert not is_allowed("User-agent: MiniLLM/1.0\nDisallow: /a", "minillm", "https://h/a")
+
+
+def test_a_site_is_its_host_and_a_port_that_is_not_the_usual_one():
+    step = site_allows({"a.example": ROBOTS})
+    for url in ("https://A.example:443/private/x", "http://me@a.example:80/private/x"):
+        assert isinstance(step(page(url=url)), Rejection)
+    assert isinstance(step(page(url="https://a.example:8080/private/x")), Document)
+
+
 def test_groups_of_one_agent_are_joined_and_empty_files_allow():
     groups = ("User-agent: x\nDisallow: /a", "User-agent: y\nDisallow: /")
     robots = "\n\n".join((*groups, "User-agent: x\nDisallow: /b"))

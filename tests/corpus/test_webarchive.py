@@ -14,7 +14,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minillm.corpus import markup, opening, webarchive
+from minillm.corpus import markup, opening, warcrecords
 from minillm.corpus.clean import html_to_text
 from minillm.corpus.markup import commons_licence, decoded_page, depth_of, main_text, page_licence
 from minillm.corpus.opening import Defaults, Unusable
@@ -179,8 +179,8 @@ def test_a_reader_that_does_not_start_again_is_seen_to_lose_the_rest(archive, mo
     data[place : place + 5] = b"xxxxx"
     archive.write_bytes(data)
     assert numbers_of(list(read_pages(archive))) == [0, 2, 3, 4, 5]
-    first = webarchive.next_record
-    monkeypatch.setattr(webarchive, "next_record", lambda s, at: first(s, at) if at == 0 else None)
+    first = warcrecords.next_record
+    monkeypatch.setattr(warcrecords, "next_record", lambda s, at: None if at else first(s, at))
     assert numbers_of(list(read_pages(archive))) == [0]
 
 
