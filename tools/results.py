@@ -135,6 +135,13 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
             ("text kept", "boilerplate: lines gone, text kept", "kept"),
             ("verbatim leaks found, held-out stories", "leaks: held-out stories, pages", "recall"),
             ("clean pages left alone", "leaks: clean pages left alone", "kept"),
+            *((f"near copies found, {way}", f"near copies: {way}", "recall")
+              for way in ("edited", "templated", "reordered")),
+            ("pages that robots.txt forbids", "robots.txt: pages turned away", "recall"),
+            ("files of code with a closed licence or none", "files: licence", "recall"),
+            ("files that a program wrote", "files: generated", "recall"),
+            ("files with a secret", "files: secret", "recall"),
+            ("papers read to the letter", "files: papers read to the letter", "kept"),
         )),
     )),
     "language": ("The language identifier, macro-F1 of lines of 100 characters and more", (

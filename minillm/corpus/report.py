@@ -8,17 +8,21 @@ is printed with it, so that nobody has to look it up.
 from collections.abc import Sequence
 
 from minillm.corpus.contamination import Sets
+from minillm.corpus.copyscores import copy_rows, family_row
 from minillm.corpus.dirty.copies import held_out_stories
+from minillm.corpus.dirty.files import make_dirty_files
+from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import make_dirty_web
+from minillm.corpus.filescores import file_rows
 from minillm.corpus.scores import (
     Row,
     boilerplate_row,
     clean_web,
-    family_row,
     language_row,
     leak_rows,
     letter_rows,
     personal_rows,
+    robots_row,
     step_rows,
     text_rows,
 )
@@ -26,6 +30,8 @@ from minillm.corpus.scores import (
 # No pattern and no limit was written with this seed's pages in view.
 HELD_OUT_SEED = 20_261
 NUM_PAGES = 2000
+# Of the pages of a web: how many more there are behind robots.txt, and how many other files.
+PAGES_A_WALLED, PAGES_A_FILE = 25, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
     "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not."
@@ -41,11 +47,13 @@ def corpus_report(
 ) -> list[Row]:
     """All rows for the dirty web of a seed."""
     sets = held_out_stories() if sets is None else sets
-    cleaned = clean_web(make_dirty_web(num_pages, seed, sets), sets)
+    walled = make_walled_pages(num_pages // PAGES_A_WALLED, seed)
+    cleaned = clean_web([*make_dirty_web(num_pages, seed, sets), *walled], sets)
+    files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
     return [
-        *step_rows(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
-        *personal_rows(cleaned), family_row(cleaned), language_row(cleaned),
-        *leak_rows(cleaned, sets), *text_rows(cleaned),
+        *step_rows(cleaned), robots_row(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
+        *personal_rows(cleaned), family_row(cleaned), *copy_rows(cleaned), language_row(cleaned),
+        *leak_rows(cleaned, sets), *text_rows(cleaned), *file_rows(files),
     ]  # fmt: skip
 
 

@@ -9,18 +9,18 @@ natural dirt, of which nobody knows the truth.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from minillm.corpus.classifier import civil_enough, good_enough
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import Sets, drop_leaks, leak_report
-from minillm.corpus.dirty.crawl import CRAWL, answers
+from minillm.corpus.dirty.crawl import CRAWL, crawl_of
+from minillm.corpus.dirty.walled import WALLED
 from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
-from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
 from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.language import allowed_languages, load_identifier
+from minillm.corpus.permission import ROBOTS_FILE
 from minillm.corpus.personal import masking, personal_data
 from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
@@ -29,7 +29,7 @@ from minillm.corpus.webarchive import read_pages, write_pages
 
 PERSONAL_BARS = {"precision": 0.97, "recall": 0.98}
 BOILERPLATE_BARS = {"recall": 0.95, "kept": 0.98}
-FAMILY_BARS = {"F1": 0.97}
+ROBOTS_BARS = {"precision": 1.0, "recall": 1.0}
 LANGUAGE_BARS = {"F1": 0.97}
 MIN_LINE_CHARACTERS = 100
 LEAK_BARS = {"recall": 1.0}
@@ -76,7 +76,7 @@ class Cleaned:
 def crawled(pages: Sequence[DirtyPage]) -> list[Document]:
     """The pages written as a crawl and read back, under their short names."""
     with TemporaryDirectory() as folder:
-        write_pages(Path(folder) / CRAWL, answers(pages))
+        write_pages(Path(folder) / CRAWL, crawl_of(pages))
         read = list(read_pages(Path(folder) / CRAWL))
     id_by_url = {page.url: page.document.id for page in pages}
     return [replace(each, id=id_by_url[each.id]) for each in read if isinstance(each, Document)]
@@ -115,6 +115,14 @@ def step_rows(cleaned: Cleaned) -> Iterable[Row]:
         if true:
             figures["recall"] = len(true - cleaned.kept.keys()) / len(true)
         yield Row(f"step: {name}", len(true or found[name]), figures)
+
+
+def robots_row(cleaned: Cleaned) -> Row:
+    """Pages that their site's robots.txt keeps from us, among pages that it allows."""
+    true = {page.document.id for page in cleaned.pages if WALLED in page.faults}
+    found = {each.id for each in cleaned.rejected if ROBOTS_FILE in str(each.value)}
+    return Row("robots.txt: pages turned away", len(true), hits(Counter(found), Counter(true)),
+               ROBOTS_BARS)  # fmt: skip
 
 
 # package only
@@ -169,35 +177,6 @@ def personal_rows(cleaned: Cleaned) -> Iterable[Row]:
         for _, value in page.decoys
     ]
     yield Row("personal data: decoys left alone", len(spared), {"kept": sum(spared) / len(spared)})
-
-
-# package only
-def pairs_of(ids: Sequence[str], heads: Sequence[int]) -> Counter:
-    """All pairs of the same family."""
-    families: defaultdict[int, list[str]] = defaultdict(list)
-    for identity, head in zip(ids, heads, strict=True):
-        families[head].append(identity)
-    return Counter(pair for each in families.values() for pair in combinations(sorted(each), 2))
-
-
-# package only
-def family_row(cleaned: Cleaned) -> Row:
-    """Families of copies: found ones against planted ones, among pages without another fault.
-
-    A copy whose words were changed so much that J < .7 is no member of the true family.
-    """
-    copies = {"exact copy", "near copy"}
-    pages = [page for page in cleaned.pages if page.faults <= REPAIRS | copies]
-    place = {page.document.id: index for index, page in enumerate(pages)}
-    parts = [shingles(page.clean_text) for page in pages]
-    links = [
-        (place[page.copy_of], place[page.document.id]) for page in pages if page.copy_of is not None
-    ]
-    true = [pair for pair in links if jaccard(parts[pair[0]], parts[pair[1]]) >= THRESHOLD]
-    ids = [page.document.id for page in pages]
-    found = near_duplicates([cleaned.texts[identity].text for identity in ids])
-    figures = hits(pairs_of(ids, found), pairs_of(ids, family_heads(len(ids), true)))
-    return Row("copies: pairs of a family, J ≥ .7", len(true), figures, FAMILY_BARS)
 
 
 # package only

@@ -3,21 +3,25 @@
 import json
 import random
 from collections import Counter
+from dataclasses import asdict, replace
 from functools import cache
 
 import pytest
 
 from minillm.corpus.clean import decode_windows_1252, page_to_text, repair_text
 from minillm.corpus.contamination import CANARY, drop_leaks, without_canary, word_runs
-from minillm.corpus.dirty import FAULTS, DirtyPage, damage, make_dirty_web
+from minillm.corpus.dirty import FAULTS, SITES, DirtyPage, damage, make_dirty_web
 from minillm.corpus.dirty.copies import held_out_stories, in_other_words, near_copy
-from minillm.corpus.dirty.crawl import CRAWL, TRUTH, answers, write_crawl
+from minillm.corpus.dirty.crawl import CRAWL, FILES, FILES_TRUTH, TRUTH, answers, write_crawl
 from minillm.corpus.dirty.damage import ENCODINGS, encoded
+from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
 from minillm.corpus.dirty.texts import make_article
+from minillm.corpus.dirty.walled import ROBOTS_BY_SITE, WALLED, make_walled_pages
 from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
 from minillm.corpus.hits import precision_and_recall
+from minillm.corpus.permission import site_allows
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.spoken import read_lines
@@ -217,10 +221,44 @@ def test_a_retelling_keeps_no_run_of_thirteen_words():
 def test_near_copies_come_in_three_ways():
     text = make_article(random.Random(1))
     likeness = [
-        jaccard(shingles(text), shingles(near_copy(text, random.Random(number))))
+        jaccard(shingles(text), shingles(near_copy(text, random.Random(number))[0]))
         for number in range(60)
     ]
     assert 0.3 < min(likeness) and 0.6 < sorted(likeness)[len(likeness) // 2] < 1
+
+
+def test_a_near_copy_says_which_way_it_was_made():
+    text = make_article(random.Random(1))
+    sentences = sorted(text.replace(". ", ".\n").split("\n"))
+    for number in range(60):
+        copy, way = near_copy(text, random.Random(number))
+        assert copy != text
+        is_same = sorted(copy.replace(". ", ".\n").split("\n")) == sentences
+        assert (way == "reordered") == is_same
+        assert (way == "templated") == copy.endswith(f"told here again.\n{text}")
+        assert (way == "edited") == (len(copy.split(" ")) == len(text.split(" ")) and not is_same)
+
+
+def test_pages_behind_robots_txt_have_a_lot_of_their_own():
+    walled = make_walled_pages(60, 3)
+    assert walled == make_walled_pages(90, 3)[:60]
+    for number, page in enumerate(walled):
+        said = {f"{site}.example": text for site, text in ROBOTS_BY_SITE.items()}
+        answer = site_allows(said)(replace(page.document, id=page.url))
+        assert isinstance(answer, Rejection) == (WALLED in page.faults) == (number % 2 == 0)
+    for page in make_dirty_web(60, 3):
+        assert page.document.id.startswith("web/") and WALLED not in page.faults
+    assert {page.document.source for page in walled} <= set(ROBOTS_BY_SITE) == set(SITES)
+
+
+def test_files_are_written_beside_the_crawl_with_their_truth(tmp_path):
+    files = make_dirty_files(30, 3)
+    assert files == make_dirty_files(60, 3)[:30]
+    assert write_crawl(make_dirty_web(5, 3), tmp_path, files)["files"] == 30
+    truth = (tmp_path / FILES_TRUTH).read_text(encoding="utf-8").splitlines()
+    for file, line in zip(files, map(json.loads, truth), strict=True):
+        assert line == asdict(file)
+        assert (tmp_path / FILES / file.name).read_text(encoding="utf-8") == file.content
 
 
 def test_damage_by_hand():
@@ -265,6 +303,8 @@ def test_the_truth_file_says_all_that_was_planted(tmp_path):
         assert [tuple(each) for each in line["personal_data"]] == list(page.personal_data)
         assert set(line["boilerplate"]) >= set(page.frame.before)
         assert (line["leak"] is None) == (page.leak is None)
+        assert line["copy_way"] == page.copy_way
+        assert (line["copy_way"] is None) == ("near copy" not in page.faults)
 
 
 def test_two_crawls_of_a_seed_are_equal_to_the_byte(tmp_path):

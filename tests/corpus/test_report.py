@@ -6,21 +6,24 @@ from functools import cache
 
 import pytest
 
-from minillm.corpus import contamination, scores
+from minillm.corpus import contamination, copyscores, readers, scores, webarchive
+from minillm.corpus.copyscores import copy_rows, family_row, pairs_of
 from minillm.corpus.dirty.copies import held_out_stories
+from minillm.corpus.dirty.files import make_dirty_files
+from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import make_dirty_web
-from minillm.corpus.report import report_figures, table
+from minillm.corpus.filescores import file_rows
+from minillm.corpus.report import PAGES_A_WALLED, report_figures, table
 from minillm.corpus.scores import (
     Cleaned,
     Row,
     boilerplate_row,
     clean_web,
-    family_row,
     hits,
     language_row,
     leak_rows,
-    pairs_of,
     personal_rows,
+    robots_row,
     step_rows,
 )
 
@@ -37,12 +40,14 @@ class SaysEnglish:
 @cache
 def cleaned() -> Cleaned:
     sets = held_out_stories()
-    return clean_web(make_dirty_web(NUM_PAGES, SEED, sets), sets)
+    walled = make_walled_pages(NUM_PAGES // PAGES_A_WALLED, SEED)
+    return clean_web([*make_dirty_web(NUM_PAGES, SEED, sets), *walled], sets)
 
 
 def rows_with_bars() -> list[Row]:
     web = cleaned()
     rows = [boilerplate_row(web), *personal_rows(web), family_row(web), language_row(web)]
+    rows.append(robots_row(web))
     return [row for row in (*rows, *leak_rows(web, held_out_stories())) if row.bars]
 
 
@@ -68,7 +73,7 @@ def test_a_row_is_reached_if_all_its_figures_are():
 
 def test_every_bar_is_reached_on_a_held_out_seed():
     rows = rows_with_bars()
-    assert len(rows) == 14
+    assert len(rows) == 15
     assert [table([row]) for row in rows if not row.is_reached] == []
     assert all(row.count >= 20 for row in rows)
 
@@ -77,7 +82,7 @@ def test_every_bar_is_reached_on_a_held_out_seed():
     ("module", "name", "planted", "row_name"),
     [
         (scores, "personal_data", lambda text: [], "personal data: card"),
-        (scores, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
+        (copyscores, "near_duplicates", lambda texts: list(range(len(texts))), "copies"),
         (contamination, "word_runs", lambda text, size=13: set(), "leaks: held-out stories"),
     ],
 )
@@ -101,6 +106,41 @@ def test_flagging_everything_misses_the_bar_for_clean_pages(monkeypatch):
     })  # fmt: skip
     missed = [row.name for row in rows_with_bars() if not row.is_reached]
     assert "leaks: clean pages left alone" in missed
+
+
+def test_a_reader_that_asks_no_robots_file_misses_the_bar(monkeypatch):
+    walled = make_walled_pages(40, SEED)
+    row = robots_row(clean_web(walled, {}))
+    assert (row.count, row.is_reached) == (20, True)
+    monkeypatch.setattr(webarchive, "robots_in", lambda paths: {})
+    row = robots_row(clean_web(walled, {}))
+    assert row.is_reached is False and row.figures["recall"] == 0
+
+
+def test_near_copies_have_a_row_for_each_way(monkeypatch):
+    rows = {row.name: row for row in copy_rows(cleaned())}
+    ways = [page.copy_way for page in cleaned().pages if "near copy" in page.faults]
+    assert {name: row.count for name, row in rows.items()} == {
+        f"near copies: {way}": count for way, count in Counter(ways).items()
+    }
+    recall = {name.split()[-1]: row.figures["recall"] for name, row in rows.items()}
+    assert recall["templated"] > 0.95 and recall["edited"] < recall["reordered"]
+    monkeypatch.setattr(copyscores, "near_duplicates", lambda texts: list(range(len(texts))))
+    assert all(row.figures["recall"] == 0 for row in copy_rows(cleaned()))
+
+
+def test_what_is_planted_in_files_is_found_unless_it_is_disguised(monkeypatch):
+    files = make_dirty_files(300, SEED)
+    rows = {row.name.removeprefix("files: "): row for row in file_rows(files)}
+    assert all(rows[name].figures["precision"] == 1 for name in ("licence", "generated", "secret"))
+    assert rows["licence"].figures["recall"] == 1
+    assert rows["papers read to the letter"].figures["kept"] == 1
+    for name in ("generated", "secret"):
+        assert 0.6 < rows[name].figures["recall"] < 1
+        assert rows[name].count == sum(file.fault == name for file in files) > 8
+    monkeypatch.setattr(readers, "without_secrets", lambda document: document)
+    rows = {row.name.removeprefix("files: "): row for row in file_rows(files)}
+    assert rows["secret"].figures["recall"] == 0 and rows["generated"].figures["recall"] > 0.6
 
 
 def test_every_fault_and_every_rejecting_step_has_a_row():

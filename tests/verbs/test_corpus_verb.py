@@ -6,7 +6,7 @@ import pytest
 
 from minillm.__main__ import main
 from minillm.corpus import report
-from minillm.corpus.dirty.crawl import CRAWL, TRUTH
+from minillm.corpus.dirty.crawl import CRAWL, FILES, TRUTH
 from minillm.corpus.scores import Row
 from minillm.verbs.corpus import NUM_ITEMS, evaluation_sets
 
@@ -15,9 +15,10 @@ def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
     words = ["corpus", "dirty", "--seed", "3", "--pages", "50", "--out", str(tmp_path), "--json"]
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["pages"] == 50 and figures["should_go"] > 5
+    assert figures["pages"] == 52 and figures["should_go"] > 5  # two are behind robots.txt
+    assert len(list((tmp_path / FILES).iterdir())) == figures["files"] == 10
     assert (tmp_path / CRAWL).stat().st_size == figures["bytes"]
-    assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 50
+    assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 52
 
 
 def test_report_prints_one_table_and_gives_its_figures(capsys, tmp_path):

@@ -15,6 +15,7 @@ from minillm.corpus.mix import LEVELS, story_seed
 from minillm.corpus.storyworld import tell_story
 
 NUM_LEAKED_STORIES = 20
+CopyWay = Literal["edited", "templated", "reordered"]
 OTHER_WORDS = {
     "a": "one", "and": "plus", "asked": "wanted to know of", "back": "home", "because": "since",
     "big": "large", "but": "yet", "could": "was able to", "gave": "handed", "glad": "pleased",
@@ -57,16 +58,19 @@ def change_words(text: str, num_words: int, rng: random.Random) -> str:
     return " ".join(words)
 
 
-# package only
-def near_copy(text: str, rng: random.Random) -> str:
-    """The text edited, put under a line of its new page, or with its end before its beginning."""
+def near_copy(text: str, rng: random.Random) -> tuple[str, CopyWay]:
+    """The text edited, put under a line of its new page, or with its end before its beginning.
+
+    And which of the three it is: `edited`, `templated` or `reordered`.
+    """
     way, sentences = rng.randrange(3), re.split(r"(?<=[.!?]) ", text)
     if way == 1:
-        return f"Found by our friends in {town_name(rng)} and told here again.\n{text}"
+        line = f"Found by our friends in {town_name(rng)} and told here again."
+        return f"{line}\n{text}", "templated"
     if way == 0 or len(sentences) == 1:
-        return change_words(text, rng.randrange(1, 4), rng)
+        return change_words(text, rng.randrange(1, 4), rng), "edited"
     cut = rng.randrange(1, len(sentences))
-    return " ".join(sentences[cut:] + sentences[:cut])
+    return " ".join(sentences[cut:] + sentences[:cut]), "reordered"
 
 
 def in_other_words(text: str, rng: random.Random) -> str:

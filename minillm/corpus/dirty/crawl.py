@@ -1,20 +1,24 @@
 """The dirty web on disk: a raw crawl as WARC, and beside it the truth, one line a page.
 
-In: pages. Out: `crawl.warc.gz` and `truth.jsonl`. The one idea: the crawl holds only what a crawler
+In: pages, and files beside them. Out: `crawl.warc.gz` and `truth.jsonl`; the files in a folder of
+their own, and `files.jsonl`. The one idea: the crawl holds only what a crawler
 would bring, bytes and headers; all that is known about them stands in the other file.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from minillm.corpus.dirty.damage import encoded
+from minillm.corpus.dirty.files import DirtyFile
+from minillm.corpus.dirty.walled import robots_files
 from minillm.corpus.dirty.web import DirtyPage
 from minillm.corpus.webarchive import write_pages
 
 CRAWL, TRUTH = "crawl.warc.gz", "truth.jsonl"
+FILES, FILES_TRUTH = "files", "files.jsonl"
 FIRST_VISIT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -33,6 +37,13 @@ def answers(pages: Sequence[DirtyPage]) -> Iterator[tuple[str, bytes, Mapping[st
 
 
 # package only
+def crawl_of(pages: Sequence[DirtyPage]) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
+    """All that a crawler brings: the pages, and behind them the robots.txt of their sites."""
+    yield from answers(pages)
+    yield from robots_files(pages)
+
+
+# package only
 def truth_of(page: DirtyPage) -> dict[str, object]:
     """All that was planted in a page, as it stands in the truth file."""
     return {
@@ -47,6 +58,7 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
         "encoding": page.encoding,
         "declared": page.declared,
         "copy_of": page.copy_of,
+        "copy_way": page.copy_way,
         "leak": asdict(page.leak) if page.leak else None,
         "personal_data": page.personal_data,
         "decoys": page.decoys,
@@ -57,14 +69,28 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
 
 
 # package only
-def write_crawl(pages: Sequence[DirtyPage], folder: Path) -> dict[str, int | str]:
-    """Write the crawl and the truth into a folder; how much there is."""
+def write_json_lines(path: Path, records: Iterable[Mapping[str, object]]) -> None:
+    """One record a line."""
+    lines = (json.dumps(each, ensure_ascii=False) for each in records)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+# package only
+def write_crawl(
+    pages: Sequence[DirtyPage], folder: Path, files: Sequence[DirtyFile] = ()
+) -> dict[str, int | str]:
+    """Write the crawl, the files and the truth into a folder; how much there is."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_pages(folder / CRAWL, answers(pages))
-    lines = (json.dumps(truth_of(page), ensure_ascii=False) for page in pages)
-    (folder / TRUTH).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_pages(folder / CRAWL, crawl_of(pages))
+    write_json_lines(folder / TRUTH, map(truth_of, pages))
+    if files:
+        (folder / FILES).mkdir(exist_ok=True)
+        for each in files:
+            (folder / FILES / each.name).write_text(each.content, encoding="utf-8")
+        write_json_lines(folder / FILES_TRUTH, map(asdict, files))
     return {
         "pages": len(pages),
+        "files": len(files),
         "bytes": (folder / CRAWL).stat().st_size,
         "should_go": sum(page.should_go for page in pages),
         "path": str(folder),

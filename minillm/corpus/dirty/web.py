@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from itertools import cycle
 
 from minillm.corpus.contamination import CANARY, Sets
-from minillm.corpus.dirty.copies import PlantedLeak, held_out_stories, near_copy, plant_leak
+from minillm.corpus.dirty.copies import (
+    CopyWay,
+    PlantedLeak,
+    held_out_stories,
+    near_copy,
+    plant_leak,
+)
 from minillm.corpus.dirty.damage import ENCODINGS, damage
 from minillm.corpus.dirty.faults import BAD_TEXTS
 from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, foreign_lines, mixed_lines
@@ -53,6 +59,7 @@ class DirtyPage:
     faults: frozenset[str]
     line_languages: tuple[str, ...] = ()
     copy_of: str | None = None
+    copy_way: CopyWay | None = None
     leak: PlantedLeak | None = None
     personal_data: tuple[tuple[str, str], ...] = ()
     decoys: tuple[tuple[str, str], ...] = ()
@@ -87,6 +94,7 @@ class Content:
     line_languages: tuple[str, ...] = ()
     licence: str = STORY_LICENCE
     copy_of: str | None = None
+    copy_way: CopyWay | None = None
     leak: PlantedLeak | None = None
 
 
@@ -97,9 +105,10 @@ def make_content(
     """The text that has this fault, or one worth keeping."""
     if fault in ("exact copy", "near copy"):
         original = rng.choice(earlier)
-        text = original.clean_text
-        text = near_copy(text, rng) if fault == "near copy" else text
-        return Content(text, copy_of=original.document.id)
+        text, way = original.clean_text, None
+        if fault == "near copy":
+            text, way = near_copy(text, rng)
+        return Content(text, copy_of=original.document.id, copy_way=way)
     if fault in ("language", "mixed language"):
         language, is_found = rng.choice(LANGUAGES), False
         lines = mixed_lines(language, rng)
@@ -156,7 +165,8 @@ def make_page(
     lines = content.line_languages or ("en",) * (1 + text.count("\n"))
     return DirtyPage(
         Document(identity, html, site, "web", licence, "en"), clean, frozenset(faults), lines,
-        content.copy_of, content.leak, personal, decoys, text, frame, encoding, declared, headers,
+        content.copy_of, content.copy_way, content.leak, personal, decoys, text, frame, encoding,
+        declared, headers,
     )  # fmt: skip
 
 
