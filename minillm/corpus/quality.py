@@ -4,8 +4,7 @@ In: a cleaned `Document`. Out: the same one, or a `Rejection`. The idea: cheap c
 from lists, spam and noise. Sources: the rules of C4 (Raffel et al., arXiv:1910.10683, section 2.2),
 Gopher (Rae et al., arXiv:2112.11446, appendix A.1) and FineWeb (Penedo et al., arXiv:2406.17557,
 section 3.5). The first steps have limits for short texts; `GOPHER`, `C4` and `FINEWEB` have the
-published ones, made for long pages of English. Left out: C4's bad words, notices and marks of
-citations, and what Gopher counts by paragraph.
+published ones, for long pages. Left out: C4's bad words and notices, Gopher's paragraphs.
 """
 
 import re
@@ -106,8 +105,8 @@ def has_common_words(document: Document) -> Document | Rejection:
     return at_least(document, "common words", num_common, MIN_COMMON_WORDS)
 
 
-GOPHER_WORDS = (50, 100_000)
-GOPHER_WORD_LENGTH = (3, 10)
+Limits = tuple[float, float]
+GOPHER_WORDS, GOPHER_WORD_LENGTH = (50, 100_000), (3, 10)
 GOPHER_COMMON_WORDS = frozenset("the be to of and that have with".split())
 GOPHER_TOP_GRAMS = {2: 0.20, 3: 0.18, 4: 0.16}
 GOPHER_REPEATED_GRAMS = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
@@ -117,9 +116,7 @@ FINEWEB_SHORT_LINE = 30
 FINEWEB_MIN_ENDS = 0.12
 
 
-def between(
-    document: Document, step: str, value: float, limits: tuple[float, float]
-) -> Document | Rejection:
+def between(document: Document, step: str, value: float, limits: Limits) -> Document | Rejection:
     """The document if its value lies within both limits, else a rejection that names the nearer."""
     found = at_least(document, step, value, limits[0])
     return found if isinstance(found, Rejection) else at_most(document, step, value, limits[1])
@@ -131,56 +128,58 @@ def share_of(items: Sequence[str], is_so: Sequence[bool]) -> float:
 
 
 # package only
-def gopher_length(document: Document) -> Document | Rejection:
+def gopher_length(document: Document, limits: Limits = GOPHER_WORDS) -> Document | Rejection:
     """Step: 50 to 100,000 words."""
-    return between(document, "Gopher words", len(document.text.split()), GOPHER_WORDS)
+    return between(document, "Gopher words", len(document.text.split()), limits)
 
 
 # package only
-def gopher_word_length(document: Document) -> Document | Rejection:
+def gopher_word_length(
+    document: Document, limits: Limits = GOPHER_WORD_LENGTH
+) -> Document | Rejection:
     """Step: words of 3 to 10 characters on average."""
     words = document.text.split()
     mean = sum(map(len, words)) / max(1, len(words))
-    return between(document, "Gopher word length", mean, GOPHER_WORD_LENGTH)
+    return between(document, "Gopher word length", mean, limits)
 
 
 # package only
-def gopher_symbols(document: Document) -> Document | Rejection:
+def gopher_symbols(document: Document, limit: float = 0.1) -> Document | Rejection:
     """Step: at most one hash sign or ellipsis to ten words."""
     text = document.text
     count = text.count("#") + text.count("...") + text.count("…")
-    return at_most(document, "Gopher symbols", count / max(1, len(text.split())), 0.1)
+    return at_most(document, "Gopher symbols", count / max(1, len(text.split())), limit)
 
 
 # package only
-def gopher_bullets(document: Document) -> Document | Rejection:
+def gopher_bullets(document: Document, limit: float = 0.9) -> Document | Rejection:
     """Step: at most 90 % of the lines begin with the mark of a list."""
     lines = document.text.splitlines()
     share = share_of(lines, [line.lstrip().startswith(BULLETS) for line in lines])
-    return at_most(document, "Gopher bullets", share, 0.9)
+    return at_most(document, "Gopher bullets", share, limit)
 
 
 # package only
-def gopher_ellipses(document: Document) -> Document | Rejection:
+def gopher_ellipses(document: Document, limit: float = 0.3) -> Document | Rejection:
     """Step: at most 30 % of the lines end in an ellipsis."""
     lines = document.text.splitlines()
     share = share_of(lines, [line.rstrip().endswith(("...", "…")) for line in lines])
-    return at_most(document, "Gopher ellipses", share, 0.3)
+    return at_most(document, "Gopher ellipses", share, limit)
 
 
 # package only
-def gopher_letters(document: Document) -> Document | Rejection:
+def gopher_letters(document: Document, limit: float = 0.8) -> Document | Rejection:
     """Step: at least 80 % of the words hold a letter."""
     words = document.text.split()
     share = share_of(words, [any(map(str.isalpha, word)) for word in words])
-    return at_least(document, "Gopher letters", share, 0.8)
+    return at_least(document, "Gopher letters", share, limit)
 
 
 # package only
-def gopher_common_words(document: Document) -> Document | Rejection:
+def gopher_common_words(document: Document, limit: float = 2) -> Document | Rejection:
     """Step: at least two of eight common English words."""
     found = GOPHER_COMMON_WORDS.intersection(document.text.lower().split())
-    return at_least(document, "Gopher common words", len(found), 2)
+    return at_least(document, "Gopher common words", len(found), limit)
 
 
 def gram_share(words: Sequence[str], size: int) -> float:
@@ -232,16 +231,16 @@ def c4_lines(document: Document) -> Document | Rejection:
 
 
 # package only
-def c4_sentences(document: Document) -> Document | Rejection:
+def c4_sentences(document: Document, limit: float = 3) -> Document | Rejection:
     """Step: at least three sentences."""
     count = len(re.findall(r"[.!?]+(?=[\s\"”]|$)", document.text))
-    return at_least(document, "C4 sentences", count, 3)
+    return at_least(document, "C4 sentences", count, limit)
 
 
 # package only
-def c4_braces(document: Document) -> Document | Rejection:
+def c4_braces(document: Document, limit: float = 0) -> Document | Rejection:
     """Step: no curly bracket, which prose does not need and code does."""
-    return at_most(document, "C4 braces", document.text.count("{"), 0)
+    return at_most(document, "C4 braces", document.text.count("{"), limit)
 
 
 # package only
@@ -250,25 +249,27 @@ def c4_filler(document: Document) -> Document | Rejection:
     return at_most(document, "C4 filler", document.text.lower().count("lorem ipsum"), 0)
 
 
-def fineweb_punctuation(document: Document) -> Document | Rejection:
+def fineweb_punctuation(
+    document: Document, limit: float = FINEWEB_MIN_ENDS
+) -> Document | Rejection:
     """Step: at least 12 % of the lines end a sentence."""
     lines = [line for line in document.text.splitlines() if line.strip()]
     share = share_of(lines, [line.rstrip().endswith(SENTENCE_ENDS) for line in lines])
-    return at_least(document, "FineWeb ends", share, FINEWEB_MIN_ENDS)
+    return at_least(document, "FineWeb ends", share, limit)
 
 
 # package only
-def fineweb_repetition(document: Document) -> Document | Rejection:
+def fineweb_repetition(document: Document, limit: float = 0.1) -> Document | Rejection:
     """Step: at most 10 % of the characters are in lines that stood there before."""
-    return at_most(document, "FineWeb repetition", repeated_fraction(document.text), 0.1)
+    return at_most(document, "FineWeb repetition", repeated_fraction(document.text), limit)
 
 
 # package only
-def fineweb_short_lines(document: Document) -> Document | Rejection:
+def fineweb_short_lines(document: Document, limit: float = 0.67) -> Document | Rejection:
     """Step: at most 67 % of the lines are shorter than 30 characters."""
     lines = [line for line in document.text.splitlines() if line.strip()]
     share = share_of(lines, [len(line) < FINEWEB_SHORT_LINE for line in lines])
-    return at_most(document, "FineWeb short lines", share, 0.67)
+    return at_most(document, "FineWeb short lines", share, limit)
 
 
 GOPHER: tuple[Step, ...] = (
