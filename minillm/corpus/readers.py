@@ -10,7 +10,7 @@ import lzma
 import re
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -35,6 +35,7 @@ from minillm.corpus.opening import (
 )
 from minillm.corpus.papers import read_jats, read_latex
 from minillm.corpus.permission import no_opt_out
+from minillm.corpus.robots import robots_in, with_robots_beside
 from minillm.corpus.sourcecode import SUFFIXES, read_code, without_secrets, written_by_hand
 from minillm.corpus.sources import Document, Rejection, read_text_file
 from minillm.corpus.tables import read_csv, read_json_rows, read_parquet
@@ -175,12 +176,14 @@ def numbered(path: Path, reader: Reader, defaults: Defaults) -> Iterator[Documen
 
 
 # package only
-def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
+def read_own_file(
+    path: str, robots: Mapping[str, str | None] | None = None
+) -> tuple[list[tuple[str, str]], list[Rejection]]:
     """A user's file as (name, text) pairs, and what of it cannot be used.
 
     A plain text, also of source code, is one text as it is; tables, pages, mail and archives are
-    one text a record. An archive holds other people's pages: one that says no is rejected.
-    ValueError where no record gives a text.
+    one text a record. An archive holds other people's pages: one that says no is rejected
+    (`robots` as in `read_pages`). ValueError where no record gives a text.
     """
     file, suffix = Path(path), format_of(Path(path))
     is_plain = suffix not in OWN_FORMATS
@@ -190,7 +193,8 @@ def read_own_file(path: str) -> tuple[list[tuple[str, str]], list[Rejection]]:
     defaults = Defaults(source=file.name)
     results = numbered(file, read_text, defaults) if is_plain else read_file(file, defaults)
     if suffix == ".warc":
-        results = (no_opt_out(each) if isinstance(each, Document) else each for each in results)
+        pages = read_pages(file, defaults, robots)
+        results = (no_opt_out(each) if isinstance(each, Document) else each for each in pages)
     found = [each if is_plain else as_record(each) for each in results]
     rejected = [each for each in found if isinstance(each, Rejection)]
     texts = [(each.id, each.text) for each in found if isinstance(each, Document)]
@@ -242,8 +246,10 @@ def read_own_files(
     `listed` is where the caller lists all of it.
     """
     texts, unusable = [], []
+    archives = [path for path in map(Path, paths) if format_of(path) == ".warc" and path.is_file()]
+    robots = robots_in(with_robots_beside(archives))
     for path in paths:
-        found, faults = read_own_file(path)
+        found, faults = read_own_file(path, robots)
         if faults:
             warn_of_losses(path, found, faults, listed)
         texts += found

@@ -95,8 +95,10 @@ def robots_in(paths: Iterable[Path]) -> dict[str, str | None]:
 
 
 # package only
-def with_robots_beside(path: Path) -> list[Path]:
-    """An archive, and those in its folder that have `robots` in their name."""
-    path = Path(path)
-    beside = (each for each in sorted(path.parent.iterdir()) if "robots" in each.name.lower())
-    return [path, *(each for each in beside if format_of(each) == ".warc" and each != path)]
+def with_robots_beside(paths: Iterable[Path]) -> list[Path]:
+    """These archives, and those in their folders that have `robots` in their name."""
+    paths = list(map(Path, paths))
+    folders = dict.fromkeys(path.parent for path in paths)
+    files = (each for folder in folders for each in sorted(folder.iterdir()))
+    named = (each for each in files if "robots" in each.name.lower())
+    return list(dict.fromkeys((*paths, *(each for each in named if format_of(each) == ".warc"))))

@@ -134,7 +134,7 @@ def read_pages(
     rejects it. `robots` is what the sites say, by default in this file and in those beside it that
     have `robots` in their name. A robots.txt itself is no page.
     """
-    asks = site_allows(robots_in(with_robots_beside(path)) if robots is None else robots)
+    asks = site_allows(robots_in(with_robots_beside([path])) if robots is None else robots)
 
     def read(record: WarcRecord) -> Document | None:
         if is_robots(record):
@@ -150,6 +150,6 @@ def read_archives(
     paths: Sequence[Path], defaults: Defaults | None = None
 ) -> Iterator[Document | Rejection]:
     """The pages of all files of one crawl: the robots.txt in any of them holds for all."""
-    robots = robots_in(dict.fromkeys(each for path in paths for each in with_robots_beside(path)))
+    robots = robots_in(with_robots_beside(paths))
     for path in paths:
         yield from read_pages(path, defaults, robots)

@@ -15,7 +15,7 @@ from fastwarc.warc import WarcRecord, WarcRecordType
 
 from minillm.corpus import robots, webarchive
 from minillm.corpus.pipeline import apply_steps, steps
-from minillm.corpus.readers import read_own_file
+from minillm.corpus.readers import read_own_file, read_own_files
 from minillm.corpus.robots import Answer, robots_in, said_by_site
 from minillm.corpus.sharded import clean_files
 from minillm.corpus.shardfolders import id_hash, json_line
@@ -183,6 +183,15 @@ def test_a_users_own_archive_loses_the_pages_too(tmp_path):
     texts, rejected = read_own_file(str(path))
     assert {each.id for each in rejected} == set(REFUSED)
     assert {name for name, _ in texts} == {url for url, *_ in PAGES} - set(REFUSED)
+
+
+def test_the_file_in_one_of_a_users_archives_holds_for_the_others(tmp_path):
+    first = write(tmp_path / "1.warc.gz", PAGES)
+    other = write(tmp_path / "2.warc.gz", [*OTHERS, answer(ROBOTS)])
+    with pytest.warns(UserWarning, match="3 records rejected"):
+        texts, rejected = read_own_files([str(first), str(other)])
+    assert {each.id for each in rejected} == set(REFUSED)
+    assert len(texts) == len(PAGES) + len(OTHERS) - len(REFUSED)
 
 
 def read_all(path: Path, said: Mapping[str, str | None]) -> list[Document | Rejection]:

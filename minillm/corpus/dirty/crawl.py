@@ -5,8 +5,7 @@ their own, and `files.jsonl`. The one idea: the crawl holds only what a crawler
 would bring, bytes and headers; all that is known about them stands in the other file.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from minillm.corpus.dirty.damage import encoded
 from minillm.corpus.dirty.files import DirtyFile
 from minillm.corpus.dirty.walled import robots_files
 from minillm.corpus.dirty.web import DirtyPage
+from minillm.corpus.shardfolders import json_line
 from minillm.corpus.webarchive import write_pages
 
 CRAWL, TRUTH = "crawl.warc.gz", "truth.jsonl"
@@ -69,25 +69,20 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
 
 
 # package only
-def write_json_lines(path: Path, records: Iterable[Mapping[str, object]]) -> None:
-    """One record a line."""
-    lines = (json.dumps(each, ensure_ascii=False) for each in records)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-# package only
 def write_crawl(
     pages: Sequence[DirtyPage], folder: Path, files: Sequence[DirtyFile] = ()
 ) -> dict[str, int | str]:
     """Write the crawl, the files and the truth into a folder; how much there is."""
     folder.mkdir(parents=True, exist_ok=True)
     write_pages(folder / CRAWL, crawl_of(pages))
-    write_json_lines(folder / TRUTH, map(truth_of, pages))
+    lines = (json_line(truth_of(page)) for page in pages)
+    (folder / TRUTH).write_text("".join(lines), encoding="utf-8")
     if files:
         (folder / FILES).mkdir(exist_ok=True)
         for each in files:
             (folder / FILES / each.name).write_text(each.content, encoding="utf-8")
-        write_json_lines(folder / FILES_TRUTH, map(asdict, files))
+        lines = (json_line(asdict(each)) for each in files)
+        (folder / FILES_TRUTH).write_text("".join(lines), encoding="utf-8")
     return {
         "pages": len(pages),
         "files": len(files),
