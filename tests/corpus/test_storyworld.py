@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 
 from minillm.corpus.storyworld import Story, tell_story
-from minillm.corpus.storyworld.plots import PLOTS_BY_LEVEL
+from minillm.corpus.storyworld.plots import PLOTS_BY_LEVEL, Cast
 from minillm.corpus.storyworld.questions import UNKNOWN, Question, ask_untold, why
 from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.corpus.storyworld.tell import usable_phrases
@@ -47,6 +47,16 @@ def test_what_is_lent_stays_its_owners_and_comes_back():
         act(world, Event("lend", "Tom", "kite", "Mia"))
     act(world, Event("return", "Tom", "kite", "Mia"))
     assert world.holder["kite"] == "Mia"
+
+
+def test_the_world_knows_who_believes_and_who_feels_what():
+    cast = Cast(a="Mia", b="Tom", c="Eva", thing="kite", other="ball", spot="here", spot_2="there")
+    world, felt = World(holder={"kite": "Mia"}, owner={"kite": "Mia"}), []
+    for event in PLOTS_BY_LEVEL[1]["loss"](cast):
+        act(world, event)
+        felt.append(world.feels.get("Mia"))
+    assert felt == [None, "sad", "sad", "sad", "glad", "glad"]
+    assert world.believes == {("Mia", "kite"): "here"}, "she had put it there"
 
 
 def test_a_thing_is_found_where_it_was_put():

@@ -27,7 +27,7 @@ class Event:
 
 @dataclass(slots=True)
 class World:
-    """The state: who has each thing, or where it lies; whose it is; and where people are."""
+    """The state: who has what, or where it lies; whose it is; who is where, wants, knows, feels."""
 
     holder: dict[str, str] = field(default_factory=dict)
     owner: dict[str, str] = field(default_factory=dict)
@@ -36,6 +36,7 @@ class World:
     believes: dict[tuple[str, str], str] = field(default_factory=dict)
     promised: set[tuple[str, str, str]] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
+    feels: dict[str, str] = field(default_factory=dict)  # "glad" or "sad", once it is told
 
 
 def has_it(world: World, event: Event) -> bool:
@@ -90,6 +91,9 @@ NEEDS |= {
 }
 
 
+SAD = ("miss", "sad of take", "sad of no", "sad of break")  # the other manners of feeling are glad
+
+
 def act(world: World, event: Event) -> None:
     """Let the event happen: what it needs must be so, and then the world is different."""
     needs = NEEDS.get(event.kind)
@@ -119,6 +123,8 @@ def act(world: World, event: Event) -> None:
             world.broken.add(event.thing)
         case "mend":
             world.broken.remove(event.thing)
+        case "feel":
+            world.feels[event.who] = "sad" if event.manner in SAD else "glad"
         case "go":
             for person in filter(None, (event.who, event.whom, event.third)):
                 world.place[person] = event.place
