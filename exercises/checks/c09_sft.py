@@ -212,7 +212,7 @@ EXERCISES = (
         ),
         hints=(
             "Start with an empty list, and add three pieces for each turn.",
-            "`[begin, *(ord(c) for c in f\"{role}: {content}\"), end]`",
+            "Which of the three pieces comes from text? Only that one goes through `ord`.",
         ),
     ),
     Exercise(

@@ -252,7 +252,7 @@ EXERCISES = (
         ),
         hints=(
             "Divide, then compare.",
-            "`true_logprob / len(true.encode()) > false_logprob / len(false.encode())`",
+            "Bytes, not characters: `text.encode()`.",
         ),
         judge=close(1e-9),
     ),
@@ -296,8 +296,8 @@ EXERCISES = (
             ),
         ),
         hints=(
+            "Which end of the interval decides?",
             "Of an interval below −margin even the upper end lies below −margin.",
-            "`sorted(name for name in guarded if changes[name][1] < -margin)`",
         ),
     ),
 )

@@ -307,7 +307,8 @@ EXERCISES = (
         ),
         hints=(
             "After tokens 0 to 4 and with a window of 3: places 2, 3, 4.",
-            "`range(max(0, num_tokens - window), num_tokens)`",
+            "Count back from the newest: which place is the first, and what if the text is shorter "
+            "than the window?",
         ),
     ),
     Exercise(
@@ -433,7 +434,7 @@ EXERCISES = (
         ),
         hints=(
             "Bytes of a step first; then steps per second; then tokens.",
-            "`num_rows * bytes_per_s / (weight_bytes + num_rows * cache_bytes_per_row)`",
+            "Every row gets a token; the weights are read once a step, the cache once a row.",
         ),
         judge=close(1e-9),
     ),
