@@ -104,7 +104,8 @@ def data_card(run: Run, recipe: recipes.Recipe) -> str:
         f"Missing sources: {', '.join(figures['missing_sources']) or 'none'}.\n\n"
         "Where each source comes from, its licence and its authors: `data/sources.json`"
         f" ({len(sources)} entries). Stories are the course's own (CC0-1.0).\n\n"
-        "Limits: a few million parameters, minutes of training; it invents facts.\n"
+        f"Limits: {run.artifact('model').figures['parameters']:,} parameters, minutes of training; "
+        "it invents facts.\n"
     )
 
 
