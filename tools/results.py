@@ -34,6 +34,8 @@ TRAINED = (
     ("times the same, compiled", "ours_over", "transformers at its best", ".2f"),
     ("without a compiler: times nanoGPT", "ours_eager_over", "nanoGPT", ".2f"),
     ("share of the machine's matrix product (MFU)", "mfu", "ours", ".0%"),
+    ("parameters, ours", "parameters", "ours", ",.0f"),
+    ("parameters, nanoGPT at the same depth and width", "parameters", "nanoGPT", ",.0f"),
 )
 # file → what it is about, and rows: words, where the figure stands, how it is written
 SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
