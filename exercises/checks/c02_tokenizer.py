@@ -237,7 +237,7 @@ EXERCISES = (
         ),
         hints=(
             "One `min` can do both: large counts first, small ids first.",
-            "`min(counts, key=lambda pair: (-counts[pair], pair))`",
+            "A key of two parts: the count made negative, then the pair itself.",
         ),
     ),
     Exercise(
