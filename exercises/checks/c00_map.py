@@ -186,7 +186,10 @@ of 5 tokens, that is 100 tokens and 600,000 operations.
                     counts_rows_for_tokens),
             Mistake("one row a step", "A batch has `batch_size` rows.", counts_one_row_a_step),
         ),
-        hints=("How many tokens are in one batch?", "6 · parameters · steps · rows · tokens a row"),
+        hints=(
+            "How many tokens are in one batch?",
+            "A step reads rows of `context_length` tokens each: D adds these up over all steps.",
+        ),
     ),
     Exercise(
         id="00.3", title="What the minutes allow",
@@ -223,7 +226,7 @@ in kilowatt-hours and in dollars? By hand: 3,600 seconds at 1,000 watts are one 
                     charges_by_the_hour),
         ),
         hints=("FLOPs → seconds → hours → kilowatt-hours → dollars",
-               "`flops / flop_per_s / 3600 * watts / 1000`"),
+               "kWh = seconds · watts / 3.6 million; where do the seconds come from?"),
         judge=close(1e-9),
     ),
     Exercise(

@@ -529,7 +529,7 @@ EXERCISES = (
         ),
         hints=(
             "If all of x grows by one factor, y stays: the gradient has nothing along x.",
-            "`(dy - y * mean(dy * y)) / r`.",
+            "Take so much of y off dy that what is left has a product of 0 with y; then, 1/r.",
         ),
         judge=close(1e-9),
     ),

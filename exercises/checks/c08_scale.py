@@ -178,7 +178,7 @@ EXERCISES = (
         ),
         hints=(
             "Write the right gradient as Σ tᵣ·gᵣ / Σ tᵣ, and DDP's as Σ wᵣ·gᵣ / n.",
-            "`n * t_r / sum(t)`",
+            "What factor turns gᵣ / n into tᵣ·gᵣ / Σ t?",
         ),
         judge=close(1e-9),
     ),
@@ -296,7 +296,7 @@ EXERCISES = (
         ),
         hints=(
             "Solve (p − 1) / (m + p − 1) ≤ b for m.",
-            "m ≥ (p − 1)·(1 − b) / b, rounded up, and at least 1.",
+            "Without the fraction: p − 1 ≤ b·m + b·(p − 1). Which way is m rounded, what is least?",
         ),
     ),
     Exercise(
