@@ -84,7 +84,7 @@ def replace_folder(made: Path, target: Path) -> None:
 
 
 class JsonLines:
-    """A log that grows by one JSON object a line, each on disk before the next is written."""
+    """A log that grows by one JSON object a line, each handed to the system before the next."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
