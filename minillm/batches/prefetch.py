@@ -4,12 +4,13 @@ In: a stream. Out: its batches, in its order, on the device that trains. The one
 counts what was *given out*, not what was made, so that a checkpoint taken in between repeats and
 skips nothing. For a GPU the thread puts batches into pinned memory, from which a copy runs beside
 the computation; without one nothing is pinned. An error of the stream is raised to whoever asks for
-the batch that it struck, and ends the stream.
+the batch that it struck, and ends the stream. Training reads by `read_ahead`.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -86,3 +87,39 @@ def check_prefetch(device: str, depth: int) -> None:
         raise ValueError(f"depth = {depth}: must be at least 1; 2 is enough where reading is quick")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device = {device!r}: no GPU is to be had here; use 'cpu'")
+
+
+class Pinned:
+    """A stream's batches in pinned memory. They stay there: a loss counts targets on the host."""
+
+    def __init__(self, stream: Positioned) -> None:
+        self.stream = stream
+
+    @property
+    def position(self) -> int:
+        """That of the stream."""
+        return self.stream.position
+
+    def __next__(self) -> Batch:
+        return pinned(next(self.stream))
+
+
+def read_ahead(stream: Positioned, device: str) -> Positioned:
+    """For a GPU batches made ahead, pinned; the loss moves them, and that copy does not wait.
+
+    On a CPU the stream itself: to make a batch takes a thousandth of a step there (LOG.md).
+    """
+    if torch.device(device).type == "cpu":
+        return stream
+    return Prefetched(Pinned(stream))
+
+
+# package only
+@contextmanager
+def ended(stream: object) -> Iterator[None]:
+    """However this ends, a thread that makes batches of the stream ahead ends with it."""
+    try:
+        yield
+    finally:
+        if isinstance(stream, Prefetched):
+            stream.close()

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from torch import nn
 
+from minillm.batches.prefetch import ended
 from minillm.core.records import JsonLines, atomic_write, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.train.averaging import of_the_average, optimizer_for, take_average
@@ -234,9 +235,7 @@ def resumable(
     open_stream: Callable[[int], ResumableStream],
     loss_fn: LossFunction,
     *,
-    folder: Path,
-    log: Path,
-    key: str,
+    folder: Path, log: Path, key: str,
     evaluate: Evaluation | None = None,
     ranks: Ranks = ALONE,
 ) -> TrainState:
@@ -256,11 +255,12 @@ def resumable(
         while True:
             watch, seen_loss = watched(model, training, loss_fn, state, writer, stream, ranks)
             try:
-                train(
-                    model, stream, seen_loss, optimizer, training, state=state, log=writer,
-                    evaluate=of_the_average(evaluate, optimizer) if is_first else None,
-                    save=save if is_first else None, ranks=ranks, watch=watch,
-                )
+                with ended(stream):
+                    train(
+                        model, stream, seen_loss, optimizer, training, state=state, log=writer,
+                        evaluate=of_the_average(evaluate, optimizer) if is_first else None,
+                        save=save if is_first else None, ranks=ranks, watch=watch,
+                    )
                 break
             except SpikeFound as spike:
                 state = gone_back(spike, state, model, optimizer, folder, log, writer, key, ranks)

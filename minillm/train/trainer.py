@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from minillm.batches.prefetch import Positioned, read_ahead
 from minillm.batches.shards import BatchesConfig, Shards, open_shards
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.core.records import (
@@ -134,10 +135,13 @@ def pretrained(
     if training.compile:
         loss = compiled(loss, device=device, cache_folder=run.path.parent / COMPILED)
     loss_fn = pretraining_loss(shards.num_bytes / shards.num_tokens, device, loss)
-    place = {"rank": ranks.rank, "world_size": ranks.world_size}
+
+    def open_stream(position: int) -> Positioned:
+        place = {"rank": ranks.rank, "world_size": ranks.world_size, "position": position}
+        return read_ahead(Stream(shards, config.batches, **place), device)
+
     state = resumable(
-        model, training,
-        lambda position: Stream(shards, config.batches, position=position, **place), loss_fn,
+        model, training, open_stream, loss_fn,
         folder=run.path / CHECKPOINTS, log=run.path / LOG, key=key, evaluate=evaluate, ranks=ranks,
     )
     return model, state

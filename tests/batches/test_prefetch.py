@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minillm.batches.prefetch import Prefetched
+from minillm.batches.prefetch import Prefetched, ended, read_ahead
 from minillm.batches.stream import Batch, Stream
 from tests.batches.numbered import numbered_shards
 from tests.batches.test_stream import LENGTHS, config, same
@@ -171,6 +171,38 @@ def test_for_a_gpu_the_thread_pins_and_the_copy_does_not_wait(monkeypatch):
         next(ahead)
     assert made.calls.count("cuda, non_blocking=True") == 3
     assert {call for call in made.calls if "pinned" in call} <= {"pinned in prefetch"}
+
+
+def test_training_on_a_cpu_reads_the_stream_itself():
+    plain = stream()
+    assert read_ahead(plain, "cpu") is plain and threads() == []
+
+
+def test_training_on_a_gpu_reads_pinned_batches_that_are_still_on_the_host():
+    """Its loss counts targets there: on the GPU each count would wait for the step before."""
+    made = OneBatch()
+    ahead = read_ahead(made, "cuda:0")
+    with ended(ahead):
+        next(ahead)
+        ahead.ahead[-1].result()
+    assert made.calls == ["pinned in prefetch"] * 9  # one given out, two ready, three tensors each
+    assert threads() == []
+
+
+def test_read_ahead_the_place_is_that_of_what_was_given_out(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    plain = stream(5)
+    ahead = read_ahead(plain, "cuda")
+    with ended(ahead):
+        for given_out, left in enumerate(islice(stream(5), 6), start=6):
+            assert same(left, next(ahead)) and ahead.position == given_out
+        ahead.ahead[-1].result()
+        assert plain.position == ahead.position + 2
+
+
+def test_what_reads_nothing_ahead_has_nothing_to_end():
+    with pytest.raises(KeyError), ended(stream()):
+        raise KeyError("training failed")
 
 
 def test_a_gpu_that_is_not_there_is_refused_at_once(monkeypatch):

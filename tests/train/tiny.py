@@ -2,6 +2,7 @@
 
 Called as a program it trains that run in a process of its own, which tests may kill:
 `python -m tests.train.tiny HOME [STEP SIGNAL]` sends itself the signal when it evaluates at STEP.
+With `--ahead` as the last word a thread makes its batches ahead, as for a GPU.
 """
 
 import json
@@ -13,10 +14,12 @@ from pathlib import Path
 import torch
 
 from minillm.batches.description import DESCRIPTION
+from minillm.batches.prefetch import Prefetched
 from minillm.batches.shards import BatchesConfig, token_sequence, write_split
 from minillm.core.records import Artifact, Run, make_artifact, read_json_lines
 from minillm.model.transformer import ModelConfig
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
+from minillm.train import trainer
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import LOG, PretrainConfig, pretrain
 
@@ -101,6 +104,9 @@ def weights(artifact: Artifact) -> bytes:
 if __name__ == "__main__":
     home, *death = sys.argv[1:]
     torch.set_num_threads(1)
+    if death[-1:] == ["--ahead"]:
+        death.pop()
+        trainer.read_ahead = lambda stream, _device: Prefetched(stream)
     step_of_death, name = (int(death[0]), death[1]) if death else (None, "SIGKILL")
 
     def evaluate(_model: torch.nn.Module, step: int) -> dict[str, float]:
