@@ -4,8 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from minillm.bench.optimizers import with_interval
+from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
 from tools.results import BENCH, RESULTS, results
 
 
@@ -83,3 +86,26 @@ def test_the_recorded_unigram_tokenizer_holds_its_bar(words: str, kind: str) -> 
     theirs = found[f"{words}_held_out_{kind}_nats_sentencepiece"]
     assert -ours <= 1.005 * -theirs
     assert found[f"{words}_held_out_{kind}_ratio"] == pytest.approx(ours / theirs)
+
+
+def test_the_recorded_vocabularies_are_compared_at_equal_compute() -> None:
+    found = recorded("vocabulary")
+    assert [int(size) for size in found["sizes"]] == list(VOCABULARY_SIZES)
+    rows, base = list(found["sizes"].values()), found["sizes"][str(found["base"])]
+    for each in rows:
+        bits = each["bits_per_byte"]
+        assert [len(bits[kind]) for kind in ("stories", "found", "all")] == [3, 3, 3]
+        weights = [found["held_out_bytes"][kind] for kind in ("stories", "found")]
+        for stories, of_found, together in zip(*bits.values(), strict=True):
+            mean = (stories * weights[0] + of_found * weights[1]) / sum(weights)
+            assert together == pytest.approx(mean, abs=2e-4)
+        for name, values in (
+            ("interval", bits["all"]),
+            ("minus_base", np.subtract(bits["all"], base["bits_per_byte"]["all"])),
+        ):
+            assert each[name] == pytest.approx(with_interval(list(values)), abs=5e-4)
+        assert each["megabytes_read"] < found["training_megabytes"], "no text is read twice"
+    for name in ("head_share", "embedding_share", "bytes_per_token", "context_bytes"):
+        assert [each[name] for each in rows] == sorted(each[name] for each in rows)
+    steps = [each["steps"] for each in rows]
+    assert steps == sorted(steps, reverse=True)

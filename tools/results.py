@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 from minillm.bench.stories import VARIANTS
+from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
@@ -106,6 +107,17 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     "unigram": ("The unigram tokenizer, beside SentencePiece", (
         ("seconds over its seconds (below 1 is better)", ("spaced_seconds_ratio",), ".2f"),
         ("held-out nats over its (below 1 is better)", ("spaced_held_out_best_ratio",), ".3f"),
+    )),
+    "vocabulary": ("The size of the vocabulary, at equal compute", (
+        *((f"{size:,} entries: {words}", ("sizes", str(size), *keys), form)
+          for size in VOCABULARY_SIZES for words, keys, form in (
+            ("held-out bits a byte, mean of the seeds", ("bits_per_byte", "all"), ".4f"),
+            ("lower end of the 95 % interval", ("interval", "low"), ".4f"),
+            ("upper end", ("interval", "high"), ".4f"),
+            ("the head's share of the operations", ("head_share",), ".0%"),
+            ("bytes that a row of 256 tokens covers", ("context_bytes",), ",.0f"),
+            ("megabytes read", ("megabytes_read",), ".2f"),
+        )),
     )),
     "stream": ("Reading shards", (
         ("times PyTorch's DataLoader", ("stream_times_torch_dataloader",), ".2f"),

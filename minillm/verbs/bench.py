@@ -15,7 +15,7 @@ MODEL = "model"
 WITHOUT_RUN = (
     "ablations", "attention", "duplicates", "generate", "language", "learn", "optimizers",
     "positions", "quality", "stories", "stream", "tokenizer", "train", "transfer", "unigram",
-    "world",
+    "vocabulary", "world",
 )  # fmt: skip
 BESIDE_NANOGPT = ("learn", "train")
 NO_RUN = "this bench reads no run; leave it out"
