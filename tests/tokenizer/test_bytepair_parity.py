@@ -4,18 +4,28 @@ From one saved `tokenizer.json`: `tokenizers`, and transformers' `PreTrainedToke
 our ranks: `tiktoken`, an encoder written independently. All are told that special names are text.
 """
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import regex
 import tiktoken
+from tokenizers import Regex
 from tokenizers import Tokenizer as PeerTokenizer
+from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from minillm.tokenizer import bytepair
-from minillm.tokenizer.alphabet import SPLIT_PATTERN, spell, vocabulary
+from minillm.tokenizer.alphabet import SPLIT_PATTERN, spell, split_words, vocabulary
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
-from tests.tokenizer.texts import fuzz_strings, larger_training_texts
+from tests.tokenizer.texts import (
+    CODES,
+    LETTERS_AND_NUMBERS,
+    TOLD_APART,
+    fuzz_strings,
+    larger_training_texts,
+)
 
 Encode = Callable[[str], list[int]]
 
@@ -47,7 +57,7 @@ def peers(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> dic
     }
 
 
-def differing(ours: Encode, theirs: Encode, texts: list[str]) -> list[str]:
+def differing(ours: Callable, theirs: Callable, texts: list[str]) -> list[str]:
     return [text for text in texts if ours(text) != theirs(text)]
 
 
@@ -56,6 +66,45 @@ def test_ids_equal_those_of(peer: str, tokenizer: Tokenizer, peers: dict[str, En
     strings = fuzz_strings(NUM_STRINGS)
     assert sum(map(len, strings)) > 20 * NUM_STRINGS
     assert differing(tokenizer.encode, peers[peer], strings) == []
+
+
+def test_the_strings_hold_every_plane_private_use_noncharacters_and_unassigned_code_points():
+    codes = list(map(ord, "".join(fuzz_strings(NUM_STRINGS))))
+    planes = [code >> 16 for code in codes]
+    assert min(map(planes.count, range(17))) >= 200
+    kinds = [unicodedata.category(chr(code)) for code in codes]
+    assert kinds.count("Co") >= 500 and kinds.count("Cn") >= 500 and "Cs" not in kinds
+    noncharacters = [c for c in codes if c & 0xFFFE == 0xFFFE or 0xFDD0 <= c < 0xFDF0]
+    assert len(noncharacters) >= 500
+
+
+def test_left_out_is_what_a_newer_unicode_calls_a_letter_or_a_number_and_nothing_else():
+    """tokenizers draws the same line as tiktoken; Python's own older tables know none of these."""
+    text = "".join(map(chr, CODES))
+    peer = Split(Regex(LETTERS_AND_NUMBERS), "removed", invert=True)
+    theirs = {char for piece, _ in peer.pre_tokenize_str(text) for char in piece}
+    assert set(map(ord, set(regex.findall(LETTERS_AND_NUMBERS, text)) ^ theirs)) == TOLD_APART
+    assert {unicodedata.category(chr(code)) for code in TOLD_APART} <= {"Cn"}
+    assert len(TOLD_APART) < len(CODES) / 50
+
+
+@pytest.mark.parametrize("peer", ["tokenizers", "tiktoken"])
+def test_what_is_left_out_would_differ(peer: str, tokenizer: Tokenizer, peers: dict[str, Encode]):
+    """After a letter "'s" is a word, after a sign the apostrophe belongs to the sign."""
+    strings = [f"{chr(code)}'s" for code in TOLD_APART]
+    assert differing(tokenizer.encode, peers[peer], strings) == strings
+    assert len(strings) > 100
+
+
+def test_words_equal_those_of_tokenizers():
+    """Ids hide where a word ends as long as no merge crosses that place."""
+    peer = Split(Regex(SPLIT_PATTERN), "isolated")
+
+    def theirs(text: str) -> list[str]:
+        return [piece for piece, _ in peer.pre_tokenize_str(text)]
+
+    assert differing(split_words, theirs, fuzz_strings(NUM_STRINGS)) == []
+    assert differing(split_words, theirs, [f"={chr(code)}=" for code in TOLD_APART])
 
 
 @pytest.mark.parametrize("peer", ["tokenizers", "tiktoken"])

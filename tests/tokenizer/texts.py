@@ -7,6 +7,10 @@ import random
 import sys
 import typing
 import unicodedata
+from itertools import groupby
+
+import regex
+import tiktoken
 
 from minillm.corpus.storyworld import tell_story
 
@@ -44,6 +48,8 @@ SCRIPTS = (
     "🙂😀👍🏽🇩🇪❤️👩\u200d👧",
     "\u0301\u0308\u0327",
     "".join(map(chr, range(32))) + "\x7f",
+    "\ue000\uf8ff\U000f0000\U000ffffd\U00100000\U0010fffd",  # private use
+    "\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0009ffff\U000ffffe\U0010ffff",  # never characters
 )
 
 PHRASES = (
@@ -77,12 +83,30 @@ PHRASES = (
     "\x00",
 )
 
-# Libraries know different versions of Unicode: only characters that all of them know are tried.
-ASSIGNED = [
-    code
-    for code in range(sys.maxunicode + 1)
-    if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")
-]
+# Surrogates are no characters.
+CODES = [code for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+LETTERS_AND_NUMBERS = r"[\p{L}\p{N}]"
+
+
+def told_apart() -> set[int]:
+    """The code points that `regex` calls a letter or a number and tiktoken does not, or vice versa.
+
+    They are those of the newest version of Unicode, which one of them knows already: the same
+    pattern splits them in two ways.
+    """
+    text = "".join(map(chr, CODES))
+    by_byte = {bytes([byte]): byte for byte in range(256)}
+    peer = tiktoken.Encoding(
+        "letters", pat_str=LETTERS_AND_NUMBERS, mergeable_ranks=by_byte, special_tokens={}
+    )
+    theirs = peer.decode(peer.encode_ordinary(text))  # what does not match is dropped
+    return set(map(ord, set(regex.findall(LETTERS_AND_NUMBERS, text)) ^ set(theirs)))
+
+
+TOLD_APART = told_apart()
+ALIKE = [code for code in CODES if code not in TOLD_APART]
+PLANES = [list(codes) for _, codes in groupby(ALIKE, key=lambda code: code >> 16)]
+ASSIGNED = [code for code in ALIKE if unicodedata.category(chr(code)) not in ("Cn", "Co")]
 
 
 def training_texts(num_stories: int = 150) -> list[str]:
@@ -98,13 +122,14 @@ def larger_training_texts() -> list[str]:
 
 
 def piece(chance: random.Random) -> str:
-    """A phrase, a run of one script, or any characters of Unicode."""
+    """A phrase, a run of one script, any characters of Unicode, or code points of one plane."""
     kind = chance.random()
     if kind < 0.3:
         return chance.choice(PHRASES)
     if kind < 0.9:
         return "".join(chance.choices(chance.choice(SCRIPTS), k=chance.randint(1, 9)))
-    return "".join(map(chr, chance.choices(ASSIGNED, k=chance.randint(1, 4))))
+    codes = ASSIGNED if kind < 0.95 else chance.choice(PLANES)
+    return "".join(map(chr, chance.choices(codes, k=chance.randint(1, 4))))
 
 
 def fuzz_strings(count: int, seed: int = 0) -> list[str]:
