@@ -18,7 +18,10 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LEFT_OUT = {"board"}
 EXTRAS = {n: pins for n, pins in PROJECT["optional-dependencies"].items() if n not in LEFT_OUT}
 ENVIRONMENT = (ROOT / "environment.yml").read_text(encoding="utf-8")
-PINNED = [*PROJECT["dependencies"], *(pin for pins in EXTRAS.values() for pin in pins)]
+OWN_EXTRAS = re.compile(r"minillm\[([a-z,]+)\]")
+PINNED = PROJECT["dependencies"] + [
+    pin for pins in EXTRAS.values() for pin in pins if not OWN_EXTRAS.fullmatch(pin)
+]
 ITSELF = f".[{','.join(EXTRAS)}]"
 OWN = {"minillm", "exercises", "tools", "tests"}
 
@@ -28,6 +31,15 @@ def distribution(requirement: str) -> str:
     name = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert name, requirement
     return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
+def installed_by(extra: str) -> list[str]:
+    """The pins of an extra, and of the extras that it names."""
+    found = []
+    for requirement in EXTRAS[extra]:
+        named = OWN_EXTRAS.fullmatch(requirement)
+        found += sum(map(installed_by, named[1].split(",")), []) if named else [requirement]
+    return found
 
 
 def applies(requirement: str) -> bool:
@@ -85,12 +97,17 @@ def test_python_is_recent_enough():
         ("minillm", [extra for extra in EXTRAS if extra not in ("course", "test")]),
         ("exercises", ["course"]),
         ("tools", ["course"]),
-        ("tests", list(EXTRAS)),
+        ("tests", ["test"]),
     ],
 )
 def test_every_import_is_declared(folder: str, extras: list[str]):
-    requirements = PROJECT["dependencies"] + [r for extra in extras for r in EXTRAS[extra]]
+    requirements = PROJECT["dependencies"] + [r for extra in extras for r in installed_by(extra)]
     assert undeclared(ROOT / folder, {distribution(each) for each in requirements}) == []
+
+
+def test_the_tests_extra_brings_the_peers_and_all_else_that_the_set_up_installs():
+    assert set(EXTRAS["bench"]) <= set(installed_by("test"))
+    assert {*PROJECT["dependencies"], *installed_by("test")} == set(PINNED)
 
 
 def test_an_undeclared_import_is_seen(tmp_path: Path):
