@@ -22,6 +22,10 @@ Made by `python -m tools.results` from the JSON files beside it, each written by
 --out FILE`: ours and the named peers in one run, in turns, medians. Ratios above 1 are in our
 favour unless it says otherwise. What did not work is in [LOG.md](../LOG.md).
 
+What `minillm corpus report` says of ours, two commands say of ours and of the peers on the same
+pages and lines of the dirty web: `minillm bench duplicates` of families of copies, `minillm bench
+language` of the language of lines.
+
 **GPUs: no figure yet.** The Triton kernels are proven in the interpreter and compiled to machine
 code for sm_80 and sm_90 (registers and spills are in `attention.json`); none has run on a GPU.
 """
@@ -120,6 +124,16 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         )),
     )),
     "stream": ("Reading shards", (
+        *((f"tokens a second, {words}", keys, ",.0f") for words, keys in (
+            ("rows of the files in random order (the aim of 50 million is of these)",
+             ("tokens_per_s", "raw shuffled")),
+            ("the stream's batches", ("tokens_per_s", "stream")),
+            ("these with the packing of their epoch", ("stream_with_packing_tokens_per_s",)),
+        )),
+        ("rank correlation with the documents' order, first epoch: kept on purpose, easy texts first",
+         ("rank_correlation", "stream, epoch 0"), ".5f"),
+        ("the largest of the two epochs after it", ("largest_rank_correlation_after_epoch_0",),
+         ".4f"),
         ("times PyTorch's DataLoader", ("stream_times_torch_dataloader",), ".2f"),
         ("times Hugging Face's datasets", ("stream_times_datasets",), ".2f"),
         ("exact resumes", ("exact_resumes",), ".0f"),
@@ -130,6 +144,9 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         ("seconds, datasketch", ("datasketch", "seconds"), ".1f"),
         ("seconds, datatrove", ("datatrove", "seconds"), ".1f"),
         ("families, F1 of ours", ("ours", "families_f1"), ".2f"),
+        *((f"families planted in the report's pages, F1: {name}",
+           ("dirty_web", name, "planted_families_f1"), ".4f")
+          for name in ("ours", "datasketch", "rensa", "datatrove")),
     )),
     "world": ("The story world as a text", (
         *((f"level {level}: {words}", ("levels", level, name), form)
@@ -161,7 +178,7 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     "language": ("The language identifier, macro-F1 of lines of 100 characters and more", (
         ("ours", ("macro-F1 of lines ≥ 100, ours",), ".3f"),
         ("lid.176", ("macro-F1 of lines ≥ 100, lid.176",), ".3f"),
-        ("on the held-out dirty web: ours", ("dirty web, lines ≥ 100", "ours"), ".3f"),
+        ("on the report's lines of the dirty web: ours", ("dirty web, lines ≥ 100", "ours"), ".3f"),
         ("lid.176", ("dirty web, lines ≥ 100", "lid.176"), ".3f"),
     )),
     "quality": ("The learned filter", (
@@ -188,8 +205,11 @@ def section(name: str, folder: Path = BENCH) -> str:
     lines = [
         f"## {title}", "",
         f"`{recorded['command']}` · [{name}.json]({name}.json) · {recorded['machine']} ·"
-        f" {recorded['date']}", "", "| | |", "|---|---|",
+        f" {recorded['date']}", "",
     ]  # fmt: skip
+    if "note" in recorded:
+        lines += [f"{recorded['note']}.", ""]
+    lines += ["| | |", "|---|---|"]
     for words, keys, form in rows:
         value = format(figure(recorded["figures"], keys), form)
         lines.append(f"| {words} | {value.replace('%', ' %').replace('-', '−')} |")

@@ -1,36 +1,34 @@
 """Our near-duplicates against datasketch, rensa and datatrove: time, memory and truth.
 
-In: nothing; 50,000 short documents are made from a seed: stories, articles of one template, words
-at random, and copies of all of them with edits; and the text of 2,000 dirty pages. Out: median
-seconds, peak memory, how many of the true pairs each finds, and how far its families are ours. The
-truth is exact: two texts with Jaccard ≥ t share one of their rarest shingles (prefix filter;
-Chaudhuri et al., 2006). datasketch and rensa get sets of shingles, as they want them, and the
-making of these is timed apart; datatrove reads texts, as ours does. Each runs in one thread.
+In: 50,000 short documents made from a seed: stories, articles of one template, words at random, and
+copies of all of them with edits; and the pages on which the report judges families, cleaned as
+there. Out: median seconds, peak memory, how many of the true pairs each finds, and whether its
+families are ours, and those planted. The truth is exact: two texts with Jaccard ≥ t share one of
+their rarest shingles (prefix filter; Chaudhuri et al., 2006). datasketch and rensa get sets of
+shingles, as they want them, and the making of these is timed apart; datatrove reads texts, as ours
+does. Each runs in one thread.
 """
 
-import ctypes
 import gc
 import importlib
 import math
 import os
 import random
-import resource
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import TypeVar
 
 from minillm.bench.measuring import median_seconds
+from minillm.bench.memory import in_own_process
 from minillm.bench.trove import Pair, its_settings, trove_families, trove_pairs
-from minillm.corpus.clean import page_to_text, repair_text
-from minillm.corpus.dirty import make_dirty_web
+from minillm.corpus.contamination import Sets
+from minillm.corpus.copyscores import pages_to_compare, planted_copies
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
 from minillm.corpus.hits import precision_recall_f1
+from minillm.corpus.report import HELD_OUT_SEED, NUM_PAGES, cleaned_web
 from minillm.corpus.signatures import (
     NUM_BANDS,
     NUM_HASHES,
@@ -41,15 +39,13 @@ from minillm.corpus.signatures import (
 )
 from minillm.corpus.storyworld import tell_story
 
-NUM_DOCUMENTS, NUM_PAGES, REPEATS = 50_000, 2_000, 3
+NUM_DOCUMENTS, REPEATS = 50_000, 3
 STORY_SHARE, ARTICLE_SHARE, COPY_SHARE = 0.08, 0.02, 0.35
 # Copies of all degrees, around the threshold above all.
 COPY_SIMILARITY = (0.4, 1.0)
 SALAD_WORDS = (30, 150)
-BYTES_PER_MIB = 2**20
 
 Finders = Mapping[str, Callable[[], set[Pair]]]
-Result = TypeVar("Result")
 
 
 # package only
@@ -157,41 +153,6 @@ def family_scores(found: Sequence[int], true: Sequence[int]) -> dict[str, float]
 
 
 # package only
-def send_result_and_peak(action: Callable[[], object], connection: Connection) -> None:
-    """Run an action; send its result, and by how many MiB the process's peak memory rose."""
-    before = resident_bytes()
-    result = action()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    connection.send((result, (peak - before) / BYTES_PER_MIB))
-
-
-# package only
-def resident_bytes() -> int:
-    """The memory that this process has in use, as Linux counts it."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
-
-
-# package only
-def in_own_process(action: Callable[[], Result]) -> tuple[Result, float]:
-    """An action's result, and the memory in MiB that it needs at its peak beyond what was there.
-
-    A forked process begins with the memory of its parent, peak included; what the parent has freed
-    but not given back would be used unseen, so it is given back first.
-    """
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    context = get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=send_result_and_peak, args=(action, sender))
-    process.start()
-    sender.close()  # or nobody would see that a process which failed sends nothing
-    result_and_peak = receiver.recv()
-    process.join()
-    return result_and_peak
-
-
-# package only
 def timed(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median seconds without the garbage collector, which slows whoever has most objects."""
     gc.collect()
@@ -215,17 +176,28 @@ def finders(texts: Sequence[str], sets: Sequence[set[str]]) -> Finders:
 
 # package only
 def worth(
-    texts: Sequence[str], sets: Sequence[set[str]], pairs_by_name: Mapping[str, set[Pair]]
-) -> dict[str, object]:
-    """What pairs are worth once compared exactly, and families of datatrove's own settings."""
-    true = true_pairs(sets)
-    true_heads, our_heads = family_heads(len(texts), true), near_duplicates(texts)
+    texts: Sequence[str], sets: Sequence[set[str]], pairs_by_name: Mapping[str, set[Pair]],
+    planted: Sequence[Pair] = (),
+) -> dict[str, object]:  # fmt: skip
+    """What pairs are worth once compared exactly, and families of datatrove's own settings.
+
+    Where copies were planted their families are a second truth: cleaning can make them less alike.
+    """
+    true, our_heads = true_pairs(sets), near_duplicates(texts)
+    heads_by_truth = {"families": family_heads(len(texts), true)}
+    if planted:
+        heads_by_truth["planted_families"] = family_heads(len(texts), planted)
 
     def of_families(heads: Sequence[int]) -> dict[str, float]:
-        scores = {f"families_{key}": each for key, each in family_scores(heads, true_heads).items()}
-        return scores | {"agreement_with_ours": family_scores(heads, our_heads)["f1"]}
+        return {
+            f"{truth}_{key}": figure
+            for truth, true_heads in heads_by_truth.items()
+            for key, figure in family_scores(heads, true_heads).items()
+        } | {"agreement_with_ours": family_scores(heads, our_heads)["f1"]}
 
     figures: dict[str, object] = {"documents": len(texts), "true_pairs": len(true)}
+    if planted:
+        figures["planted_pairs"] = len(planted)
     for name, pairs in pairs_by_name.items():
         figures[name] = {
             "candidates": len(pairs),
@@ -237,15 +209,27 @@ def worth(
 
 
 # package only
+def on_the_dirty_web(sets: Sets, num_pages: int = NUM_PAGES) -> dict[str, object]:
+    """What each finds on the report's pages: the same ones, if the sets are its own."""
+    cleaned = cleaned_web(HELD_OUT_SEED, num_pages, sets)
+    pages = pages_to_compare(cleaned)
+    texts = [cleaned.texts[page.document.id].text for page in pages]
+    parts = [shingles(text) for text in texts]
+    pairs = {name: in_own_process(action)[0] for name, action in finders(texts, parts).items()}
+    return worth(texts, parts, pairs, planted_copies(pages))
+
+
+# package only
 def measure(
-    num_documents: int = NUM_DOCUMENTS, num_pages: int = NUM_PAGES, repeats: int = REPEATS
-) -> dict[str, object]:
+    sets: Sets, num_documents: int = NUM_DOCUMENTS, num_pages: int = NUM_PAGES,
+    repeats: int = REPEATS,
+) -> dict[str, object]:  # fmt: skip
     """Seconds, ratios, memory and truth of ours and its peers on the same texts."""
     for peer in ("datasketch", "rensa", "datatrove.executor", "datatrove.pipeline.dedup"):
         importlib.import_module(peer)  # so that nobody's time holds an import
     texts = planted_corpus(num_documents)
-    sets = [shingles(text) for text in texts]
-    actions = finders(texts, sets)
+    parts = [shingles(text) for text in texts]
+    actions = finders(texts, parts)
     found = {name: in_own_process(action) for name, action in actions.items()}
     apart = {"datatrove": partial(in_own_process, actions["datatrove"])}
     prepared = {"shingle_sets": lambda: [shingles(text) for text in texts]}
@@ -254,7 +238,7 @@ def measure(
     def with_sets(name: str) -> float:
         return seconds[name] + seconds["shingle_sets"]
 
-    figures = worth(texts, sets, {name: pairs for name, (pairs, _) in found.items()}) | {
+    figures = worth(texts, parts, {name: pairs for name, (pairs, _) in found.items()}) | {
         "megabytes": sum(len(text.encode()) for text in texts) / 1e6,
         "shingle_sets_for_peers_s": seconds["shingle_sets"],
         "datasketch_over_ours": seconds["datasketch"] / seconds["ours"],
@@ -265,7 +249,4 @@ def measure(
     }
     for name, (_, peak) in found.items():
         figures[name] = {"seconds": seconds[name], "peak_mib": peak, **figures[name]}
-    pages = [repair_text(page_to_text(page.document)).text for page in make_dirty_web(num_pages)]
-    sets = [shingles(page) for page in pages]
-    pairs = {name: in_own_process(action)[0] for name, action in finders(pages, sets).items()}
-    return figures | {"dirty_web": worth(pages, sets, pairs)}
+    return figures | {"dirty_web": on_the_dirty_web(sets, num_pages)}

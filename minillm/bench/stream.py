@@ -30,8 +30,8 @@ NUM_BATCHES, REPEATS = 400, 7
 NUM_STEPS, WORLD_SIZES, NUM_RESUMED_DOCUMENTS = 20, (1, 2, 4), 5_000
 BUFFER_SIZES = (1_000, 10_000)
 NUM_PEER_SAMPLES = 20_000
-# what raw reading must reach, so that it is never what a training waits for
-BAR_TOKENS_PER_S = 50e6
+# The aim is of raw shuffled reading, so that files are never what a training waits for.
+BAR_TOKENS_PER_S, AIM_IS_OF = 50e6, "raw shuffled"
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -204,8 +204,9 @@ def measure(
 ) -> dict[str, object]:
     """Tokens a second by reader, rank correlations, and how many of the resumes were exact.
 
-    `raw_is_at_least_50_million` judges raw shuffled reading alone, no stream and no peer. In epoch
-    0 the rank correlation is near 1 on purpose: it keeps the order of the documents.
+    `at_least_50_million` judges raw reading, of which the aim is, the stream's batches, and these
+    with the packing of their epoch, each by itself. In epoch 0 the rank correlation is near 1 on
+    purpose: it keeps the order of the documents.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -222,13 +223,15 @@ def measure(
         last = 2 * Stream(small, BatchesConfig()).num_batches_per_epoch
         exact = resume_check(small, BatchesConfig(), NUM_STEPS, last)
     whole = 1 / (1 / per_s["stream"] + 1 / per_s["packing an epoch"])
+    judged = {name: per_s[name] for name in (AIM_IS_OF, "stream")} | {"stream with packing": whole}
     ours_by_epoch = [mixed[f"stream, epoch {epoch}"] for epoch in (1, 2)]
     return {
         "tokens_per_s": {name: round(value) for name, value in per_s.items()},
         "stream_with_packing_tokens_per_s": whole,
         "stream_times_torch_dataloader": per_s["stream"] / per_s["torch DataLoader"],
         "stream_times_datasets": per_s["stream"] / per_s["datasets"],
-        "raw_is_at_least_50_million": per_s["raw shuffled"] >= BAR_TOKENS_PER_S,
+        "at_least_50_million": {name: value >= BAR_TOKENS_PER_S for name, value in judged.items()},
+        "aim_is_of": AIM_IS_OF,
         "rank_correlation": mixed,
         "largest_rank_correlation_after_epoch_0": max(map(abs, ours_by_epoch)),
         "exact_resumes": exact,

@@ -47,18 +47,24 @@ def copy_rows(cleaned: Cleaned) -> Iterable[Row]:
 
 
 # package only
-def family_row(cleaned: Cleaned) -> Row:
-    """Families of copies: found ones against planted ones, among pages without another fault.
+def planted_copies(pages: Sequence[DirtyPage]) -> list[tuple[int, int]]:
+    """Who was copied from whom, by their places; originals must be among the pages.
 
     A copy whose words were changed so much that J < .7 is no member of the true family.
     """
-    pages = pages_to_compare(cleaned)
     place = {page.document.id: index for index, page in enumerate(pages)}
     parts = [shingles(page.clean_text) for page in pages]
     links = [
         (place[page.copy_of], place[page.document.id]) for page in pages if page.copy_of is not None
     ]
-    true = [pair for pair in links if jaccard(parts[pair[0]], parts[pair[1]]) >= THRESHOLD]
+    return [pair for pair in links if jaccard(parts[pair[0]], parts[pair[1]]) >= THRESHOLD]
+
+
+# package only
+def family_row(cleaned: Cleaned) -> Row:
+    """Families of copies: found ones against planted ones, among pages without another fault."""
+    pages = pages_to_compare(cleaned)
+    true = planted_copies(pages)
     ids = [page.document.id for page in pages]
     found = near_duplicates([cleaned.texts[identity].text for identity in ids])
     figures = hits(pairs_of(ids, found), pairs_of(ids, family_heads(len(ids), true)))

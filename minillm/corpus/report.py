@@ -15,6 +15,7 @@ from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import make_dirty_web
 from minillm.corpus.filescores import file_rows
 from minillm.corpus.scores import (
+    Cleaned,
     Row,
     boilerplate_row,
     clean_web,
@@ -42,13 +43,18 @@ FEW_PAGES = (
 )
 
 
+def cleaned_web(seed: int, num_pages: int, sets: Sets) -> Cleaned:
+    """The report's pages, those behind robots.txt too, taken through all steps."""
+    walled = make_walled_pages(num_pages // PAGES_A_WALLED, seed)
+    return clean_web([*make_dirty_web(num_pages, seed, sets), *walled], sets)
+
+
 def corpus_report(
     seed: int = HELD_OUT_SEED, num_pages: int = NUM_PAGES, sets: Sets | None = None
 ) -> list[Row]:
     """All rows for the dirty web of a seed."""
     sets = held_out_stories() if sets is None else sets
-    walled = make_walled_pages(num_pages // PAGES_A_WALLED, seed)
-    cleaned = clean_web([*make_dirty_web(num_pages, seed, sets), *walled], sets)
+    cleaned = cleaned_web(seed, num_pages, sets)
     files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
     return [
         *step_rows(cleaned), robots_row(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),

@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
+from minillm.verbs.corpus import evaluation_sets
 
 MODEL = "model"
 WITHOUT_RUN = (
@@ -18,6 +19,8 @@ WITHOUT_RUN = (
     "vocabulary", "world",
 )  # fmt: skip
 BESIDE_NANOGPT = ("learn", "train")
+# They judge pages of the report's dirty web, into which parts of the evaluation sets leak.
+ON_THE_REPORTS_PAGES = ("duplicates", "language")
 NO_RUN = "this bench reads no run; leave it out"
 
 
@@ -32,11 +35,11 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 
 # package only
-def peers_of(args: argparse.Namespace) -> dict[str, Path | None]:
-    """The checkout that the user names, for a bench that can use one; else ValueError."""
+def given_to(args: argparse.Namespace) -> dict[str, object]:
+    """What a bench is handed: a checkout that the user names, the report's sets; else ValueError."""
     if args.what not in BESIDE_NANOGPT:
         refuse(args, ("nanogpt",), f"only {' and '.join(BESIDE_NANOGPT)} measure beside it")
-        return {}
+        return {"sets": evaluation_sets()} if args.what in ON_THE_REPORTS_PAGES else {}
     if args.nanogpt is not None and not (args.nanogpt / "model.py").is_file():
         raise ValueError(f"--nanogpt {args.nanogpt}: no model.py in it; give a checkout's folder")
     return {"nanogpt": args.nanogpt and args.nanogpt.resolve()}
@@ -47,7 +50,7 @@ def run_bench(args: argparse.Namespace) -> int:
     """Measure, print a line for each figure, keep them where asked."""
     from minillm.bench.measuring import save_figures
 
-    peers = peers_of(args)
+    given = given_to(args)
     if args.what == MODEL:
         from minillm.bench.text import compare
 
@@ -56,7 +59,7 @@ def run_bench(args: argparse.Namespace) -> int:
         refuse(args, ("run", "recipe", "set", "home"), NO_RUN)
         module = importlib.import_module(f"minillm.bench.{args.what}")
         with redirect_stdout(notes(args)):
-            figures = module.measure(**peers)
+            figures = module.measure(**given)
     for name, value in figures.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         print(f"{name} {shown}", file=notes(args))

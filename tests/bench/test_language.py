@@ -5,7 +5,10 @@ import socket
 import pytest
 
 from minillm.bench import language as bench
+from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.language import UNKNOWN, load_identifier
+from minillm.corpus.report import HELD_OUT_SEED, cleaned_web
+from minillm.corpus.scores import language_row
 from minillm.corpus.spoken import LANGUAGES, read_lines
 
 FRENCH = "Il pleut depuis trois jours, et les rues de la ville sont vides."
@@ -84,10 +87,21 @@ def test_a_source_left_out_of_training_is_harder(lines):
     assert found["without"] > 0.5
 
 
+def test_lines_of_the_dirty_web_are_the_report_s(namers, monkeypatch):
+    monkeypatch.setattr(bench, "NUM_PAGES", 300)
+    sets = {"one": {"a": "A line that some page of the web may hold, longer than any shingle is."}}
+    for each in (sets, held_out_stories()):
+        row = language_row(cleaned_web(HELD_OUT_SEED, 300, each))
+        found = bench.on_the_dirty_web(namers, each)
+        assert found["lines"] == row.count
+        assert found["ours"] == pytest.approx(row.figures["F1"], abs=1e-4)
+
+
 def test_measure_prints_the_figures_of_the_bars(lines, monkeypatch):
     monkeypatch.setattr(bench, "spoken_lines", lambda: lines)
     monkeypatch.setattr(bench, "REPEATS", 1)
-    figures = bench.measure()
+    monkeypatch.setattr(bench, "NUM_PAGES", 300)
+    figures = bench.measure(held_out_stories())
     assert figures["macro-F1 of lines ≥ 100, ours"] >= 0.97
     assert set(figures["by source"]) == set(bench.SOURCES)
     assert figures["times as fast"] > 0 and figures["lines/s, ours"] > 0

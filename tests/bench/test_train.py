@@ -11,7 +11,7 @@ from minillm.__main__ import parser
 from minillm.bench import train as bench
 from minillm.bench.trainers import PRODUCT_WIDTH, PRODUCTS_A_STEP, random_crops
 from minillm.model.counting import training_flops
-from minillm.verbs.bench import peers_of
+from minillm.verbs.bench import given_to
 from tests.bench.checkout import write_checkout
 
 TINY = (16, 1, 2, 1, 24)
@@ -102,4 +102,4 @@ def test_crops_are_rows_of_the_file_and_targets_lie_one_place_on(tmp_path: Path)
 )
 def test_a_checkout_that_cannot_be_used_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        peers_of(parser().parse_args(["bench", *words]))
+        given_to(parser().parse_args(["bench", *words]))
