@@ -136,3 +136,15 @@ def test_the_recorded_vocabularies_are_compared_at_equal_compute() -> None:
         assert [each[name] for each in rows] == sorted(each[name] for each in rows)
     steps = [each["steps"] for each in rows]
     assert steps == sorted(steps, reverse=True)
+
+
+@pytest.mark.parametrize("words", ["spaced", "pattern"])
+@pytest.mark.parametrize("part", ["training", "held_out"])
+@pytest.mark.parametrize("kind", ["marginal", "best"])
+def test_at_equal_settings_the_recorded_likelihoods_are_within_half_a_percent(
+    words: str, part: str, kind: str
+) -> None:
+    """As each learns by itself ours is better by more than that."""
+    found = recorded("unigram")
+    assert found[f"{words}_alike_{part}_{kind}_ratio"] == pytest.approx(1, abs=0.005)
+    assert found[f"{words}_{part}_{kind}_ratio"] < 0.995

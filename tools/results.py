@@ -110,7 +110,13 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     )),
     "unigram": ("The unigram tokenizer, beside SentencePiece", (
         ("seconds over its seconds (below 1 is better)", ("spaced_seconds_ratio",), ".2f"),
-        ("held-out nats over its (below 1 is better)", ("spaced_held_out_best_ratio",), ".3f"),
+        *((f"{kind} nats over its, {words} (below 1 is better)",
+           (f"{name}_{part}_marginal_ratio",), ".4f")
+          for name, words in (
+            ("spaced", "words between spaces"), ("pattern", "words of GPT-4's pattern"),
+            ("spaced_alike", "words between spaces, equal settings"),
+            ("pattern_alike", "words of GPT-4's pattern, equal settings"),
+          ) for part, kind in (("held_out", "held-out"), ("training", "training"))),
     )),
     "vocabulary": ("The size of the vocabulary, at equal compute", (
         *((f"{size:,} entries: {words}", ("sizes", str(size), *keys), form)
@@ -130,7 +136,7 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
             ("the stream's batches", ("tokens_per_s", "stream")),
             ("these with the packing of their epoch", ("stream_with_packing_tokens_per_s",)),
         )),
-        ("rank correlation with the documents' order, first epoch: kept on purpose, easy texts first",
+        ("rank correlation with the documents' order: first epoch, easy texts first on purpose",
          ("rank_correlation", "stream, epoch 0"), ".5f"),
         ("the largest of the two epochs after it", ("largest_rank_correlation_after_epoch_0",),
          ".4f"),

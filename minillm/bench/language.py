@@ -125,7 +125,7 @@ def drop_without_source(lines: Sequence[Line], source: str) -> dict[str, float]:
 
 # package only
 def on_the_dirty_web(namers: dict[str, Namer], sets: Sets) -> dict[str, float]:
-    """Macro-F1 of each namer on the report's long lines: the same pages, if the sets are its own."""
+    """Macro-F1 of each namer on the report's long lines: the same ones, if the sets are its own."""
     lines = language_lines(cleaned_web(HELD_OUT_SEED, NUM_PAGES, sets))
     named = {name: namer(list(lines)) for name, namer in namers.items()}
     found = {name: round(macro_f1(list(lines.values()), each), 4) for name, each in named.items()}

@@ -4,31 +4,27 @@ Text in five languages from the pinned sources, a quarter of it to learn from an
 out. Twice the words are the same for both: words between spaces, which SentencePiece makes itself
 from the lines; and words of GPT-4's pattern, given to it with their counts and with our seeds,
 since those it finds in such a list are poor. One function scores both lists of pieces, each with
-its own log-probabilities, made to sum to one. A ratio of log-likelihoods below one means that ours
-makes the text more probable. The vocabularies of all have the same size.
+its own log-probabilities, made to sum to one; and again at equal settings ("alike"): both from our
+seeds, both with SentencePiece's last cut, their probabilities fitted by the same last steps. A
+ratio of log-likelihoods below one means that ours makes the text more probable. The vocabularies
+of all have the same size.
 """
 
-import io
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
 
 from minillm.bench.measuring import median_seconds
+from minillm.bench.pieces import (
+    fitted,
+    ours_with_its_last_cut,
+    sentencepiece_of_lines,
+    sentencepiece_of_words,
+)
 from minillm.corpus.sources import Document, known_sources, read_source
 from minillm.tokenizer.alphabet import split_words
 from minillm.tokenizer.bytepair import SPECIAL_TOKENS, TokenizerConfig, train_tokenizer
 from minillm.tokenizer.merges import count_words
-from minillm.tokenizer.pieces import (
-    SEEDS_PER_PIECE,
-    Vocabulary,
-    alphabet,
-    learn_pieces,
-    log_likelihoods,
-    seed_pieces,
-)
+from minillm.tokenizer.pieces import Vocabulary, alphabet, learn_pieces, log_likelihoods
 from minillm.tokenizer.unigram import UnigramConfig, train_unigram
 
 SOURCES = ("encyclopaedia", "recipes", "plays", "bible")
@@ -70,49 +66,6 @@ def pattern_words(texts: Iterable[str]) -> Counter[str]:
 def spaced_words(texts: Iterable[str]) -> Counter[str]:
     """How often each word between spaces occurs, as SentencePiece writes it."""
     return Counter(f"▁{word}" for text in texts for word in text.split())
-
-
-# package only
-def sentencepiece_pieces(num_pieces: int, **options: object) -> Vocabulary:
-    """What SentencePiece learns with its rules about scripts and numbers switched off; Σ P = 1."""
-    import sentencepiece
-
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        model_writer=model, model_type="unigram", vocab_size=num_pieces + 1,
-        character_coverage=1.0, max_sentence_length=1 << 20, normalization_rule_name="identity",
-        split_by_unicode_script=False, split_by_number=False, unk_id=0, bos_id=-1, eos_id=-1,
-        pad_id=-1, num_threads=1, minloglevel=2, **options,
-    )  # fmt: skip
-    peer = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    scores = {peer.id_to_piece(i): peer.get_score(i) for i in range(1, peer.get_piece_size())}
-    log_total = float(np.log(np.exp(list(scores.values())).sum()))
-    return {piece: score - log_total for piece, score in scores.items()}
-
-
-# package only
-def sentencepiece_of_lines(texts: Iterable[str], num_pieces: int) -> Vocabulary:
-    """As it is meant to be used: it cuts at spaces and finds its seeds in the lines."""
-    lines = (line for text in texts for line in text.splitlines())
-    return sentencepiece_pieces(num_pieces, sentence_iterator=lines)
-
-
-# package only
-def sentencepiece_of_words(word_counts: Mapping[str, int], num_pieces: int) -> Vocabulary:
-    """From words that are cut already, each with its count, and from our seeds."""
-    counts = np.array(list(word_counts.values()), float)
-    known = alphabet(word_counts, 1.0)
-    seeds = seed_pieces(list(word_counts), counts, known, SEEDS_PER_PIECE * num_pieces)
-    with tempfile.TemporaryDirectory() as folder:
-        words, given = Path(folder) / "words.tsv", Path(folder) / "seeds.tsv"
-        words.write_text("".join(f"{word}\t{count}\n" for word, count in word_counts.items()))
-        lines = (f"{piece}\t{score:.0f}\n" for piece, score in zip(*seeds, strict=True))
-        given.write_text("".join(lines))
-        return sentencepiece_pieces(
-            num_pieces, input=str(words), input_format="tsv", seed_sentencepieces_file=str(given),
-            add_dummy_prefix=False, remove_extra_whitespaces=False, split_by_whitespace=False,
-            allow_whitespace_only_pieces=True,
-        )  # fmt: skip
 
 
 # package only
@@ -203,6 +156,10 @@ def against_sentencepiece(
         for name, learn in learners.items()
     }
     seconds = median_seconds(actions, repeats)
+    from_our_seeds = {
+        "spaced": sentencepiece_of_words(spaced, num_pieces),
+        "pattern": pieces["pattern_sentencepiece"],
+    }
     figures = {f"{name}_seconds": value for name, value in seconds.items()}
     for name, words, unseen in (
         ("spaced", spaced, spaced_words(held_out)),
@@ -216,6 +173,10 @@ def against_sentencepiece(
         )
         figures |= likelihood_figures(f"{name}_training", words, *both)
         figures |= likelihood_figures(f"{name}_held_out", shared, *both)
+        theirs = fitted(words, from_our_seeds[name])
+        alike = ours_with_its_last_cut(words, num_pieces), theirs
+        figures |= likelihood_figures(f"{name}_alike_training", words, *alike)
+        figures |= likelihood_figures(f"{name}_alike_held_out", shared, *alike)
         figures[f"{name}_held_out_words_left_out"] = unseen.total() - sum(shared.values())
     return figures
 

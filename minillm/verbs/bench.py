@@ -36,7 +36,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 # package only
 def given_to(args: argparse.Namespace) -> dict[str, object]:
-    """What a bench is handed: a checkout that the user names, the report's sets; else ValueError."""
+    """What a bench is handed: a checkout the user names, the report's sets; else ValueError."""
     if args.what not in BESIDE_NANOGPT:
         refuse(args, ("nanogpt",), f"only {' and '.join(BESIDE_NANOGPT)} measure beside it")
         return {"sets": evaluation_sets()} if args.what in ON_THE_REPORTS_PAGES else {}
