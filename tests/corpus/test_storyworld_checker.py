@@ -126,6 +126,8 @@ def test_each_contradiction_of_three_people_is_named(text: str, complaint: str):
         '"Yes," said Mia, and she gave the kite to Ben.',
         "Tom asked Mia for the kite. But Mia said no to Tom. "
         "Mia promised to give the kite to Ben later.",
+        "Tom asked Mia for the kite. Ben asked Mia for the kite. Mia said no to Ben. "
+        "Ben asked Mia for the kite again. Mia promised to give the kite to Ben later.",
         BOTH + "Tom thanked Mia for the kite. Tom thanked Ben for the drum.",
     ],
 )

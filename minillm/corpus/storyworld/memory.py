@@ -44,6 +44,7 @@ class Memory:
     wants: set[Pair] = field(default_factory=set)
     asked: dict[str, str] = field(default_factory=dict)  # thing → who asked for it last
     askers: set[Pair] = field(default_factory=set)  # (person, thing): asked for it where it is now
+    refused: set[Pair] = field(default_factory=set)  # (person, thing): and has not asked again
     promised: set[tuple[str, str, str]] = field(default_factory=set)  # (giver, taker, thing)
     last_seen: dict[Pair, str] = field(default_factory=dict)  # (person, thing) → spot
     ignorant: set[Pair] = field(default_factory=set)  # (person, thing): looked in vain
@@ -152,6 +153,7 @@ class Memory:
         self.ignorant.discard((to, thing))
         self.asked.pop(thing, None)
         self.askers = {pair for pair in self.askers if pair[1] != thing}
+        self.refused = {pair for pair in self.refused if pair[1] != thing}
         self.knows = {pair for pair in self.knows if pair[1] != thing}
 
     def must_hold(self, person: str, thing: str, doing: str) -> None:

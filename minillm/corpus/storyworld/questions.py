@@ -109,6 +109,7 @@ REASONS = {
     "glad of return": ("happy", "{he} had the {t} again"),
     "miss": ("sad", "the {t} was gone"),
     "sad of take": ("sad", "{whom} took the {t}"),
+    "sad of theft": ("sad", "{whom} took the {t}"),
     "sad of no": ("sad", "{whom} said no"),
     "sad of break": ("sad", "the {t} was broken"),
     "glad of present": ("happy", "{he} had the {t}"),

@@ -217,6 +217,7 @@ def refuse(memory: Memory, person: str, refused: str | None) -> None:
     if (person, asker, thing) in memory.promised:
         raise Contradiction(f"{person} promised the {thing} to {asker}")
     memory.history.add(("refuse", person, thing, asker))
+    memory.refused.add((asker, thing))
     memory.mood[asker] = -1
 
 

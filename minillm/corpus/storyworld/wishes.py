@@ -51,6 +51,7 @@ def request(memory: Memory, asker: str, thing: str, asked: str | None) -> None:
     memory.must_hold(asked or holder, thing, "is asked for")
     memory.asked[thing] = asker
     memory.askers.add((asker, thing))
+    memory.refused.discard((asker, thing))
     memory.wants.add((asker, thing))
 
 
@@ -104,8 +105,7 @@ def promise_to(memory: Memory, giver: str, thing: str, taker: str | None) -> Non
     memory.must_hold(giver, thing, "promises")
     if taker is None or taker == giver:
         raise Contradiction(f"{giver} promises the {thing} to {taker or 'nobody'}")
-    refused = {whom for verb, _, what, whom in memory.history if (verb, what) == ("refuse", thing)}
-    waiting = {asker for asker, what in memory.askers if what == thing} - refused
+    waiting = {asker for asker, what in memory.askers - memory.refused if what == thing}
     if waiting and taker not in waiting:
         raise Contradiction(f"{taker} did not ask for the {thing}, but {min(waiting)} did")
     memory.promised.add((giver, taker, thing))

@@ -91,9 +91,6 @@ NEEDS |= {
 }
 
 
-SAD = ("miss", "sad of take", "sad of no", "sad of break")  # the other manners of feeling are glad
-
-
 def act(world: World, event: Event) -> None:
     """Let the event happen: what it needs must be so, and then the world is different."""
     needs = NEEDS.get(event.kind)
@@ -124,7 +121,8 @@ def act(world: World, event: Event) -> None:
         case "mend":
             world.broken.remove(event.thing)
         case "feel":
-            world.feels[event.who] = "sad" if event.manner in SAD else "glad"
+            is_sad = event.manner == "miss" or event.manner.startswith("sad of ")
+            world.feels[event.who] = "sad" if is_sad else "glad"
         case "go":
             for person in filter(None, (event.who, event.whom, event.third)):
                 world.place[person] = event.place

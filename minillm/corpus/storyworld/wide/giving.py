@@ -23,6 +23,7 @@ def give(memory: Memory, clause: Clause, subjects: list[str]) -> bool:
         if asker is None or (asker, thing) not in memory.wants:
             raise Contradiction(f"{asker} did not want the {thing}")
         memory.history.add(("refuse", giver, thing, asker))
+        memory.refused.add((asker, thing))
         memory.mood[asker] = -1
         return True
     thing = thing_of(memory, clause)
