@@ -48,10 +48,13 @@ def test_the_wrong_answer_is_rejected_and_told_apart(exercise, mistake):
     assert mistake.explanation in repr(report)
 
 
+LEAST = {"01": 6, "02": 7, "03": 5} | dict.fromkeys(("04", "05", "06", "07"), 6)
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_chapter_has_three_exercises_with_three_wrong_answers_each(chapter):
+def test_a_chapter_has_its_exercises_with_three_wrong_answers_each(chapter):
     exercises = engine.exercises_of(chapter)
-    assert len(exercises) >= 3
+    assert len(exercises) >= LEAST.get(chapter, 4)
     assert [e.id for e in exercises] == [f"{chapter}.{n}" for n in range(1, len(exercises) + 1)]
     for exercise in exercises:
         assert len({mistake.name for mistake in exercise.mistakes}) >= 3, exercise.id

@@ -28,8 +28,7 @@ FIRST_SEED = 500_000
 CAST = Cast(
     a="Mia", b="Tom", c="Eva", thing="kite", other="ball", spot="here", spot_2="there"
 )  # fmt: skip
-# How an event of every plot of every level says that somebody feels, and which of these is sad: what
-# some of its phrases say in so many words.
+# How somebody feels in a plot of some level, and where that is sad: where a phrase says so.
 FEELINGS = {e.manner for plot in WIDE_PLOTS.values() for e in plot(CAST) if e.kind == "feel"}
 SAD_MANNERS = {each for each in FEELINGS if any("{sad}" in way for way in EVERY_PHRASE[each])}
 
@@ -333,3 +332,15 @@ def test_what_a_story_leaves_open_is_nowhere_in_it(stories: dict[int, list[Story
                 assert not any(set(EVERY_GLAD) & set(re.findall(r"\w+", s)) for s in spoken)
     assert min(num_asked.values()) >= 200 and len(num_asked) == 4
     assert all(untold(story) == untold(story) for story in stories[level][:20])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_story_is_asked_once_about_somebody_who_was_never_in_it(
+    stories: dict[int, list[Story]], level: int
+):
+    num_asked = Counter()
+    for story in stories[level]:
+        asked = [(each, set(each.text.split()) & set(SEX)) for each in untold(story)]
+        (stranger,) = [each for each, names in asked if any(n not in story.text for n in names)]
+        num_asked[form_of(stranger)] += 1
+    assert set(num_asked) == {"Why was happy?", "Why did ask"} and min(num_asked.values()) >= 200

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from minillm.corpus.storyworld.wide.words import EVERY_GLAD, EVERY_PLACE, EVERY_THING
-from minillm.corpus.storyworld.words import COLOURS, SEX, THINGS, WEATHERS
+from minillm.corpus.storyworld.words import BOYS, COLOURS, GIRLS, SEX, THINGS, WEATHERS
 from minillm.corpus.storyworld.world import Event
 
 UNKNOWN = "The story does not say."
@@ -223,11 +223,12 @@ def ask_untold(
 ) -> tuple[Question, ...]:
     """What the story leaves open, in forms that `ask_questions` asks only where it answers them.
 
-    One question of each form at most. Give it a generator of its own: then the questions of a seed
-    stay what they are.
+    One question of each form at most, and one about somebody who is not in the story. Give it a
+    generator of its own: then the questions of a seed stay what they are.
     """
     things, story = list(holders(events)), " ".join(sentences)
     absent = [thing for thing in THINGS if thing not in story]
+    strangers = [name for name in GIRLS + BOYS if name not in story]
     glad, asking = set(), set()
     for event, sentence in zip(events, sentences, strict=True):
         if CHEERFUL & set(re.findall("[a-z]+", sentence)):
@@ -243,6 +244,10 @@ def ask_untold(
         ]),
         ("yes or no", [f"Does {rng.choice(people)} have the {rng.choice(absent)} in the end?"]),
         ("who did", [f"Who had the {rng.choice(absent)} at first?"]),
+        ("why", [
+            text for name in strangers
+            for text in (f"Why was {name} happy?", f"Why did {name} ask for the {things[0]}?")
+        ]),
     )  # fmt: skip
     return tuple(
         question_of(kind, (rng.choice(texts), None, 0), len(sentences))
