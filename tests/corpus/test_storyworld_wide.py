@@ -14,6 +14,7 @@ from minillm.corpus.storyworld import Story, check_story, tell_story
 from minillm.corpus.storyworld.clauses import Clause
 from minillm.corpus.storyworld.grammar import VERB_FORMS
 from minillm.corpus.storyworld.memory import Memory
+from minillm.corpus.storyworld.mutations import MUTATIONS
 from minillm.corpus.storyworld.plots import Cast
 from minillm.corpus.storyworld.wide import words as lexicon
 from minillm.corpus.storyworld.wide.names import WIDE_BOYS, WIDE_GIRLS
@@ -28,7 +29,6 @@ from minillm.corpus.storyworld.wide.plots import (
 from minillm.corpus.storyworld.wide.tell import tell_wide
 from minillm.corpus.storyworld.words import BOYS, GIRLS, SEX, SPOTS
 from minillm.corpus.storyworld.world import Event, World, act
-from tests.corpus.mutations import MUTATIONS
 
 FIRST_SEED = 800_000  # far from the seeds that the grammar was tried on
 CAST = Cast(

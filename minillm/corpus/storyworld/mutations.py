@@ -1,14 +1,16 @@
 """Ways to break a true story, each of which a checker must notice.
 
-Each takes a story and a generator and returns the broken sentences, or None where this story offers
-no place for it. Changes that leave a true story are avoided by construction, and each says how.
+In: a story and a generator. Out: the broken sentences, or None where this story offers no place for
+it. The one idea: what a checker is worth shows on stories that are known to be false, so a change
+that would leave a story true is avoided by construction, and each function says how. Left out on
+purpose: two changes at once.
 """
 
 import random
 import re
 from collections.abc import Callable, Iterable
 
-from minillm.corpus.storyworld import Story
+from minillm.corpus.storyworld.stories import Story
 from minillm.corpus.storyworld.wide.words import (
     EVERY_GLAD,
     EVERY_SPOT,
@@ -25,16 +27,19 @@ WIDE_MOVES = MOVES | {"entrust", "deliver", "pass", "fetch", "cede"}
 ASIDES = {"trait", "kin", "creature", "snack"}
 
 
+# package only
 def things_of(story: Story) -> dict[str, Thing]:
     """The lexicon of the story's level."""
     return EVERY_THING if story.level == 4 else THINGS
 
 
+# package only
 def spots_of(story: Story) -> set[str]:
     """The spots of the story's level."""
     return EVERY_SPOT if story.level == 4 else SPOTS
 
 
+# package only
 def moves_of(story: Story) -> set[str]:
     """The kinds of events in which a thing changes hands."""
     return WIDE_MOVES if story.level == 4 else MOVES
@@ -69,19 +74,13 @@ def events_where(story: Story, holds: Callable[[str, Event], bool]) -> list[int]
 
 def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
     """Not in the scene, not where friends hug, not with a thing that stays unused."""
-    neutral = ("friend", "hugged")
-    i = pick(
-        events_where(
-            story,
-            lambda sentence, event: (
-                len(names_in(sentence)) == 2
-                and event.kind not in ("go", "end", "watch", "snack")
-                and not (event.kind == "have" and story.level > 1)
-                and not any(word in sentence for word in neutral)
-            ),
-        ),
-        rng,
-    )
+
+    def is_one_sided(sentence: str, event: Event) -> bool:
+        harmless = ("go", "end", "watch", "snack") + (("have",) if story.level > 1 else ())
+        is_neutral = any(word in sentence for word in ("friend", "hugged"))
+        return len(names_in(sentence)) == 2 and event.kind not in harmless and not is_neutral
+
+    i = pick(events_where(story, is_one_sided), rng)
     if i is None:
         return None
     first, second = names_in(story.sentences[i])
@@ -91,18 +90,13 @@ def names_swapped(story: Story, rng: random.Random) -> list[str] | None:
 def name_replaced(story: Story, rng: random.Random) -> list[str] | None:
     """Where there are three people, not in wanting, watching, looking: another may do so."""
     harmless = {"want", "have", "look", "move", "watch", "tell"} if story.level > 1 else set()
-    harmless |= ASIDES if story.level == 4 else set()
-    i = pick(
-        events_where(
-            story,
-            lambda sentence, event: (
-                len(names_in(sentence)) == 1
-                and event.kind not in harmless | {"go"}
-                and not (story.level == 4 and "friends" in sentence)
-            ),
-        ),
-        rng,
-    )
+    harmless |= ASIDES | {"go"} if story.level == 4 else {"go"}
+
+    def is_bound(sentence: str, event: Event) -> bool:
+        is_of_friends = story.level == 4 and "friends" in sentence
+        return len(names_in(sentence)) == 1 and event.kind not in harmless and not is_of_friends
+
+    i = pick(events_where(story, is_bound), rng)
     if i is None:
         return None
     name = names_in(story.sentences[i])[0]
@@ -128,27 +122,20 @@ def pronoun_swapped(story: Story, rng: random.Random) -> list[str] | None:
 
 def thing_replaced(story: Story, rng: random.Random) -> list[str] | None:
     """By a thing of the same use, where it is not brought into the story."""
-    i = pick(
-        events_where(
-            story,
-            lambda sentence, event: event.kind != "have" and f" {event.thing}" in sentence,
-        ),
-        rng,
-    )
+
+    def names_it(sentence: str, event: Event) -> bool:
+        return event.kind != "have" and f" {event.thing}" in sentence
+
+    i = pick(events_where(story, names_it), rng)
     if i is None:
         return None
-    thing = story.events[i].thing or ""
+    thing, things = story.events[i].thing or "", things_of(story)
     known = {event.thing for event in story.events}
-    others = [
-        noun
-        for noun, other in things_of(story).items()
-        if noun not in known and other.use == things_of(story)[thing].use
-    ]
-    return (
-        changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)}))
-        if others
-        else None
-    )
+    alike = [noun for noun, other in things.items() if other.use == things[thing].use]
+    others = [noun for noun in alike if noun not in known]
+    if not others:
+        return None
+    return changed(story, i, reworded(story.sentences[i], {thing: rng.choice(others)}))
 
 
 def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
@@ -165,12 +152,14 @@ def move_deleted(story: Story, rng: random.Random) -> list[str] | None:
     return None if i is None else changed(story, i)
 
 
+# package only
 def move_repeated(story: Story, rng: random.Random) -> list[str] | None:
     """A thing changes hands twice in the same way."""
     i = pick(events_where(story, lambda _, event: event.kind in moves_of(story)), rng)
     return None if i is None else changed(story, i, story.sentences[i], story.sentences[i])
 
 
+# package only
 def is_told_before(story: Story, event: Event) -> bool:
     """Whether the spot has been told where the event looks for it: else any spot may be true."""
     index = story.events.index(event)
@@ -182,6 +171,7 @@ def is_told_before(story: Story, event: Event) -> bool:
     return bool(told) and (event.place or "") in told[-1]
 
 
+# package only
 def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
     """Where the spot is told at least twice, and not where somebody looks in vain."""
     i = pick(
@@ -204,6 +194,7 @@ def spot_replaced(story: Story, rng: random.Random) -> list[str] | None:
     return changed(story, i, story.sentences[i].replace(spot, rng.choice(others)))
 
 
+# package only
 def word_garbled(story: Story, rng: random.Random) -> list[str] | None:
     """The inner letters of a word in another order."""
     i = rng.randrange(len(story.sentences))
@@ -213,13 +204,12 @@ def word_garbled(story: Story, rng: random.Random) -> list[str] | None:
     inner = list(word[1:-1])
     rng.shuffle(inner)
     garbled = word[0] + "".join(inner) + word[-1]
-    return (
-        None
-        if garbled == word
-        else changed(story, i, reworded(story.sentences[i], {word: garbled}))
-    )
+    if garbled == word:
+        return None
+    return changed(story, i, reworded(story.sentences[i], {word: garbled}))
 
 
+# package only
 def feeling_turned(story: Story, rng: random.Random) -> list[str] | None:
     """Glad becomes sad, and sad becomes glad."""
     turned = dict.fromkeys(EVERY_GLAD, "sad") | dict.fromkeys(EVERY_UNHAPPY, "happy")
@@ -255,13 +245,8 @@ def is_possible(events: list[Event]) -> bool:
 
 def needed_deleted(story: Story, rng: random.Random) -> list[str] | None:
     """A sentence without whose event the rest cannot happen: the world itself says so."""
-    events = list(story.events)
-    needed = [
-        i
-        for i in range(1, len(events))
-        if not is_possible(events[:i] + events[i + 1 :])
-    ]
-    i = pick(needed, rng)
+    events, places = list(story.events), range(1, len(story.events))
+    i = pick([i for i in places if not is_possible(events[:i] + events[i + 1 :])], rng)
     return None if i is None else changed(story, i)
 
 
