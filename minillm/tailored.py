@@ -10,8 +10,8 @@ from pathlib import Path
 
 from minillm.batches.shards import BatchesConfig
 from minillm.brief import Brief, model_for
+from minillm.corpus.ownfiles import found_in_files
 from minillm.corpus.pipeline import CorpusConfig
-from minillm.corpus.readers import read_own_file
 from minillm.export.huggingface import load_folder
 from minillm.recipes import Recipe
 from minillm.tokenizer.bytepair import TokenizerConfig
@@ -31,11 +31,11 @@ LONG_RUN_MINUTES = 10
 def read_first(files: Sequence[Path]) -> tuple[tuple[str, ...], int]:
     """The files' full paths as text, and the bytes of all their texts, unpacked.
 
-    A recipe is kept as JSON and read from other folders. That each file is read here means that a
-    bad one stops before a run begins.
+    A recipe is kept as JSON and read from other folders. That each file is read here means that
+    one which is not there, or files without a text, stop before a run begins.
     """
-    read = [read_own_file(str(path))[0] for path in files]
-    num_bytes = sum(len(text.encode()) for texts in read for _, text in texts)
+    read = found_in_files([str(path) for path in files])
+    num_bytes = sum(len(text.encode()) for _, texts, _ in read for _, text in texts)
     return tuple(str(path.resolve()) for path in files), num_bytes
 
 

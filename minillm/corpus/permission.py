@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
-from urllib.parse import unquote, urlsplit
+from string import punctuation
+from urllib.parse import quote, unquote, urlsplit
 
 from minillm.corpus.sources import Document, Rejection, Step
 
+# What stands for itself in a path; the signs of patterns and a percent sign are written as %2A.
+PLAIN_SIGNS = "".join(sign for sign in punctuation if sign not in "%*$")
 # Whoever names one of these in robots.txt speaks of training, whatever our own name is.
 AGENTS = ("minillm", "GPTBot", "CCBot", "Google-Extended", "ClaudeBot", "Applebot-Extended")
 OPT_OUT_WORDS = frozenset(("noai", "noindex", "none", "notrain", "noml"))
@@ -53,7 +56,7 @@ class Rule:
         """`*` stands for anything, a `$` at the end for the end; else the beginning must agree."""
         pattern, at_end = (self.path[:-1], r"\Z") if self.path.endswith("$") else (self.path, "")
         if not path.startswith(pattern.partition("*")[0]):
-            return False  # nearly always: so files of thousands of rules cost little
+            return False  # before a pattern is made of it
         first, *others = map(re.escape, pattern.split("*"))
         # the first place for a part is the best one, so (?>…) tries no other: stars cost little
         ahead = "".join(f"(?>.*?{part})" for part in others[:-1])
@@ -61,10 +64,21 @@ class Rule:
         return re.match(first + ahead + last + at_end, path, re.DOTALL) is not None
 
 
-@lru_cache(maxsize=1000)
-def rules_for(robots: str, agent: str) -> tuple[Rule, ...]:
-    """The rules of the groups that name an agent; without such a group those for `*`."""
-    rules_by_agent: dict[str, list[Rule]] = {}
+def one_spelling(path: str) -> str:
+    """A path in the one spelling that is compared: `/%61*` and `/a%2a` are `/a%2A`."""
+    return quote(unquote(path), PLAIN_SIGNS, errors="replace")
+
+
+def one_pattern(path: str) -> str:
+    """A rule's path in that spelling, its `*` and a `$` at the end still signs of a pattern."""
+    body, at_end = (path[:-1], "$") if path.endswith("$") else (path, "")
+    return "*".join(map(one_spelling, body.split("*"))) + at_end
+
+
+@lru_cache(maxsize=64)  # of files, which can be long
+def rules_by_agent(robots: str) -> dict[str, tuple[Rule, ...]]:
+    """The rules of a file by the agent that its groups name, in lower case."""
+    rules: dict[str, list[Rule]] = {}
     agents: list[str] = []
     is_open = False  # whether the lines that name a group's agents still go on
     for line in robots.lstrip("\ufeff").splitlines():
@@ -73,32 +87,40 @@ def rules_for(robots: str, agent: str) -> tuple[Rule, ...]:
         if name == "user-agent" and colon:
             named = value.lower().partition("/")[0].strip()  # a version says nothing
             agents = [*agents, named] if is_open else [named]
-            rules_by_agent.setdefault(named, [])
+            rules.setdefault(named, [])
             is_open = True
         elif name in ("allow", "disallow") and colon:
             is_open = False
             if value:
                 for each in agents:
-                    rules_by_agent[each].append(Rule(unquote(value), name == "allow"))
-    return tuple(rules_by_agent.get(agent.lower(), rules_by_agent.get("*", ())))
+                    rules[each].append(Rule(one_pattern(value), name == "allow"))
+    return {name: tuple(each) for name, each in rules.items()}
+
+
+def rules_for(robots: str, agent: str) -> tuple[Rule, ...]:
+    """The rules of the groups that name an agent; without such a group those for `*`."""
+    found = rules_by_agent(robots)
+    return found.get(agent.lower(), found.get("*", ()))
 
 
 def is_allowed(robots: str, agent: str, url: str) -> bool:
     """Whether an agent may fetch an address: the longest rule that fits decides; none allows."""
     parts = urlsplit(url)
-    path = unquote(parts.path or "/") + (f"?{unquote(parts.query)}" if parts.query else "")
+    path = one_spelling((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
     fitting = [rule for rule in rules_for(robots, agent) if rule.fits(path)]
     return not fitting or max((len(rule.path), rule.is_allowed) for rule in fitting)[1]
 
 
 def site_of(address: str) -> str:
-    """Host and port of an address, without the port that its scheme has anyway.
+    """Host and port of an address, without the port that its scheme has anyway: `a.example`.
 
     ValueError for a broken address.
     """
     parts = urlsplit(address)
+    host = (parts.hostname or "").removesuffix(".")
+    host = f"[{host}]" if ":" in host else host
     usual = parts.port in (None, DEFAULT_PORTS.get(parts.scheme))
-    return (parts.hostname or "") if usual else f"{parts.hostname}:{parts.port}"
+    return host if usual else f"{host}:{parts.port}"
 
 
 def site_allows(
@@ -106,18 +128,19 @@ def site_allows(
 ) -> Step:
     """Make the step that asks a site's robots.txt (or ai.txt, of the same form) for each agent.
 
-    A host that is not listed has no such file and allows all; None: it could not be asked, which
-    forbids all.
+    A host is named with a port only if that is not its scheme's own. One that is not listed has no
+    such file and allows all; None: it could not be asked, which forbids all.
     """
+    text_by_site = {site_of(f"//{host}"): text for host, text in text_by_host.items()}
 
     def step(document: Document) -> Document | Rejection:
         try:
             host = site_of(document.id)
         except ValueError as error:
             return Rejection.of(document, "permission", "no address", str(error), "an address")
-        if not host or host not in text_by_host:
+        if not host or host not in text_by_site:
             return document
-        said = text_by_host[host]
+        said = text_by_site[host]
         if said is None:
             reason = f"{host} could not be asked for its {file}"
             return Rejection.of(document, "permission", reason, "no answer", file)

@@ -28,9 +28,9 @@ from minillm.corpus.card import data_card, write_card
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated, without_canary
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
+from minillm.corpus.ownfiles import read_own_files
 from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import mask_personal_data
-from minillm.corpus.readers import read_own_files
 from minillm.corpus.sources import Document, Rejection, Step
 from minillm.corpus.sources import known_sources, read_source, source_content
 

@@ -8,22 +8,18 @@ a file of which nothing at all can be read is an error. Left out: PDF, office fo
 
 import lzma
 import re
-import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
-from minillm.core.records import counted
 from minillm.corpus.mail import mailbox_messages, read_message
-from minillm.corpus.markup import main_text, page_of_file
+from minillm.corpus.markup import page_of_file
 from minillm.corpus.opening import (
     CHUNK_BYTES,
     DAMAGED,
     MAX_RECORD_BYTES,
-    UNPACKERS,
     Defaults,
     Unusable,
     attempt,
@@ -34,10 +30,8 @@ from minillm.corpus.opening import (
     utf8_text,
 )
 from minillm.corpus.papers import read_jats, read_latex
-from minillm.corpus.permission import no_opt_out
-from minillm.corpus.robots import robots_in, with_robots_beside
 from minillm.corpus.sourcecode import SUFFIXES, read_code, without_secrets, written_by_hand
-from minillm.corpus.sources import Document, Rejection, read_text_file
+from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.tables import read_csv, read_json_rows, read_parquet
 from minillm.corpus.webarchive import read_pages
 
@@ -118,10 +112,6 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys((".xml", ".nxml"), whole(read_jats)),
     **dict.fromkeys(SUFFIXES, whole(code_document)),
 }
-# What a user's own file is read as a form of; every other file is taken as the text that it is.
-OWN_FORMATS = frozenset(
-    ".jsonl .ndjson .csv .tsv .parquet .html .htm .xhtml .eml .mbox .warc".split()
-)
 
 
 # package only
@@ -173,88 +163,6 @@ def numbered(path: Path, reader: Reader, defaults: Defaults) -> Iterator[Documen
             words = "nothing of it can be read; get it again"
             raise ValueError(f"{path}: {DAMAGED} ({error}); {words}") from None
         yield Unusable(DAMAGED, str(error), "a whole file").rejection(path, number + 1)
-
-
-# package only
-def read_own_file(
-    path: str, robots: Mapping[str, str | None] | None = None
-) -> tuple[list[tuple[str, str]], list[Rejection]]:
-    """A user's file as (name, text) pairs, and what of it cannot be used.
-
-    A plain text, also of source code, is one text as it is; tables, pages, mail and archives are
-    one text a record. An archive holds other people's pages: one that says no is rejected
-    (`robots` as in `read_pages`). ValueError where no record gives a text.
-    """
-    file, suffix = Path(path), format_of(Path(path))
-    is_plain = suffix not in OWN_FORMATS
-    if is_plain and file.suffix.lower() not in UNPACKERS:
-        return [(file.name, read_text_file(path))], []
-    require_file(file)
-    defaults = Defaults(source=file.name)
-    results = numbered(file, read_text, defaults) if is_plain else read_file(file, defaults)
-    if suffix == ".warc":
-        pages = read_pages(file, defaults, robots)
-        results = (no_opt_out(each) if isinstance(each, Document) else each for each in pages)
-    found = [each if is_plain else as_record(each) for each in results]
-    rejected = [each for each in found if isinstance(each, Rejection)]
-    texts = [(each.id, each.text) for each in found if isinstance(each, Document)]
-    if not texts:
-        first = f"the first: {in_words(rejected[0])}" if rejected else "it holds none"
-        raise ValueError(
-            f"text file {path}: no record gives a text; {first}; mend it, or give another file"
-        )
-    return texts, rejected
-
-
-# package only
-def as_record(result: Document | Rejection) -> Document | Rejection:
-    """A record that ends its line, and of a page its main part; or why there is none."""
-    if isinstance(result, Rejection):
-        return result
-    text = main_text(result.text) if result.kind == "web" else result.text
-    if not text.strip():
-        return Rejection.of(result, "read", f"{result.id}: a page without text", 0, "a text")
-    return replace(result, text=f"{text}\n")
-
-
-# package only
-def in_words(rejection: Rejection) -> str:
-    """Why a record gives no text, with what was found, and what is allowed, if that is not said."""
-    if str(rejection.value) in rejection.reason:
-        return rejection.reason
-    return f"{rejection.reason} (found: {rejection.value}; allowed: {rejection.limit})"
-
-
-# package only
-def warn_of_losses(
-    path: str, texts: Sequence[tuple[str, str]], rejected: Sequence[Rejection], listed: Path | None
-) -> None:
-    """One warning for a file some of which is lost: what is kept, what is not, where it says so."""
-    num_bytes = sum(len(text.encode()) for _, text in texts)
-    kept = f"{counted(len(texts), 'text')} ({num_bytes:,} bytes) kept"
-    lost = f"{counted(len(rejected), 'record')} rejected, the first: {in_words(rejected[0])}"
-    where = f"; the list: {listed}" if listed is not None else ""
-    warnings.warn(f"text file {path}: {kept}, {lost}{where}", stacklevel=2)
-
-
-# package only
-def read_own_files(
-    paths: Sequence[str], listed: Path | None = None
-) -> tuple[list[tuple[str, str]], list[Rejection]]:
-    """The texts of a user's files, and what cannot be used: one warning a file that has some.
-
-    `listed` is where the caller lists all of it.
-    """
-    texts, unusable = [], []
-    archives = [path for path in map(Path, paths) if format_of(path) == ".warc" and path.is_file()]
-    robots = robots_in(with_robots_beside(archives))
-    for path in paths:
-        found, faults = read_own_file(path, robots)
-        if faults:
-            warn_of_losses(path, found, faults, listed)
-        texts += found
-        unusable += faults
-    return texts, unusable
 
 
 # package only

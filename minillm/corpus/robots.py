@@ -7,17 +7,19 @@ the older, so that no order of records matters (RFC 9309, sections 2.3 and 2.4).
 redirect leads to; a file of its own for each scheme.
 """
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastwarc.warc import WarcRecord
 
-from minillm.corpus.opening import DAMAGED, MAX_RECORD_BYTES, Unusable, format_of, is_damage
+from minillm.corpus.opening import Unusable, format_of, is_damage
 from minillm.corpus.permission import ROBOTS_FILE, site_of
 from minillm.corpus.sources import Rejection
-from minillm.corpus.warcrecords import walk_records
+from minillm.corpus.warcrecords import address_of, status_of, walk_records, whole_content
 
 MAX_ROBOTS_BYTES = 500 * 1024  # as much as RFC 9309 wants to be read at least
 
@@ -35,7 +37,7 @@ class Answer:
 # package only
 def is_robots(record: WarcRecord) -> bool:
     """Whether a record is what a site sent for `/robots.txt`."""
-    address = record.headers.get("WARC-Target-URI") or ""
+    address = address_of(record)
     try:
         parts = urlsplit(address)
         return parts.path == f"/{ROBOTS_FILE}" and not parts.query and bool(site_of(address))
@@ -45,22 +47,20 @@ def is_robots(record: WarcRecord) -> bool:
 
 # package only
 def robots_answer(record: WarcRecord) -> Answer | None:
-    """The answer in a record of a robots.txt; None for a redirect.
+    """The answer in a record of a robots.txt; None for a redirect (RFC 9309, section 2.3.1).
 
     A site without the file (400 to 499) allows all: an empty text. One that failed could not be
-    asked. Unusable for a damaged record.
+    asked. Unusable for a damaged record. Of a text that is too long, or that the crawler cut off,
+    whole lines are heard: half a line may say the contrary of the whole one.
     """
-    is_short = record.content_length <= MAX_RECORD_BYTES
-    if is_short and "WARC-Block-Digest" in record.headers and not record.verify_block_digest():
-        raise Unusable(DAMAGED, "another digest", record.headers["WARC-Block-Digest"])
-    if record.is_http:
-        record.parse_http(auto_decode="all")
-    date = record.headers.get("WARC-Date") or ""
-    status = record.http_headers.status_code if record.http_headers is not None else None
-    if record.is_http and status != 200:
-        is_missing = status is not None and 400 <= status < 500
+    data = whole_content(record, MAX_ROBOTS_BYTES + 1)
+    status, date = status_of(record), record.headers.get("WARC-Date") or ""
+    if status not in range(200, 300):
+        is_missing = status in range(400, 500)
         return None if status in range(300, 400) else Answer(is_missing, date, "")
-    data = record.reader.read(MAX_ROBOTS_BYTES)
+    if len(data) > MAX_ROBOTS_BYTES or "WARC-Truncated" in record.headers:
+        data = data[:MAX_ROBOTS_BYTES]
+        data = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
     return Answer(True, date, data.decode("utf-8", "replace"))
 
 
@@ -82,23 +82,34 @@ def robots_entry(record: WarcRecord) -> tuple[str, Answer] | None:
     except (Unusable, OSError) as error:
         if isinstance(error, OSError) and not is_damage(error):
             raise
-    return None if answer is None else (site_of(record.headers["WARC-Target-URI"]), answer)
-
-
-def robots_in(paths: Iterable[Path]) -> dict[str, str | None]:
-    """What each site says in its robots.txt, by what these archives hold; None: it cannot be asked.
-
-    A pass of its own, which keeps these texts alone, each at most 500 kB.
-    """
-    found = (each for path in paths for each in walk_records(path, robots_entry))
-    return said_by_site(each for each in found if not isinstance(each, Rejection))
+    return None if answer is None else (site_of(address_of(record)), answer)
 
 
 # package only
-def with_robots_beside(paths: Iterable[Path]) -> list[Path]:
-    """These archives, and those in their folders that have `robots` in their name."""
-    paths = list(map(Path, paths))
+def entries_beside(paths: Iterable[Path]) -> Iterator[tuple[str, Answer] | Rejection]:
+    """The entries of archives in the folders of these that have `robots` in their name.
+
+    Nobody named them, so one that cannot be read is a warning.
+    """
+    named = set(paths)
     folders = dict.fromkeys(path.parent for path in paths)
-    files = (each for folder in folders for each in sorted(folder.iterdir()))
-    named = (each for each in files if "robots" in each.name.lower())
-    return list(dict.fromkeys((*paths, *(each for each in named if format_of(each) == ".warc"))))
+    for path in (each for folder in folders for each in sorted(folder.iterdir())):
+        is_other = "robots" in path.name.lower() and format_of(path) == ".warc"
+        if not is_other or path in named or not path.is_file():
+            continue
+        try:
+            yield from walk_records(path, robots_entry)
+        except (OSError, ValueError) as error:
+            effect = "pages are read as if it were not there; mend it, or take it away"
+            warnings.warn(f"{error}; {effect}", stacklevel=2)
+
+
+def robots_in(paths: Iterable[Path]) -> dict[str, str | None]:
+    """What each site says in its robots.txt, by what these archives hold, and those beside them.
+
+    None: it cannot be asked. A pass of its own, which keeps these texts alone, each at most 500 KiB.
+    """
+    paths = list(map(Path, paths))
+    of_paths = (each for path in paths for each in walk_records(path, robots_entry))
+    found = chain(of_paths, entries_beside(paths))
+    return said_by_site(each for each in found if not isinstance(each, Rejection))

@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeVar
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from minillm.corpus.opening import CHUNK_BYTES, DAMAGED, Unusable, is_damage
+from minillm.corpus.opening import CHUNK_BYTES, DAMAGED, MAX_RECORD_BYTES, Unusable, is_damage
 from minillm.corpus.sources import Rejection
 
 GZIP_MAGIC, PLAIN_MAGIC = b"\x1f\x8b\x08", b"WARC/"
@@ -38,6 +38,13 @@ def next_record(stream: BinaryIO, start: int) -> int | None:
         if len(data) < CHUNK_BYTES:
             return None
         position += len(data) - len(PLAIN_MAGIC) + 1
+
+
+# package only
+def has_record(path: Path) -> bool:
+    """Whether a record begins anywhere in a file."""
+    with open(path, "rb") as stream:
+        return next_record(stream, 0) is not None
 
 
 def begins_record(stream: BinaryIO, position: int) -> bool:
@@ -72,6 +79,46 @@ def is_whole(stream: BinaryIO, position: int) -> bool:
             return False
         rest = unpacker.unused_data or stream.read(CHUNK_BYTES)
     return unpacker.eof
+
+
+# package only
+def address_of(record: WarcRecord) -> str:
+    """The address of what a record holds, or an empty text; WARC 1.0 writes it in `<` and `>`."""
+    address = (record.headers.get("WARC-Target-URI") or "").strip()
+    return address[1:-1] if address.startswith("<") and address.endswith(">") else address
+
+
+# package only
+def whole_content(record: WarcRecord, max_bytes: int) -> bytes:
+    """The unpacked content of a server's answer, its first `max_bytes`; its HTTP head is parsed.
+
+    Unusable for an unknown kind of record, an empty one, another digest, or if the end is missing.
+    """
+    if not record.record_type & READ_TYPES:
+        raise Unusable(DAMAGED, "an unknown kind of record", "an answer of a server")
+    promised = record.content_length
+    if promised == 0:
+        raise Unusable("an empty record", 0, "an answer of a server")
+    if promised <= MAX_RECORD_BYTES:
+        record.freeze()  # all of it is read here, so its bytes are counted before they are unpacked
+        if record.content_length < promised:
+            raise Unusable(DAMAGED, record.content_length, promised)
+        if "WARC-Block-Digest" in record.headers and not record.verify_block_digest():
+            raise Unusable(DAMAGED, "another digest", record.headers["WARC-Block-Digest"])
+    if record.is_http:
+        record.parse_http(auto_decode="all")
+    data = record.reader.read(max_bytes)
+    if promised > MAX_RECORD_BYTES and len(data) < max_bytes:
+        raise Unusable(DAMAGED, len(data), promised)
+    return data
+
+
+# package only
+def status_of(record: WarcRecord) -> int | None:
+    """The status of an answer whose HTTP head is parsed: 200 for what came by no HTTP."""
+    if not record.is_http:
+        return 200
+    return record.http_headers.status_code if record.http_headers is not None else None
 
 
 # package only

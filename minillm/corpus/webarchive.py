@@ -10,7 +10,7 @@ are not HTML.
 import html
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,13 +20,12 @@ from fastwarc.stream_io import GzipWriter
 from fastwarc.warc import WarcRecord, WarcRecordType
 
 from minillm.corpus.markup import page_document
-from minillm.corpus.opening import DAMAGED, MAX_RECORD_BYTES, Defaults, Unusable, written_whole
+from minillm.corpus.opening import MAX_RECORD_BYTES, Defaults, Unusable, written_whole
 from minillm.corpus.permission import ROBOTS_FILE, site_allows
-from minillm.corpus.robots import is_robots, robots_answer, robots_in, with_robots_beside
+from minillm.corpus.robots import is_robots, robots_answer, robots_in
 from minillm.corpus.sources import Document, Rejection, Step
-from minillm.corpus.warcrecords import READ_TYPES, walk_records
+from minillm.corpus.warcrecords import address_of, status_of, walk_records, whole_content
 
-PACKED_HEADERS = ("Content-Encoding", "Transfer-Encoding")
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -76,30 +75,18 @@ def write_pages(path: Path, pages: Iterable[tuple[str, bytes, Mapping[str, str]]
 # package only
 def page_bytes(record: WarcRecord) -> bytes:
     """The whole unpacked page in a record of a server's answer; Unusable where there is none."""
-    if not record.record_type & READ_TYPES:
-        raise Unusable(DAMAGED, "an unknown kind of record", "an answer of a server")
-    if record.content_length == 0:
-        raise Unusable("an empty record", 0, "a page")
-    if record.content_length > MAX_RECORD_BYTES:
-        raise Unusable("too long for a page", record.content_length, MAX_RECORD_BYTES)
-    if "WARC-Block-Digest" in record.headers and not record.verify_block_digest():
-        raise Unusable(DAMAGED, "another digest", record.headers["WARC-Block-Digest"])
-    if record.is_http:
-        record.parse_http(auto_decode="all")
-    headers = record.http_headers
-    status = headers.status_code if headers is not None else None
-    if record.is_http and status != 200:
+    promised = record.content_length
+    page = whole_content(record, MAX_RECORD_BYTES + 1)
+    if promised > MAX_RECORD_BYTES:
+        raise Unusable("too long for a page", promised, MAX_RECORD_BYTES)
+    if (status := status_of(record)) != 200:
         raise Unusable("not found by the server", f"status {status}", 200)
     kind = record.http_content_type if record.is_http else record.headers.get("Content-Type")
     kind = kind or ""
     if kind.partition(";")[0].strip().lower() not in ("", *PAGE_TYPES):
         raise Unusable("not HTML", kind, PAGE_TYPES[0])
-    page = record.reader.read(MAX_RECORD_BYTES + 1)
     if len(page) > MAX_RECORD_BYTES:
         raise Unusable("too long for a page when unpacked", len(page), MAX_RECORD_BYTES)
-    is_packed = headers is not None and any(name in headers for name in PACKED_HEADERS)
-    if not is_packed and len(page) < record.content_length:
-        raise Unusable(DAMAGED, len(page), record.content_length)
     return page
 
 
@@ -107,7 +94,7 @@ def page_bytes(record: WarcRecord) -> bytes:
 def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
     """The document of a record of a server's answer; its address is its id."""
     page = page_bytes(record)
-    url = record.headers.get("WARC-Target-URI") or record.record_id
+    url = address_of(record) or record.record_id
     headers = dict(record.http_headers.items()) if record.http_headers is not None else {}
     charset, date = record.http_charset, record.headers.get("WARC-Date")
     return page_document(page, url, defaults, headers, charset, date)
@@ -116,8 +103,8 @@ def archived_page(record: WarcRecord, defaults: Defaults | None) -> Document:
 def marked(document: Document, asks: Step) -> Document:
     """The page, and in front of it as a `meta` tag what its site's robots.txt says against it."""
     refused = asks(document)
-    if isinstance(refused, Document):
-        return document
+    if isinstance(refused, Document) or refused.limit != ROBOTS_FILE:
+        return document  # a broken address says nothing about the site
     tag = f'<meta name="{ROBOTS_FILE}" content="{html.escape(refused.reason)}">\n'
     return replace(document, text=tag + document.text)
 
@@ -131,10 +118,11 @@ def read_pages(
     """Every page of an archive, and a rejection for each record that gives none.
 
     A page that its site's robots.txt keeps from us has a mark, by which the step `permission`
-    rejects it. `robots` is what the sites say, by default in this file and in those beside it that
-    have `robots` in their name. A robots.txt itself is no page.
+    rejects it, if its kind is `web` (as it is where `defaults` names no other). `robots` is what
+    the sites say, by default in this file and in those beside it that have `robots` in their name.
+    A robots.txt itself is no page.
     """
-    asks = site_allows(robots_in(with_robots_beside([path])) if robots is None else robots)
+    asks = site_allows(robots_in([path]) if robots is None else robots)
 
     def read(record: WarcRecord) -> Document | None:
         if is_robots(record):
@@ -143,13 +131,3 @@ def read_pages(
         return marked(archived_page(record, defaults), asks)
 
     yield from walk_records(path, read)
-
-
-# package only
-def read_archives(
-    paths: Sequence[Path], defaults: Defaults | None = None
-) -> Iterator[Document | Rejection]:
-    """The pages of all files of one crawl: the robots.txt in any of them holds for all."""
-    robots = robots_in(with_robots_beside(paths))
-    for path in paths:
-        yield from read_pages(path, defaults, robots)

@@ -57,7 +57,7 @@ def run_stage(args: argparse.Namespace, kind: str) -> int:
 # package only
 def run_tokenizer(args: argparse.Namespace) -> int:
     """With --text and --out: train on the files as they are. Else the stage of the run."""
-    from minillm.corpus.readers import read_own_files
+    from minillm.corpus.ownfiles import read_own_files
     from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 
     if not args.text:

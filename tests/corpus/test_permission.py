@@ -16,6 +16,7 @@ from minillm.corpus.permission import (
     opt_out_of,
     rules_for,
     site_allows,
+    site_of,
 )
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.webarchive import read_pages, write_pages
@@ -64,9 +65,56 @@ def test_a_version_behind_an_agents_name_says_nothing():
 
 def test_a_site_is_its_host_and_a_port_that_is_not_the_usual_one():
     step = site_allows({"a.example": ROBOTS})
-    for url in ("https://A.example:443/private/x", "http://me@a.example:80/private/x"):
+    for url in ("https://A.example:443/private/x", "http://me@a.example.:80/private/x"):
         assert isinstance(step(page(url=url)), Rejection)
     assert isinstance(step(page(url="https://a.example:8080/private/x")), Document)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("A.Example", "https://a.example/private/x"), ("a.example.", "https://a.example/private/x"),
+     ("a.example:443", "http://a.example:443/private/x"),
+     ("[::1]:8080", "https://[::1]:8080/private/x"), ("[::1]", "https://[::1]/private/x")],
+)  # fmt: skip
+def test_a_host_is_found_however_it_is_written(host, url):
+    assert isinstance(site_allows({host: ROBOTS})(page(url=url)), Rejection)
+    site = site_of(url)
+    assert site_of(f"//{site}") == site
+
+
+@pytest.mark.parametrize(
+    ("rule", "fitting", "others"),
+    [
+        ("/a%2Ab", ("/a*b", "/a%2ab", "/a*bc"), ("/axb", "/a%252Ab")),
+        ("/a%24", ("/a$", "/a%24b"), ("/a", "/ab")),
+        ("/a$b", ("/a$b", "/a%24bc"), ("/a", "/ab")),
+        ("/a*b$", ("/ab", "/a*b", "/axxb"), ("/abc",)),
+        ("/a%252A", ("/a%252Ab",), ("/a*", "/a%2A")),
+        ("/é", ("/%C3%A9", "/%c3%a9x"), ("/e",)),
+    ],
+)
+def test_a_sign_of_patterns_written_with_percent_stands_for_itself(rule, fitting, others):
+    """RFC 9309, section 2.2.3."""
+    robots = f"User-agent: *\nDisallow: {rule}"
+    assert [each for each in fitting if is_allowed(robots, "x", f"https://h{each}")] == []
+    assert [each for each in others if not is_allowed(robots, "x", f"https://h{each}")] == []
+
+
+def test_an_encoded_sign_counts_as_it_is_written_and_others_as_one():
+    """`/a?b=c` is as long as it looks, so that the longer rule wins."""
+    robots = "User-agent: *\nAllow: /a?b=\nDisallow: /a*b=c"
+    assert not is_allowed(robots, "x", "https://h/a?b=c")
+
+
+def test_a_file_is_parsed_once_for_all_agents_and_few_are_kept():
+    permission.rules_by_agent.cache_clear()
+    step = site_allows({"a.example": ROBOTS})
+    for number in range(5):
+        step(page(url=f"https://a.example/{number}"))
+    assert permission.rules_by_agent.cache_info().misses == 1
+    for number in range(200):
+        is_allowed(f"User-agent: *\nDisallow: /{number}", "x", "https://h/")
+    assert permission.rules_by_agent.cache_info().currsize <= 64
 
 
 def test_groups_of_one_agent_are_joined_and_empty_files_allow():

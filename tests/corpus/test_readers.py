@@ -23,12 +23,14 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minillm.core.records import Run
+from minillm.core.records import Run, read_json_lines
 from minillm.corpus import opening, pipeline, readers
 from minillm.corpus.opening import MAX_RECORD_BYTES, Defaults, written_whole
+from minillm.corpus.ownfiles import found_in_files, read_own_file, read_own_files
 from minillm.corpus.pipeline import CorpusConfig, make_documents, read_documents
-from minillm.corpus.readers import installed_licences, read_file, read_own_file
+from minillm.corpus.readers import installed_licences, read_file
 from minillm.corpus.sources import Document, Rejection
+from minillm.tailored import recipe_for_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE_FOLDER = HealthCheck.function_scoped_fixture  # every example writes its files anew
@@ -470,6 +472,48 @@ def test_a_users_file_of_which_nothing_is_usable_is_an_error(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(b"no json\n")
     with pytest.raises(ValueError, match="no record gives a text; the first: a.jsonl, record 1"):
         read_own_file(str(tmp_path / "a.jsonl"))
+
+
+BAD_FILES = {
+    "latin.txt": ("Grüße".encode("latin-1"), "byte 2 is not UTF-8"),
+    "cut.txt.gz": (gzip.compress(b"words " * 99)[:9], "nothing of it can be read"),
+    "other.parquet": (parquet_table(column="abstract"), "columns are number, abstract"),
+    "empty.warc": (b"", "no record begins in it"),
+    "bad.jsonl": (b"no json\n", "no record gives a text"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_one_bad_file_of_several_is_listed_and_the_others_are_read(tmp_path, name):
+    data, reason = BAD_FILES[name]
+    good, bad = tmp_path / "good.txt", tmp_path / name
+    good.write_text("A good text. " * 20)
+    bad.write_bytes(data)
+    for paths in ([str(good), str(bad)], [str(bad), str(good)]):
+        with pytest.warns(UserWarning, match=f"{name}: 0 texts .* 1 record rejected"):
+            texts, (rejected,) = read_own_files(paths)
+        assert texts == [("good.txt", "A good text. " * 20)]
+        assert (rejected.id, rejected.step) == (name, "read") and reason in rejected.reason
+        assert rejected.reason.startswith(f"{name}: ") and str(tmp_path) not in rejected.reason
+    with pytest.raises(ValueError, match=reason):
+        read_own_files([str(bad)])
+    with pytest.raises(ValueError, match=f"none gives a text; the first: {name}: .*{reason}"):
+        list(found_in_files([str(bad), str(bad)]))
+    with pytest.raises(FileNotFoundError, match="check the path"):
+        read_own_files([str(good), str(tmp_path / "gone.txt")])
+
+
+def test_a_run_goes_on_without_a_bad_file_and_lists_it(tmp_path):
+    (tmp_path / "good.txt").write_text("A good text. " * 900)
+    (tmp_path / "latin.txt").write_bytes(BAD_FILES["latin.txt"][0])
+    paths = [tmp_path / "good.txt", tmp_path / "latin.txt"]
+    recipe = recipe_for_text(paths, 1)
+    assert recipe.corpus.text_files == tuple(map(str, paths))
+    with pytest.warns(UserWarning, match="latin.txt: 0 texts .* the list: .*rejected.jsonl"):
+        artifact = make_documents(recipe.corpus, Run(name="mine", path=tmp_path / "mine"))
+    assert artifact.figures["rejected_by_step"] == {"read": 1}
+    (listed,) = read_json_lines(artifact.path / "rejected.jsonl")
+    assert listed["id"] == "latin.txt" and "byte 2 is not UTF-8" in listed["reason"]
 
 
 # Memory
