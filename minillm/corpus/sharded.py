@@ -199,7 +199,8 @@ def run_phase(walk: Walk, number: int, tasks: Mapping[str, ShardTask]) -> Counte
 # package only
 def walk_shards(walk: Walk, shards: Mapping[str, Path], folder: Path) -> dict[str, object]:
     """Phase after phase over all shards, and between two of them the decision; then merge."""
-    sources, decision, earlier, counts, walked = dict(shards), None, None, Counter(), []
+    sources, decision, earlier, counts = dict(shards), None, None, Counter()
+    walked = [[walk.work / "input"]]  # its rejections: lines that are no documents
     for number, phase in enumerate(walk.phases):
         tasks = tasks_of(walk, number, sources, decision)
         counts += run_phase(walk, number, tasks)

@@ -18,8 +18,10 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from platform import node
+from typing import TextIO
 
 from minillm.core.records import Artifact, canonical, counted, read_json_lines, seal, sha256_of
+from minillm.corpus.opening import Unusable, attempt, utf8_text
 from minillm.corpus.sources import Document, Rejection
 
 Numbered = tuple[int, Document]
@@ -36,45 +38,78 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 
 # package only
-def read_inputs(paths: Sequence[Path]) -> Iterator[Document]:
-    """The documents of JSON-lines files, in order; ValueError for a line that is none."""
+def input_document(line: bytes) -> Document:
+    """The document in a line of JSON; Unusable says what is wrong with it."""
+    try:
+        document = Document(**json.loads(utf8_text(line)))
+        document.text.encode()
+    except UnicodeEncodeError as error:
+        raise Unusable("its text is no Unicode", error.reason, "repair that line") from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise Unusable("not a JSON object", str(error), "repair that line") from None
+    except (TypeError, AttributeError) as error:
+        needs = "an object with id, text, source, kind, licence, language, all texts"
+        raise Unusable("no document", str(error), needs) from None
+    return document
+
+
+# package only
+def read_inputs(paths: Sequence[Path]) -> Iterator[Document | Rejection]:
+    """The documents of JSON-lines files, in order, and a rejection for each line that is none.
+
+    Empty lines are passed over.
+    """
     for path in paths:
-        for number, fields in enumerate(read_json_lines(path), start=1):
-            try:
-                document = Document(**fields)
-                document.text.encode()  # half a pair of surrogates is no text
-            except UnicodeEncodeError as error:
-                reason = f"its text is no Unicode, {error.reason}"
-                raise ValueError(f"{path}, line {number}: {reason}; repair that line") from None
-            except (TypeError, AttributeError):
-                needs = "give an object with id, text, source, kind, licence, language, all texts"
-                raise ValueError(f"{path}, line {number}: no document; {needs}") from None
-            yield document
+        with open(path, "rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    result = attempt(input_document, line)
+                    is_fault = isinstance(result, Unusable)
+                    yield result.rejection(path, number) if is_fault else result
+
+
+# package only
+def deal_documents(paths: Sequence[Path], streams: Sequence[TextIO], faults: TextIO) -> int:
+    """Deal documents as cards are dealt, one in memory at a time, and list the other lines.
+
+    ValueError where two have one id, or where there are lines and no document among them.
+    """
+    place_by_id: dict[str, int] = {}
+    first = None
+    for place, result in enumerate(read_inputs(paths)):
+        if isinstance(result, Rejection):
+            first = first or result
+            faults.write(json_line({"at": [place], "rejection": asdict(result)}))
+            continue
+        if (other := place_by_id.setdefault(result.id, place)) != place:
+            raise ValueError(
+                f"documents {other} and {place} of the input both have the id "
+                f"{result.id!r}; give each its own"
+            )
+        streams[place % len(streams)].write(json_line({"place": place} | asdict(result)))
+    if first is not None and not place_by_id:
+        raise ValueError(
+            f"no line of the input is a document; the first: {first.reason} ({first.value}); "
+            f"give {first.limit}"
+        )
+    return len(place_by_id)
 
 
 # package only
 def deal_files(
     paths: Sequence[Path], made_of: Sequence[str], names: Sequence[str], work: Path
 ) -> dict[str, Path]:
-    """The folder of each shard, filled as cards are dealt: one document in memory at a time."""
+    """The folder of each shard, filled; beside them is listed what is no document."""
     folder, key = work / "input", sha256_of(canonical([made_of, names]))
     if finished(folder, key) is None:
         shutil.rmtree(folder, ignore_errors=True)
         for name in names:
             (folder / name).mkdir(parents=True)
-        place_by_id: dict[str, int] = {}
         with ExitStack() as stack:
-            files = [folder / name / DOCUMENTS for name in names]
-            streams = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in files]
-            for place, document in enumerate(read_inputs(paths)):
-                if (other := place_by_id.setdefault(document.id, place)) != place:
-                    raise ValueError(
-                        f"documents {other} and {place} of the input both have the id "
-                        f"{document.id!r}; give each its own"
-                    )
-                line = json_line({"place": place} | asdict(document))
-                streams[place % len(names)].write(line)
-        seal(folder, "input", key, {}, {}, {"num_documents": len(place_by_id)}, "input")
+            files = [*(folder / name / DOCUMENTS for name in names), folder / REJECTED]
+            opened = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in files]
+            num_documents = deal_documents(paths, opened[:-1], opened[-1])
+        seal(folder, "input", key, {}, {}, {"num_documents": num_documents}, "input")
     return {name: folder / name for name in names}
 
 

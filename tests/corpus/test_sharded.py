@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from minillm.__main__ import main
 from minillm.core import records
 from minillm.core.progress import Progress
+from minillm.core.records import read_json_lines
 from minillm.corpus import gathered, pipeline, sharded
 from minillm.corpus.clean import drop_boilerplate
 from minillm.corpus.dirty import make_dirty_web
@@ -371,21 +372,53 @@ def test_progress_says_how_fast_and_how_long(tmp_path, monkeypatch):
     assert all("documents/s" in words and words.startswith("walk ") for _, words in shown)
 
 
+BAD_LINES = (
+    (b'{"id": "a"}', "no document"), (b'{"id": ', "not a JSON object"), (b'["a"]', "no document"),
+    (json.dumps(asdict(replace(crawl()[1], text="\ud800"))).encode(), "its text is no Unicode"),
+    (b'{"id": "\xff"}', "not UTF-8"), (b'{"text": 5}', "no document"),
+    (b"[" * 100_000, "not a JSON object"),
+)  # fmt: skip
+
+
+def test_a_bad_line_costs_itself_alone_and_is_named_whoever_reads_it(tmp_path):
+    good = [json_line(asdict(each)).encode() for each in crawl()[:20]]
+    lines = [b"\n", *good[:3]]
+    for (bad, _), line in zip(BAD_LINES, good[3:], strict=False):
+        lines += [bad + b"\n", line]
+    path, hashes = tmp_path / "crawl.jsonl", set()
+    path.write_bytes(b"".join(lines))
+    documents = [each for each in read_inputs([path]) if isinstance(each, Document)]
+    assert documents == list(crawl()[: 3 + len(BAD_LINES)])
+    kept, rejected = apply_steps(documents, steps())
+    for name, engine, workers, num_shards in (("a", "local", None, 1), ("b", "processes", 2, 3)):
+        folder = tmp_path / name
+        artifact = clean_files(
+            [path], folder, engine=engine, workers=workers, num_shards=num_shards
+        )
+        hashes.add((artifact.figures["id_hash"], (folder / "rejected.jsonl").read_bytes()))
+        found = [Rejection(**each) for each in read_json_lines(folder / "rejected.jsonl")]
+        first, others = found[: len(BAD_LINES)], found[len(BAD_LINES) :]
+        assert others == rejected and artifact.figures["rejected_by_step"]["read"] == len(first)
+        assert [each.reason for each in first] == [
+            f"crawl.jsonl, record {5 + 2 * number}: {reason}"
+            for number, (_, reason) in enumerate(BAD_LINES)
+        ]
+        assert artifact.figures["num_documents"] == len(kept)
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("lines", "message"),
     [
-        ('{"id": "a"}', "line 2: no document; give an object with id, text, source"),
-        ('{"id": ', "line 2: not a JSON object"),
-        ('["a"]', "line 2: no document"),
-        (json.dumps(asdict(replace(crawl()[1], text="\ud800"))), "line 2: .* surrogates"),
-        (json_line(asdict(make_dirty_web(1, 5)[0].document)), "both have the id 'web/0'"),
+        (b'{"id": "a"}\n[', "no line of the input is a document; the first: .* 1: no document .*"
+         "give an object with id, text, source"),
+        (json_line(asdict(crawl()[0])).encode() * 2, "both have the id 'web/0'"),
     ],
-)
-def test_bad_input_is_named_and_leaves_no_folder(tmp_path, line, message):
-    path = written(tmp_path / "crawl.jsonl", crawl()[:1])
-    path.write_text(path.read_text() + line)
+)  # fmt: skip
+def test_input_that_cannot_be_used_is_named_and_leaves_no_folder(tmp_path, lines, message):
+    (tmp_path / "crawl.jsonl").write_bytes(lines)
     with pytest.raises(ValueError, match=message):
-        clean_files([path], tmp_path / "out")
+        clean_files([tmp_path / "crawl.jsonl"], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
