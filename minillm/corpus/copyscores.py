@@ -6,7 +6,7 @@ pairs as it has others.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import get_args
 
@@ -34,11 +34,15 @@ def pages_to_compare(cleaned: Cleaned) -> list[DirtyPage]:
     return [page for page in cleaned.pages if page.faults <= REPAIRS | copies]
 
 
-def copy_rows(cleaned: Cleaned) -> Iterable[Row]:
-    """Near copies by what was done to them: the share that is in one family with its original."""
+def found_families(cleaned: Cleaned) -> dict[str, int]:
+    """The family of copies that each page is found in, by the page's id."""
     ids = [page.document.id for page in pages_to_compare(cleaned)]
     found = near_duplicates([cleaned.texts[identity].text for identity in ids])
-    family = dict(zip(ids, found, strict=True))
+    return dict(zip(ids, found, strict=True))
+
+
+def copy_rows(cleaned: Cleaned, family: Mapping[str, int]) -> Iterable[Row]:
+    """Near copies by what was done to them: the share that is in one family with its original."""
     for way in get_args(CopyWay):
         mine = [page for page in cleaned.pages if page.copy_way == way]
         is_found = [family[page.document.id] == family[page.copy_of] for page in mine]
@@ -48,9 +52,9 @@ def copy_rows(cleaned: Cleaned) -> Iterable[Row]:
 
 # package only
 def planted_copies(pages: Sequence[DirtyPage]) -> list[tuple[int, int]]:
-    """Who was copied from whom, by their places; originals must be among the pages.
+    """The places of original and copy, of those copies that are still alike: J ≥ .7.
 
-    A copy whose words were changed so much that J < .7 is no member of the true family.
+    Originals must be among the pages.
     """
     place = {page.document.id: index for index, page in enumerate(pages)}
     parts = [shingles(page.clean_text) for page in pages]
@@ -61,11 +65,14 @@ def planted_copies(pages: Sequence[DirtyPage]) -> list[tuple[int, int]]:
 
 
 # package only
-def family_row(cleaned: Cleaned) -> Row:
-    """Families of copies: found ones against planted ones, among pages without another fault."""
+def family_row(cleaned: Cleaned, family: Mapping[str, int]) -> Row:
+    """Families of copies: found ones against planted ones, among pages without another fault.
+
+    A copy whose words were changed so much that J < .7 is no member of the true family.
+    """
     pages = pages_to_compare(cleaned)
     true = planted_copies(pages)
     ids = [page.document.id for page in pages]
-    found = near_duplicates([cleaned.texts[identity].text for identity in ids])
-    figures = hits(pairs_of(ids, found), pairs_of(ids, family_heads(len(ids), true)))
+    found = pairs_of(ids, [family[identity] for identity in ids])
+    figures = hits(found, pairs_of(ids, family_heads(len(ids), true)))
     return Row("copies: pairs of a family, J ≥ .7", len(true), figures, FAMILY_BARS)

@@ -18,7 +18,7 @@ from minillm.corpus.scores import Row, hits
 from minillm.corpus.sources import Document, Rejection
 
 OPEN_LICENCES = (*LICENCES, *OPEN_HEADERS)
-SOURCE = "files"
+SOURCE, PAPER_FORMATS = "files", (".tex", ".xml")
 
 
 def read_back(files: Sequence[DirtyFile]) -> list[tuple[DirtyFile, Document | Rejection]]:
@@ -38,12 +38,12 @@ def file_rows(files: Sequence[DirtyFile]) -> Iterable[Row]:
     """By fault what its step finds; and of the papers, how many are read to the letter."""
     is_open, rejected, exact = allowed_licence(OPEN_LICENCES), defaultdict(Counter), []
     for file, result in read_back(files):
-        paper = isinstance(result, Document) and result.kind == "paper"
-        exact += [result.text == file.clean_text] if paper else []
+        is_exact = isinstance(result, Document) and result.text == file.clean_text
+        exact += [is_exact] if Path(file.name).suffix in PAPER_FORMATS else []
         result = is_open(result) if isinstance(result, Document) else result
         if isinstance(result, Rejection):
             rejected[result.step][file.name] += 1
     for fault in FILE_FAULTS:
         true = Counter(file.name for file in files if file.fault == fault)
         yield Row(f"files: {fault}", true.total(), hits(rejected[fault], true))
-    yield Row("files: papers read to the letter", len(exact), {"kept": sum(exact) / len(exact)})
+    yield Row("files: papers read to the letter", len(exact), {"kept": sum(exact) / max(1, len(exact))})

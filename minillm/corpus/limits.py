@@ -1,9 +1,10 @@
-"""The limit of a rule, chosen on pages whose truth is known, beside the one that was published.
+"""The limit of a rule, chosen on pages whose truth is known, beside the one that it has.
 
-In: a rule, labelled texts. Out: the limit of the largest F1, or of most recall among those that are
-precise enough; and what both limits find on other texts. The idea: a rule tells its value only when
-it rejects, so it is asked with a limit that nothing can keep. Published limits stay the defaults:
-they were made for long pages of a real web. Left out: rules with a limit for each of many values.
+In: a rule, labelled texts. Out: of the values that occur the limit of the largest F1, or of most
+recall among those that are precise enough; and what both limits find on other texts. The idea: a
+rule tells its value only when it rejects, so it is asked with a limit that nothing can keep. The
+defaults stay: those of papers were made for long pages of a real web. Left out: a limit at which
+everything is rejected; rules with a limit for each of many values.
 """
 
 import math
@@ -27,7 +28,7 @@ class LimitedRule:
 
     name: str
     step: Callable[[Document, float], Document | Rejection]
-    published: float
+    default: float
     rejects: Literal["above", "below"]
 
     def value(self, document: Document) -> float:
@@ -45,7 +46,7 @@ RULES: tuple[LimitedRule, ...] = (
     LimitedRule(
         "Gopher word length, most",
         lambda text, most: quality.gopher_word_length(text, (0, most)),
-        quality.GOPHER_WORD_LENGTH[1], "above",
+        quality.WORD_LENGTHS[1], "above",
     ),
     LimitedRule("Gopher symbols", quality.gopher_symbols, 0.1, "above"),
     LimitedRule("Gopher letters", quality.gopher_letters, 0.8, "below"),
@@ -55,6 +56,15 @@ RULES: tuple[LimitedRule, ...] = (
     LimitedRule("FineWeb ends", quality.fineweb_punctuation, quality.FINEWEB_MIN_ENDS, "below"),
     LimitedRule("FineWeb repetition", quality.fineweb_repetition, 0.1, "above"),
     LimitedRule("FineWeb short lines", quality.fineweb_short_lines, 0.67, "above"),
+    LimitedRule("length", quality.long_enough, quality.MIN_WORDS, "below"),
+    LimitedRule("symbols", quality.mostly_words, quality.MAX_SYMBOL_FRACTION, "above"),
+    LimitedRule(
+        "repeated lines", quality.few_repeated_lines, quality.MAX_REPEATED_FRACTION, "above"
+    ),
+    LimitedRule(
+        "repeated words", quality.few_repeated_pairs, quality.MAX_TOP_PAIR_FRACTION, "above"
+    ),
+    LimitedRule("common words", quality.has_common_words, quality.MIN_COMMON_WORDS, "below"),
 )  # fmt: skip
 
 
@@ -73,9 +83,10 @@ def chosen_limit(
     rejects: str,
     min_precision: float | None = None,
 ) -> float:
-    """The limit of the largest F1; or, with `min_precision`, of most recall among those precise.
+    """Of the values that occur the limit of the largest F1, or of most recall if precise enough.
 
-    Each value is tried as a limit. Of limits that are as good, the one that rejects least is taken.
+    Precise enough: at least `min_precision`. Of values that are as good, the one that rejects least
+    is taken. No value rejects the text that it is of, so a limit at which all go is never tried.
     ValueError where no text is bad or none is good.
     """
     if all(is_bad) or not any(is_bad):
@@ -93,12 +104,12 @@ def chosen_limit(
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A rule at the published and at the chosen limit, on texts that it was not chosen on."""
+    """A rule at the limit that it has and at the chosen one, on texts that it was not chosen on."""
 
     rule: str
-    published: float
+    default: float
     chosen: float
-    at_published: Figures
+    at_default: Figures
     at_chosen: Figures
 
 
@@ -124,6 +135,6 @@ def compare_limits(
         values, is_bad = [rule.value(text) for text, _ in labelled], [bad for _, bad in labelled]
         limit = chosen_limit(values, is_bad, rule.rejects, min_precision)
         values, is_bad = [rule.value(text) for text, _ in other], [bad for _, bad in other]
-        found = (figures_at(values, is_bad, each, rule.rejects) for each in (rule.published, limit))
-        rows.append(Comparison(rule.name, rule.published, limit, *found))
+        found = (figures_at(values, is_bad, each, rule.rejects) for each in (rule.default, limit))
+        rows.append(Comparison(rule.name, rule.default, limit, *found))
     return rows

@@ -51,9 +51,9 @@ def allowed_licence(licences: Sequence[str]) -> Step:
     return step
 
 
-def long_enough(document: Document) -> Document | Rejection:
+def long_enough(document: Document, limit: float = MIN_WORDS) -> Document | Rejection:
     """Step: a text of fewer words says too little to learn from."""
-    return at_least(document, "length", len(document.text.split()), MIN_WORDS)
+    return at_least(document, "length", len(document.text.split()), limit)
 
 
 def symbol_fraction(text: str) -> float:
@@ -61,11 +61,11 @@ def symbol_fraction(text: str) -> float:
     return len(SYMBOL.findall(text)) / max(1, len(text))
 
 
-def mostly_words(document: Document) -> Document | Rejection:
+def mostly_words(document: Document, limit: float = MAX_SYMBOL_FRACTION) -> Document | Rejection:
     """Step: prose has few symbols; tables and markup have many."""
     if document.kind not in PROSE:
         return document
-    return at_most(document, "symbols", symbol_fraction(document.text), MAX_SYMBOL_FRACTION)
+    return at_most(document, "symbols", symbol_fraction(document.text), limit)
 
 
 def repeated_fraction(text: str) -> float:
@@ -75,12 +75,13 @@ def repeated_fraction(text: str) -> float:
     return (total - distinct) / max(1, total)
 
 
-def few_repeated_lines(document: Document) -> Document | Rejection:
+def few_repeated_lines(
+    document: Document, limit: float = MAX_REPEATED_FRACTION
+) -> Document | Rejection:
     """Step: a text says most lines once; the short names of a play's speakers weigh little."""
     if document.kind not in PROSE:
         return document
-    fraction = repeated_fraction(document.text)
-    return at_most(document, "repeated lines", fraction, MAX_REPEATED_FRACTION)
+    return at_most(document, "repeated lines", repeated_fraction(document.text), limit)
 
 
 def top_pair_fraction(words: Sequence[str]) -> float:
@@ -89,24 +90,26 @@ def top_pair_fraction(words: Sequence[str]) -> float:
     return max(pairs.values(), default=0) / max(1, len(words) - 1)
 
 
-def few_repeated_pairs(document: Document) -> Document | Rejection:
+def few_repeated_pairs(
+    document: Document, limit: float = MAX_TOP_PAIR_FRACTION
+) -> Document | Rejection:
     """Step: no pair of words makes up a large part of a text."""
     if document.kind not in PROSE:
         return document
     fraction = top_pair_fraction(document.text.lower().split())
-    return at_most(document, "repeated words", fraction, MAX_TOP_PAIR_FRACTION)
+    return at_most(document, "repeated words", fraction, limit)
 
 
-def has_common_words(document: Document) -> Document | Rejection:
+def has_common_words(document: Document, limit: float = MIN_COMMON_WORDS) -> Document | Rejection:
     """Step: English prose cannot do without its commonest words; lists and gibberish can."""
     if document.kind not in PROSE or document.language != "en":
         return document
     num_common = len(COMMON_WORDS.intersection(document.text.lower().split()))
-    return at_least(document, "common words", num_common, MIN_COMMON_WORDS)
+    return at_least(document, "common words", num_common, limit)
 
 
 Limits = tuple[float, float]
-GOPHER_WORDS, GOPHER_WORD_LENGTH = (50, 100_000), (3, 10)
+GOPHER_WORDS, WORD_LENGTHS = (50, 100_000), (3, 10)
 GOPHER_COMMON_WORDS = frozenset("the be to of and that have with".split())
 GOPHER_TOP_GRAMS = {2: 0.20, 3: 0.18, 4: 0.16}
 GOPHER_REPEATED_GRAMS = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
@@ -134,9 +137,7 @@ def gopher_length(document: Document, limits: Limits = GOPHER_WORDS) -> Document
 
 
 # package only
-def gopher_word_length(
-    document: Document, limits: Limits = GOPHER_WORD_LENGTH
-) -> Document | Rejection:
+def gopher_word_length(document: Document, limits: Limits = WORD_LENGTHS) -> Document | Rejection:
     """Step: words of 3 to 10 characters on average."""
     words = document.text.split()
     mean = sum(map(len, words)) / max(1, len(words))
@@ -146,9 +147,8 @@ def gopher_word_length(
 # package only
 def gopher_symbols(document: Document, limit: float = 0.1) -> Document | Rejection:
     """Step: at most one hash sign or ellipsis to ten words."""
-    text = document.text
-    count = text.count("#") + text.count("...") + text.count("…")
-    return at_most(document, "Gopher symbols", count / max(1, len(text.split())), limit)
+    count = sum(map(document.text.count, ("#", "...", "…")))
+    return at_most(document, "Gopher symbols", count / max(1, len(document.text.split())), limit)
 
 
 # package only

@@ -8,7 +8,7 @@ is printed with it, so that nobody has to look it up.
 from collections.abc import Sequence
 
 from minillm.corpus.contamination import Sets
-from minillm.corpus.copyscores import copy_rows, family_row
+from minillm.corpus.copyscores import copy_rows, family_row, found_families
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.walled import make_walled_pages
@@ -56,10 +56,11 @@ def corpus_report(
     sets = held_out_stories() if sets is None else sets
     cleaned = cleaned_web(seed, num_pages, sets)
     files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
+    family = found_families(cleaned)
     return [
         *step_rows(cleaned), robots_row(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
-        *personal_rows(cleaned), family_row(cleaned), *copy_rows(cleaned), language_row(cleaned),
-        *leak_rows(cleaned, sets), *text_rows(cleaned), *file_rows(files),
+        *personal_rows(cleaned), family_row(cleaned, family), *copy_rows(cleaned, family),
+        language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned), *file_rows(files),
     ]  # fmt: skip
 
 

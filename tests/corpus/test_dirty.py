@@ -239,7 +239,7 @@ def test_a_near_copy_says_which_way_it_was_made():
         assert (way == "edited") == (len(copy.split(" ")) == len(text.split(" ")) and not is_same)
 
 
-def test_pages_behind_robots_txt_have_a_lot_of_their_own():
+def test_pages_behind_robots_txt_have_a_generator_of_their_own():
     walled = make_walled_pages(60, 3)
     assert walled == make_walled_pages(90, 3)[:60]
     for number, page in enumerate(walled):
@@ -259,6 +259,18 @@ def test_files_are_written_beside_the_crawl_with_their_truth(tmp_path):
     for file, line in zip(files, map(json.loads, truth), strict=True):
         assert line == asdict(file)
         assert (tmp_path / FILES / file.name).read_text(encoding="utf-8") == file.content
+
+
+def test_a_crawl_written_again_leaves_no_file_of_the_earlier_one(tmp_path):
+    pages = make_dirty_web(5, 3)
+    write_crawl(pages, tmp_path, make_dirty_files(30, 3))
+    (tmp_path / FILES / "mine.txt").write_text("not of the crawl")
+    for files in (make_dirty_files(6, 4), []):
+        write_crawl(pages, tmp_path, files)
+        names = {path.name for path in (tmp_path / FILES).iterdir()}
+        assert names == {"mine.txt", *(file.name for file in files)}
+        truth = (tmp_path / FILES_TRUTH).read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["name"] for line in truth] == [file.name for file in files]
 
 
 def test_damage_by_hand():

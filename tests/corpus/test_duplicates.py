@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from minillm.corpus import duplicates, signatures
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
+from minillm.corpus.copyscores import planted_copies
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import (
-    THRESHOLD,
     drop_copied_lines,
     drop_copied_paragraphs,
     drop_copied_parts,
@@ -288,11 +288,8 @@ def held_out_pages() -> tuple[list[str], set[tuple[int, int]]]:
     ]
     repaired = [repair_text(page_to_text(page.document)) for page in pages]
     texts, _ = apply_step(repaired, drop_boilerplate(repaired))
-    place = {page.document.id: number for number, page in enumerate(pages)}
-    parts = [shingles(page.clean_text) for page in pages]
-    links = [(place[page.copy_of], number) for number, page in enumerate(pages) if page.copy_of]
-    true = [pair for pair in links if jaccard(parts[pair[0]], parts[pair[1]]) >= THRESHOLD]
-    return [each.text for each in texts], family_pairs(family_heads(len(pages), true))
+    true = family_heads(len(pages), planted_copies(pages))
+    return [each.text for each in texts], family_pairs(true)
 
 
 def check_f1_on_the_dirty_web(find: Callable[[list[str]], list[int]]) -> None:

@@ -2,18 +2,19 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from minillm.corpus import contamination, copyscores, readers, scores, webarchive
-from minillm.corpus.copyscores import copy_rows, family_row, pairs_of
+from minillm.corpus.copyscores import copy_rows, family_row, found_families, pairs_of
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import make_dirty_web
 from minillm.corpus.filescores import file_rows
-from minillm.corpus.report import PAGES_A_WALLED, report_figures, table
+from minillm.corpus.report import PAGES_A_WALLED, corpus_report, report_figures, table
 from minillm.corpus.scores import (
     Cleaned,
     Row,
@@ -46,7 +47,8 @@ def cleaned() -> Cleaned:
 
 def rows_with_bars() -> list[Row]:
     web = cleaned()
-    rows = [boilerplate_row(web), *personal_rows(web), family_row(web), language_row(web)]
+    families = family_row(web, found_families(web))
+    rows = [boilerplate_row(web), *personal_rows(web), families, language_row(web)]
     rows.append(robots_row(web))
     return [row for row in (*rows, *leak_rows(web, held_out_stories())) if row.bars]
 
@@ -118,7 +120,7 @@ def test_a_reader_that_asks_no_robots_file_misses_the_bar(monkeypatch):
 
 
 def test_near_copies_have_a_row_for_each_way(monkeypatch):
-    rows = {row.name: row for row in copy_rows(cleaned())}
+    rows = {row.name: row for row in copy_rows(cleaned(), found_families(cleaned()))}
     ways = [page.copy_way for page in cleaned().pages if "near copy" in page.faults]
     assert {name: row.count for name, row in rows.items()} == {
         f"near copies: {way}": count for way, count in Counter(ways).items()
@@ -126,7 +128,8 @@ def test_near_copies_have_a_row_for_each_way(monkeypatch):
     recall = {name.split()[-1]: row.figures["recall"] for name, row in rows.items()}
     assert recall["templated"] > 0.95 and recall["edited"] < recall["reordered"]
     monkeypatch.setattr(copyscores, "near_duplicates", lambda texts: list(range(len(texts))))
-    assert all(row.figures["recall"] == 0 for row in copy_rows(cleaned()))
+    rows = copy_rows(cleaned(), found_families(cleaned()))
+    assert all(row.figures["recall"] == 0 for row in rows)
 
 
 def test_what_is_planted_in_files_is_found_unless_it_is_disguised(monkeypatch):
@@ -141,6 +144,23 @@ def test_what_is_planted_in_files_is_found_unless_it_is_disguised(monkeypatch):
     monkeypatch.setattr(readers, "without_secrets", lambda document: document)
     rows = {row.name.removeprefix("files: "): row for row in file_rows(files)}
     assert rows["secret"].figures["recall"] == 0 and rows["generated"].figures["recall"] > 0.6
+
+
+def test_a_paper_that_cannot_be_read_is_one_that_is_not_read_to_the_letter():
+    files = make_dirty_files(30, SEED)
+    broken = [replace(each, content="<p>") if each.name.endswith("xml") else each for each in files]
+    *_, row = file_rows(broken)
+    assert (row.count, row.figures) == (20, {"kept": 0.5})
+    *_, row = file_rows(make_dirty_files(1, SEED))
+    assert (row.count, row.figures) == (0, {"kept": 0})
+
+
+def test_the_report_looks_for_families_once(monkeypatch):
+    calls = []
+    find = copyscores.near_duplicates
+    monkeypatch.setattr(copyscores, "near_duplicates", lambda texts: calls.append(1) or find(texts))
+    corpus_report(5, 200)
+    assert len(calls) == 1
 
 
 def test_every_fault_and_every_rejecting_step_has_a_row():

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from minillm.core.records import read_json_lines
 from minillm.corpus.dirty.damage import encoded
 from minillm.corpus.dirty.files import DirtyFile
 from minillm.corpus.dirty.walled import robots_files
@@ -69,20 +70,31 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
 
 
 # package only
+def remove_listed(folder: Path) -> None:
+    """Remove the files that an earlier crawl wrote into this folder, and listed."""
+    if (folder / FILES_TRUTH).is_file():
+        for fields in read_json_lines(folder / FILES_TRUTH):
+            (folder / FILES / Path(fields["name"]).name).unlink(missing_ok=True)
+
+
+# package only
 def write_crawl(
     pages: Sequence[DirtyPage], folder: Path, files: Sequence[DirtyFile] = ()
 ) -> dict[str, int | str]:
-    """Write the crawl, the files and the truth into a folder; how much there is."""
+    """Write the crawl, the files and the truth into a folder, in place of those of an earlier one.
+
+    Returns how much there is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_pages(folder / CRAWL, crawl_of(pages))
     lines = (json_line(truth_of(page)) for page in pages)
     (folder / TRUTH).write_text("".join(lines), encoding="utf-8")
-    if files:
-        (folder / FILES).mkdir(exist_ok=True)
-        for each in files:
-            (folder / FILES / each.name).write_text(each.content, encoding="utf-8")
-        lines = (json_line(asdict(each)) for each in files)
-        (folder / FILES_TRUTH).write_text("".join(lines), encoding="utf-8")
+    remove_listed(folder)
+    (folder / FILES).mkdir(exist_ok=True)
+    for each in files:
+        (folder / FILES / each.name).write_text(each.content, encoding="utf-8")
+    lines = (json_line(asdict(each)) for each in files)
+    (folder / FILES_TRUTH).write_text("".join(lines), encoding="utf-8")
     return {
         "pages": len(pages),
         "files": len(files),

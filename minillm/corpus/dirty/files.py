@@ -123,7 +123,7 @@ MAKERS = ((make_code_file, FILE_FAULTS), (make_jats, ("licence",)), (make_latex,
 
 # package only
 def make_dirty_files(num_files: int, seed: int = 0) -> list[DirtyFile]:
-    """Programs, articles and papers in turn; every other one of those that can has a fault."""
+    """Programs, articles and papers in turn; about half of those that can have a fault have one."""
     rng = random.Random(f"dirty files {seed}")
     files = []
     for number in range(num_files):

@@ -1,8 +1,9 @@
 """Pages behind a robots.txt, and the robots.txt of each site of the dirty web.
 
 In: a number and a seed. Out: pages, in turn one that its site forbids and one that it allows by a
-longer rule; and each site's file. The idea: a lot of their own, so that the other pages of a seed
-stay what they are. Each site says it in another way: to all, to known crawlers, by a pattern.
+longer rule; and each site's file. The idea: a random generator of their own, so that the other
+pages of a seed stay what they are. A site says it in one of three ways: to all, to known crawlers,
+by a pattern.
 """
 
 import random
