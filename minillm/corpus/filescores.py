@@ -46,4 +46,5 @@ def file_rows(files: Sequence[DirtyFile]) -> Iterable[Row]:
     for fault in FILE_FAULTS:
         true = Counter(file.name for file in files if file.fault == fault)
         yield Row(f"files: {fault}", true.total(), hits(rejected[fault], true))
-    yield Row("files: papers read to the letter", len(exact), {"kept": sum(exact) / max(1, len(exact))})
+    kept = sum(exact) / max(1, len(exact))
+    yield Row("files: papers read to the letter", len(exact), {"kept": kept})

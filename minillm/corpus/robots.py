@@ -107,7 +107,7 @@ def entries_beside(paths: Iterable[Path]) -> Iterator[tuple[str, Answer] | Rejec
 def robots_in(paths: Iterable[Path]) -> dict[str, str | None]:
     """What each site says in its robots.txt, by what these archives hold, and those beside them.
 
-    None: it cannot be asked. A pass of its own, which keeps these texts alone, each at most 500 KiB.
+    None: it cannot be asked. A pass of its own, which keeps only these texts, each of ≤ 500 KiB.
     """
     paths = list(map(Path, paths))
     of_paths = (each for path in paths for each in walk_records(path, robots_entry))

@@ -36,7 +36,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
     add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
     words = "with an action: how many pages (default: 2000); beside them are made a 25th as many "
-    words += "below /members, where robots.txt forbids half, and a fifth as many papers and programs"
+    words += "below /members, half of them forbidden, and a fifth as many papers and programs"
     add("--pages", type=int, metavar="M", help=words)
     words = "dirty, clean: the folder of the result; report: a file that keeps the figures"
     add("--out", type=Path, metavar="PATH", help=words)
