@@ -89,8 +89,8 @@ def deal_documents(paths: Sequence[Path], streams: Sequence[TextIO], faults: Tex
         streams[place % len(streams)].write(json_line({"place": place} | asdict(result)))
     if first is not None and not place_by_id:
         raise ValueError(
-            f"no line of the input is a document; the first: {first.reason} ({first.value}); "
-            f"give {first.limit}"
+            f"{', '.join(map(str, paths))}: no line is a document; the first: {first.reason} "
+            f"({first.value}); give {first.limit}"
         )
     return len(place_by_id)
 

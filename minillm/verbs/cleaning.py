@@ -56,7 +56,7 @@ def check_documents(path: Path) -> None:
     with open(path, "rb") as stream:
         head = stream.read(1 << 16)
     try:
-        getincrementaldecoder("utf-8")().decode(head)
+        getincrementaldecoder("utf-8")().decode(head.partition(b"\n")[0])
     except UnicodeDecodeError:
         raise ValueError(
             f"--documents {path}: not JSON lines of documents with {NEEDED}; a file of another "

@@ -410,7 +410,7 @@ def test_a_bad_line_costs_itself_alone_and_is_named_whoever_reads_it(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (b'{"id": "a"}\n[', "no line of the input is a document; the first: .* 1: no document .*"
+        (b'{"id": "a"}\n[', "crawl.jsonl: no line is a document; the first: .* 1: no document .*"
          "give an object with id, text, source"),
         (json_line(asdict(crawl()[0])).encode() * 2, "both have the id 'web/0'"),
     ],

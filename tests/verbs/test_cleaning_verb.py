@@ -93,9 +93,9 @@ def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
             "not JSON lines of documents with id, text, source, kind",
         ),
         (b"", "an empty file; give one with documents in it"),
-        (b'{"url": "x"}\n', "line 1: no document; give an object with id, text"),
+        (b'{"url": "x"}\n', "no line is a document; the first: given, record 1: no document ("),
         (b'{"id": 5, "text": 5, "source": "", "kind": "", "licence": "", "language": ""}\n',
-         "line 1: no document; give an object with id, text"),
+         "); give an object with id, text, source, kind, licence, language, all texts"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: Path, capsys):
@@ -106,6 +106,19 @@ def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: 
     error = capsys.readouterr().err.strip()
     assert said in error and error.count("\n") == 0 and str(path) in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_line_that_is_no_document_is_listed_and_the_others_are_cleaned(documents: Path, capsys):
+    lines = documents.read_bytes().splitlines(keepends=True)
+    num_documents = len(lines)
+    documents.write_bytes(b"".join([lines[0], b'{"id": "\xff"}\n', *lines[1:]]))
+    out = documents.parent / "cleaned"
+    assert cleaned("--documents", documents, "--out", out, "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    first = json.loads((out / "rejected.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["reason"] == f"{documents.name}, record 2: not UTF-8"
+    assert figures["rejected_by_step"]["read"] == 1
+    assert figures["num_documents"] + figures["num_rejected"] == num_documents + 1
 
 
 def test_a_folder_of_documents_is_named(tmp_path: Path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from minillm.__main__ import main
-from minillm.corpus import readers
+from minillm.corpus import ownfiles
 from minillm.recipes import recipe_of
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -31,7 +31,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings as the command line prints them; each file in a fresh folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
-    monkeypatch.setattr(readers.warnings, "warn", say)
+    monkeypatch.setattr(ownfiles.warnings, "warn", say)
 
 
 def say(message: str, stacklevel: int) -> None:
@@ -98,6 +98,16 @@ def test_a_file_of_which_nothing_is_left_is_an_error_with_file_and_remedy(
     assert said.startswith(f"minillm corpus: text file {name}: no record gives a text; ")
     assert reason in said and said.endswith("; mend it, or give another file\n")
     assert said.count("\n") == 1 and not Path("runs").exists()
+
+
+def test_a_bad_file_among_several_is_said_once_and_listed(capsys):
+    Path("tale.txt").write_text("\n".join(ROWS))
+    Path("latin.txt").write_bytes("Grüße".encode("latin-1"))
+    assert corpus("latin.txt", "tale.txt") == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "latin.txt: 0 texts (0 bytes) kept, 1 record rejected" in said
+    listed = json.loads(Path("runs/mine/documents/rejected.jsonl").read_text(encoding="utf-8"))
+    assert listed["id"] == "latin.txt" and "not UTF-8" in listed["reason"]
 
 
 def test_the_tokenizer_alone_says_it_too(capsys):
