@@ -67,8 +67,16 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     )),
     "stories": ("What moves the stories, at equal compute", (
         ("base: bits a byte of unread stories", ("base", "bits_per_byte"), ".4f"),
-        *((f"{name} − base", ("variants", name, "minus_base", "mean"), "+.4f")
-          for name in VARIANTS),
+        ("base: stories of level 1 free of contradictions", ("base", "level_1_consistent"), ".1%"),
+        ("base: bad sentences a story of level 3", ("base", "level_3_bad_sentences"), ".2f"),
+        *((f"{name}: {words}", ("variants", name, *keys), form)
+          for name in VARIANTS for words, keys, form in (
+            ("bits a byte − base", ("minus_base", "mean"), "+.4f"),
+            ("its 95 % interval from", ("minus_base", "low"), "+.4f"),
+            ("to", ("minus_base", "high"), "+.4f"),
+            ("level 1 free of contradictions", ("level_1_consistent",), ".1%"),
+            ("bad sentences at level 3", ("level_3_bad_sentences",), ".2f"),
+        )),
     )),
     "transfer": ("The best learning rate by width", (
         ("best rates of D = 32, 64, 128 apart, one rate for all",
