@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import torch
+from jupyter_client.manager import AsyncKernelManager
 
 from minillm.core.records import JsonLines, make_artifact
 from minillm.core.settings import with_fields
@@ -161,6 +162,20 @@ def test_two_at_a_time_those_that_others_build_on_first(root, executed, monkeypa
     assert began[:4] == ["00_a", "09_e", "01_b | 09_e", "10_f | 01_b"]
     assert began[4:7] == ["11_g | 01_b", "01b_c | 11_g", "08_d | 11_g"]
     assert began[7:] == ["12_h", "13_i | 12_h", "14_j | 12_h", "15_k"]
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_the_longest_of_those_that_nobody_waits_for_go_first(root, cores, monkeypatch):
+    monkeypatch.setattr(course, "num_cores", lambda: cores)
+    names = ["00_a", "01_b", "04d_c", "07e_d", "08_e", "09_f"]
+    run, _ = open_run("smoke", recipe=smoke(), home=root)
+    found = course.Course(
+        notebooks=[root / f"{name}.ipynb" for name in names], run=run, package="", recipe="",
+        timed=(), finished={},
+    )
+    ordered = [each.stem for each in found.waiting]
+    two = ["00_a", "09_f", "04d_c", "07e_d", "01_b", "08_e"]
+    assert ordered == (names if cores == 1 else two)
 
 
 def test_what_trains_by_the_clock_runs_alone_and_is_not_overtaken(root, executed, monkeypatch):
@@ -465,6 +480,23 @@ def test_a_kernel_that_dies_leaves_its_notebook_as_far_as_it_came(root):
     written = nbformat.read(run.path / "notebooks" / name.name, as_version=4)
     outputs = {cell.source: cell.outputs for cell in written.cells}
     assert outputs["print('came here')"][0].text == "came here\n"
+
+
+def test_a_kernel_is_asked_to_end_and_not_interrupted(root, monkeypatch):
+    """An interrupt right after the last cell is printed as an error, now and then."""
+    sent: list[int] = []
+    signal_kernel = AsyncKernelManager._async_signal_kernel
+
+    async def noted(manager: AsyncKernelManager, signum: int) -> None:
+        sent.append(signum)
+        await signal_kernel(manager, signum)
+
+    monkeypatch.setattr(AsyncKernelManager, "_async_signal_kernel", noted)
+    write_notebook(root, "01_one.ipynb", "print('ran')")
+    run, _ = open_run("trial", recipe=smoke(), home=root)
+    (run.path / "notebooks").mkdir()
+    assert lane.execute(root / "notebooks" / "01_one.ipynb", run) is None
+    assert sent == []
 
 
 def test_a_kernel_runs_its_exit_handlers_and_is_not_taken_apart(root):

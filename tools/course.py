@@ -37,6 +37,8 @@ MAX_LANES = 2  # notebooks at a time: each holds a model and its pictures in mem
 # They read what chapter 00 leaves in the run, its base model and what that is made of; they ask for
 # it by the recipe that made it, so they make nothing anew, and no chapter waits for them.
 READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
+# The longest readers go first: begun last, one of them would run beside an idle core at the end.
+LONGEST = ("04d", "07b", "07c", "07e")
 # They take the model that chapter 11 has promoted, and leave it as it is; what one of them makes
 # beside another is made once, for an artifact has a lock.
 SIBLINGS = ("12", "13", "14")
@@ -86,8 +88,13 @@ class Course:
         self.num_lanes = min(MAX_LANES, num_cores())
         self.given_threads = os.environ.get(THREADS)
         # those that no other waits for come last; one at a time, all go in the order of the course
-        last = READERS if self.num_lanes > 1 else ()
-        self.waiting = sorted(self.notebooks, key=lambda one: (one.name.startswith(last), one.name))
+        last, long = (READERS, LONGEST) if self.num_lanes > 1 else ((), ())
+
+        def turn(notebook: Path) -> tuple[bool, bool, str]:
+            name = notebook.name
+            return name.startswith(last), not name.startswith(long), name
+
+        self.waiting = sorted(self.notebooks, key=turn)
         ends = (one.began + one.seconds for one in self.finished.values())
         self.origin_s = time.monotonic() - max(ends, default=0.0)
 

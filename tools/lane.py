@@ -13,6 +13,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -24,6 +25,14 @@ THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of thre
 # The first finalizer of a kernel is the last to run. It ends the process there: to take torch's
 # modules apart costs .7 s of processor time a notebook, and frees what the system frees anyway.
 END_AT_ONCE = '__import__("weakref").finalize(__import__, __import__("os")._exit, 0) and None'
+
+
+class NeverInterrupted(AsyncKernelManager):
+    """A kernel that is only asked to end. The interrupt that usually goes before may strike while
+    the last cell's reply is on its way, and is then reported as an error that nobody made."""
+
+    async def _async_interrupt_kernel(self) -> None:
+        """Nothing: no cell runs any more, or its kernel is killed for having hung."""
 
 
 class SavedAtItsEnd(NBClientEngine):
@@ -55,6 +64,7 @@ def execute(notebook: Path, run: Run) -> str | None:
             parameters={"run_name": run.name, "home": str(home)},
             cwd=str(notebook.parent),
             engine_name="saved-at-its-end",
+            kernel_manager_class=NeverInterrupted,
             kernel_name="python3",
             language="python",
             progress_bar=False,
