@@ -148,3 +148,12 @@ def test_at_equal_settings_the_recorded_likelihoods_are_within_half_a_percent(
     found = recorded("unigram")
     assert found[f"{words}_alike_{part}_{kind}_ratio"] == pytest.approx(1, abs=0.005)
     assert found[f"{words}_{part}_{kind}_ratio"] < 0.995
+
+
+@pytest.mark.parametrize("level", ["1", "2", "3", "4"])
+def test_the_recorded_checker_holds_its_bars(level: str) -> None:
+    found = recorded("world")["checker"][level]
+    assert found["true_stories"] >= 1000 and found["false_alarms"] == 0
+    assert min(each["broken"] for each in found["changes"].values()) >= 100
+    assert found["least_noticed_fraction"] >= 0.98
+    assert found["changes"]["needed_deleted"]["noticed_fraction"] >= 0.98

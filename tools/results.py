@@ -170,6 +170,14 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         )),
         *((f"level {level}: bits a story", ("levels", level, "bits_a_story"), ".0f")
           for level in "123"),
+        *((f"level {level}, the checker: {words}", ("checker", level, *keys), form)
+          for level in "1234" for words, keys, form in (
+            ("true stories read", ("true_stories",), ",.0f"),
+            ("false alarms", ("false_alarms",), ".0f"),
+            ("a needed sentence dropped, noticed",
+             ("changes", "needed_deleted", "noticed_fraction"), ".1%"),
+            ("the change that is noticed least, noticed", ("least_noticed_fraction",), ".1%"),
+        )),
         ("an encyclopaedia's zlib ratio", ("zlib_ratio_of_an_encyclopaedia",), ".3f"),
     )),
     "report": ("The cleaning steps, on a dirty web that no rule was written for", (
