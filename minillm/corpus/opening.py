@@ -183,7 +183,8 @@ def utf8_text(data: bytes) -> str:
         text = data[start:].decode("utf-8")
     except UnicodeDecodeError as error:
         byte = f"byte {error.start + start:,} is {data[error.start + start]:#04x}"
-        raise Unusable("not UTF-8", byte, "UTF-8 (convert it: iconv -t UTF-8)") from None
+        remedy = "UTF-8 (from Latin-1, for example: iconv -f LATIN1 -t UTF-8)"
+        raise Unusable("not UTF-8", byte, remedy) from None
     if "\0" in text:
         raise Unusable("binary, not text", f"byte {data.index(0):,} is NUL", "text")
     return text

@@ -254,7 +254,7 @@ def read_text_file(path: str) -> str:
         position = error.start + len(data) - len(data.removeprefix(BYTE_ORDER_MARK))
         raise ValueError(
             f"text file {path}: byte {position:,} is not UTF-8, so this is a binary file or another"
-            " encoding; convert it, for example with: iconv -t UTF-8"
+            " encoding; convert it, from Latin-1 for example with: iconv -f LATIN1 -t UTF-8"
         ) from None
     if "\0" in text:
         raise ValueError(

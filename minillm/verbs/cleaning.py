@@ -4,8 +4,9 @@ The result belongs to no run, and is the same to the byte for every engine and n
 """
 
 import argparse
+import sys
 from codecs import getincrementaldecoder
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,8 +126,18 @@ def chosen_steps(
 
 
 # package only
+def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
+    """Say that no document is left, where the reasons stand, and what helps; 1 for the shell."""
+    remedy = "; --licences NAME … says what may be used (user: your own text)"
+    remedy = remedy if "licence" in steps else ""
+    words = f"✗ no document is left: {folder / 'rejected.jsonl'} has each one's reason{remedy}"
+    print(words, file=sys.stderr)
+    return 1
+
+
+# package only
 def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -> int:
-    """Clean; an interrupted command goes on where it was when it is given again."""
+    """Clean; an interrupted command given again goes on where it was. Returns 1 if all is gone."""
     from minillm.corpus.engines import check_engine
     from minillm.corpus.sharded import DEFAULT_SHARDS, clean_files
     from minillm.corpus.shardfolders import shard_names
@@ -153,4 +164,4 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
         if steps:
             print("rejected by", ", ".join(f"{name} {count}" for name, count in steps.items()))
     figures_out(args, artifact.figures | {"path": str(artifact.path)})
-    return 0
+    return 0 if artifact.figures["num_documents"] else nothing_left(artifact.path, steps)

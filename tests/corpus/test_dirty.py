@@ -290,6 +290,17 @@ def text_of(html: str) -> str:
     return repair_text(page_to_text(Document("d", html, "t", "web", "", "en"))).text
 
 
+@pytest.mark.parametrize("name", [FILES_TRUTH, TRUTH, "thesis.txt"])
+def test_a_folder_with_other_things_is_left_as_it_is(name, tmp_path):
+    (tmp_path / FILES).mkdir()
+    mine = (tmp_path / FILES / "thesis.txt", tmp_path / name)
+    for path in mine:
+        path.write_text('{"name": "thesis.txt"}')
+    with pytest.raises(ValueError, match="holds other things; choose an empty folder"):
+        write_crawl(make_dirty_web(3, 1), tmp_path)
+    assert all(path.read_text() == '{"name": "thesis.txt"}' for path in mine)
+
+
 def test_a_crawl_on_disk_is_read_back_as_it_was(tmp_path):
     pages = make_dirty_web(300, 8)
     figures = write_crawl(pages, tmp_path)

@@ -282,7 +282,9 @@ def test_a_long_text_comes_in_parts_that_join_to_it(tmp_path, monkeypatch):
 def test_a_text_in_another_encoding_is_a_rejection_with_its_remedy(tmp_path):
     (found,) = read(tmp_path / "a.txt", "Grüße".encode("latin-1"))
     assert found.reason == "a.txt, record 1: not UTF-8"
-    assert (found.value, found.limit) == ("byte 2 is 0xfc", "UTF-8 (convert it: iconv -t UTF-8)")
+    assert (found.value, found.limit) == (
+        "byte 2 is 0xfc", "UTF-8 (from Latin-1, for example: iconv -f LATIN1 -t UTF-8)",
+    )
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.html", "a.eml", "a.tex", "a.py"])

@@ -67,6 +67,13 @@ def test_other_licences_can_be_allowed(documents: Path, tmp_path: Path, capsys):
     assert "rejected by" not in capsys.readouterr().out
 
 
+def test_where_no_document_is_left_it_says_so_and_fails(documents: Path, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cleaned("--documents", documents, "--out", out, "--licences", "none such") == 1
+    error = capsys.readouterr().err
+    assert f"no document is left: {out / 'rejected.jsonl'}" in error and "--licences" in error
+
+
 @pytest.mark.parametrize("kind", ["folder", "file"])
 def test_what_lies_at_out_is_not_taken_away(documents: Path, tmp_path: Path, kind: str, capsys):
     out = tmp_path / "out"

@@ -70,6 +70,15 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
 
 
 # package only
+def check_crawl_folder(folder: Path) -> None:
+    """ValueError unless the folder is new, empty, or holds an earlier crawl and nothing else."""
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    is_ours = CRAWL in found and found <= {CRAWL, TRUTH, FILES, FILES_TRUTH}
+    if folder.exists() and not folder.is_dir() or found and not is_ours:
+        raise ValueError(f"--out {folder}: exists and holds other things; choose an empty folder")
+
+
+# package only
 def remove_listed(folder: Path) -> None:
     """Remove the files that an earlier crawl wrote into this folder, and listed."""
     if (folder / FILES_TRUTH).is_file():
@@ -83,8 +92,9 @@ def write_crawl(
 ) -> dict[str, int | str]:
     """Write the crawl, the files and the truth into a folder, in place of those of an earlier one.
 
-    Returns how much there is.
+    Returns how much there is; ValueError for a folder with other things in it.
     """
+    check_crawl_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_pages(folder / CRAWL, crawl_of(pages))
     lines = (json_line(truth_of(page)) for page in pages)
