@@ -23,7 +23,8 @@ from tools.report import peak_memory_gib, write_page
 
 THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of threads
 # The first finalizer of a kernel is the last to run. It ends the process there: to take torch's
-# modules apart costs .7 s of processor time a notebook, and frees what the system frees anyway.
+# modules apart costs .7 s of processor time a notebook. What a notebook leaves open is not written
+# out then, and a handler registered before this line does not run.
 END_AT_ONCE = '__import__("weakref").finalize(__import__, __import__("os")._exit, 0) and None'
 
 
