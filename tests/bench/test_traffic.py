@@ -11,7 +11,7 @@ from triton.runtime.interpreter import interpreter_builder  # noqa: E402  needs 
 from minillm.bench.traffic import counted_traffic  # noqa: E402  needs triton
 from minillm.model.flash_inputs import INTERPRETED  # noqa: E402  needs triton
 
-pytestmark = pytest.mark.skipif(not INTERPRETED, reason="counted by the interpreter")
+pytestmark = pytest.mark.skipif(not INTERPRETED, reason="Triton's interpreter is off with a GPU")
 
 
 @triton.jit

@@ -2,40 +2,21 @@
 
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from minillm.batches.prefetch import Positioned, Prefetched
 from minillm.core.records import Run
 from minillm.core.runtime import detect
 from minillm.train import trainer
 from minillm.train.trainer import pretrain
-from tests.train.test_pretrain import in_a_process, rests, resumed_curve
+from tests.train.test_pretrain import in_a_process, resumed_curve
 from tests.train.test_spikes import PoisonedStream, run_with
-from tests.train.tiny import losses, tiny_config, tiny_run, weights
+from tests.train.tiny import losses, rests, tiny_config, tiny_run, weights
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in the processes that are killed: sums over several threads may round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, bytes]:
-    """Curve and weights of a run that reads no batch ahead."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run = tiny_run(tmp_path_factory.mktemp("straight"))
-    artifact = pretrain(tiny_config(run), run, evaluate=rests)
-    torch.set_num_threads(before)
-    return losses(run), weights(artifact)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def threads() -> list[str]:

@@ -30,7 +30,7 @@ from minillm.train.trainer import (
     next_token_loss,
     pretrain,
 )
-from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run, weights
+from tests.train.tiny import losses, rests, tiny_config, tiny_model, tiny_run, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,33 +48,12 @@ def dies_at(step_of_death: int):
     return evaluate
 
 
-def rests(_model: torch.nn.Module, _step: int) -> dict[str, float]:
-    return {}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return tiny_run(tmp_path / "run")
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[list, bytes]:
-    """The loss curve and the weights of a run that nothing disturbed."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run = tiny_run(tmp_path_factory.mktemp("straight"))
-    artifact = pretrain(tiny_config(run), run, evaluate=rests)
-    torch.set_num_threads(before)
-    return losses(run), weights(artifact)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """As in the processes that are killed: sums over several threads may round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def in_a_process(home: Path, *death: str) -> subprocess.CompletedProcess[str]:

@@ -32,13 +32,7 @@ WATCHED = SpikeConfig(action="skip", window=16, min_steps=4)
 POISONED = 12  # the batch with wrong targets in runs of twenty steps: it is read by step 13
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Sums over several threads may round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_yardstick_by_hand() -> None:

@@ -75,7 +75,7 @@ def check_crawl_folder(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     is_ours = CRAWL in found and found <= {CRAWL, TRUTH, FILES, FILES_TRUTH}
     if folder.exists() and not folder.is_dir() or found and not is_ours:
-        raise ValueError(f"--out {folder}: exists and holds other things; choose an empty folder")
+        raise ValueError(f"{folder}: exists and holds other things; choose an empty folder")
 
 
 # package only
