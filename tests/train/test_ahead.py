@@ -15,7 +15,6 @@ from tests.train.test_pretrain import in_a_process, resumed_curve
 from tests.train.test_spikes import PoisonedStream, run_with
 from tests.train.tiny import losses, rests, tiny_config, tiny_run, weights
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
