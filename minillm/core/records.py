@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -225,6 +225,27 @@ def make_artifact(
 def counted(number: int, noun: str) -> str:
     """1 document, 2,000 documents."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+# package only
+def sized(num_bytes: int) -> str:
+    """999 bytes, 1.0 kB, 2.34 MB: a size in the unit that shows something of it."""
+    if num_bytes < 1000:
+        return counted(num_bytes, "byte")
+    return f"{num_bytes / 1e3:.1f} kB" if num_bytes < 1e5 else f"{num_bytes / 1e6:.2f} MB"
+
+
+# package only
+def check_replaceable(folder: Path, sign: str, others: Collection[str], option: str = "") -> None:
+    """ValueError unless a folder is new, empty, or holds nothing but an earlier result.
+
+    A result has the file `sign`, perhaps the `others`. `option`: what stands before the name.
+    """
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    is_ours = not found or sign in found and found <= {sign, *others}
+    if folder.exists() and not (folder.is_dir() and is_ours):
+        words = "exists and holds other things; choose an empty folder"
+        raise ValueError(f"{option}{folder}: {words}")
 
 
 def usable(folder: Path, key: str) -> Artifact | None:

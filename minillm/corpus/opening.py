@@ -23,8 +23,11 @@ from minillm.corpus.sources import BYTE_ORDER_MARK, Rejection
 MAX_RECORD_BYTES = 8_000_000  # longer than any book; crawls cut pages at one to five megabytes
 CHUNK_BYTES = 1 << 16
 ZSTD_CHUNK_BYTES = 1 << 11  # four bytes can stand for 128 kB: this many for 64 MB at the worst
+READ = "read"  # the step of what cannot be read
 DAMAGED = "damaged or cut off"
 FORMATS_INSTALL = 'pip install "minillm[formats]"'
+
+READ_ERRORS = (EOFError, OSError, zlib.error, lzma.LZMAError)  # what `unpacked` can raise
 
 Made = TypeVar("Made")
 
@@ -53,7 +56,7 @@ class Unusable(ValueError):
     def rejection(self, path: Path, number: int) -> Rejection:
         """What is listed: the file, and the number of its record, counted from 1."""
         name, reason = f"{path.name}#{number}", f"{path.name}, record {number}: {self}"
-        return Rejection(name, path.name, "read", reason, self.found, self.allowed)
+        return Rejection(name, path.name, READ, reason, self.found, self.allowed)
 
 
 # package only
@@ -149,7 +152,7 @@ def is_damage(error: Exception) -> bool:
     """Whether an error says that packed bytes are damaged, and not that the disk cannot be read."""
     if isinstance(error, OSError):
         return error.errno is None
-    return isinstance(error, (EOFError, zlib.error, lzma.LZMAError))
+    return isinstance(error, READ_ERRORS)
 
 
 def bounded_lines(

@@ -1,8 +1,8 @@
 """A user's own files as texts: what of them cannot be used is listed, and the rest goes on.
 
 In: paths. Out: (name, text) pairs and `Rejection`s. The ideas: a plain text is taken as it is, of
-tables, pages, mail and archives each record is a text; an archive holds other people's pages, so
-whoever says no there is heard; and one bad file among several costs itself alone.
+tables, pages, papers, mail and archives each record is a text; an archive holds other people's
+pages, so whoever says no there is heard; and one bad file among several costs itself alone.
 """
 
 import warnings
@@ -12,20 +12,17 @@ from pathlib import Path
 
 from minillm.core.records import counted
 from minillm.corpus.markup import main_text
-from minillm.corpus.opening import UNPACKERS, Defaults, format_of
+from minillm.corpus.opening import READ, UNPACKERS, Defaults, format_of
 from minillm.corpus.permission import no_opt_out
-from minillm.corpus.readers import numbered, read_file, read_text, require_file
-from minillm.corpus.robots import robots_in
+from minillm.corpus.readers import numbered, read_file, read_text, require_file, unreadable
+from minillm.corpus.robots import robots_among
 from minillm.corpus.sources import Document, Rejection, read_text_file
-from minillm.corpus.warcrecords import has_record
-from minillm.corpus.webarchive import read_pages
 
 Texts = list[tuple[str, str]]  # of each its name, and the text
 Found = tuple[Texts, list[Rejection]]
-READ = "read"  # the step of what cannot be read
 # What a user's own file is read as a form of; every other file is taken as the text that it is.
 OWN_FORMATS = frozenset(
-    ".jsonl .ndjson .csv .tsv .parquet .html .htm .xhtml .eml .mbox .warc".split()
+    ".jsonl .ndjson .csv .tsv .parquet .html .htm .xhtml .eml .mbox .warc .tex .xml .nxml".split()
 )
 
 
@@ -33,10 +30,10 @@ OWN_FORMATS = frozenset(
 def read_own_file(path: str, robots: Mapping[str, str | None] | None = None) -> Found:
     """A user's file as (name, text) pairs, and what of it cannot be used.
 
-    A plain text, also of source code, is one text as it is; tables, pages, mail and archives are
-    one text a record. An archive holds other people's pages: one that says no is rejected
-    (`robots` as in `read_pages`), and it may hold none that says yes, or no page. ValueError where
-    no record can be read as a text.
+    A plain text, also of source code, is one text as it is; tables, pages, papers (LaTeX, JATS),
+    mail and archives are one text a record. An archive holds other people's pages: one that says
+    no is rejected (`robots` as in `read_pages`), and it may hold none that says yes, or no page.
+    ValueError where no record can be read as a text.
     """
     file, suffix = Path(path), format_of(Path(path))
     is_plain = suffix not in OWN_FORMATS
@@ -44,10 +41,12 @@ def read_own_file(path: str, robots: Mapping[str, str | None] | None = None) -> 
         return [(file.name, read_text_file(path))], []
     require_file(file)
     defaults = Defaults(source=file.name)
-    results = numbered(file, read_text, defaults) if is_plain else read_file(file, defaults)
+    if is_plain:
+        results = numbered(file, read_text, defaults)
+    else:
+        results = read_file(file, defaults, robots)
     if suffix == ".warc":
-        pages = read_pages(file, defaults, robots)
-        results = (no_opt_out(each) if isinstance(each, Document) else each for each in pages)
+        results = (no_opt_out(each) if isinstance(each, Document) else each for each in results)
     found = [each if is_plain else as_record(each) for each in results]
     rejected = [each for each in found if isinstance(each, Rejection)]
     texts = [(each.id, each.text) for each in found if isinstance(each, Document)]
@@ -98,8 +97,7 @@ def found_in_files(paths: Sequence[str]) -> Iterator[tuple[str, Texts, list[Reje
     The robots.txt in any archive holds for all. A file of which nothing can be read has no texts
     and one rejection. An error for a file that is not there, and where no file gives a text.
     """
-    archives = [path for path in map(Path, paths) if format_of(path) == ".warc" and path.is_file()]
-    robots = robots_in(filter(has_record, archives))
+    robots = robots_among(map(Path, paths))
     first, num_texts = "they hold none", 0
     for path in paths:
         try:
@@ -107,9 +105,7 @@ def found_in_files(paths: Sequence[str]) -> Iterator[tuple[str, Texts, list[Reje
         except ValueError as error:
             if len(paths) == 1:
                 raise
-            name = Path(path).name
-            reason = f"{name}: {str(error).partition(f'{path}: ')[2] or error}"
-            texts, rejected = [], [Rejection(name, name, READ, reason, "no text", "a text")]
+            texts, rejected = [], [unreadable(path, error)]
         if rejected and not num_texts and first == "they hold none":
             first = f"the first: {in_words(rejected[0])}"
         num_texts += len(texts)

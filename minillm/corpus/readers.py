@@ -6,10 +6,8 @@ the reader; a reader sees a stream and knows nothing of packing; and a fault cos
 a file of which nothing at all can be read is an error. Left out: PDF, office formats, pictures.
 """
 
-import lzma
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +18,8 @@ from minillm.corpus.opening import (
     CHUNK_BYTES,
     DAMAGED,
     MAX_RECORD_BYTES,
+    READ,
+    READ_ERRORS,
     Defaults,
     Unusable,
     attempt,
@@ -124,17 +124,19 @@ def require_file(path: Path) -> None:
 
 
 # package only
-def read_file(path: Path | str, defaults: Defaults) -> Iterator[Document | Rejection]:
+def read_file(
+    path: Path | str, defaults: Defaults, robots: Mapping[str, str | None] | None = None
+) -> Iterator[Document | Rejection]:
     """The documents of a file, and a rejection for each record that gives none.
 
-    An error, at once, for a file that is not there or of no known format; on reading for one of
-    which nothing can be read.
+    `robots` is what sites say of an archive's pages, as in `read_pages`. An error, at once, for a
+    file that is not there or of no known format; on reading for one of which nothing can be read.
     """
     path = Path(path)
     require_file(path)
     suffix = format_of(path)
     if suffix == ".warc":
-        return read_pages(path, defaults)
+        return read_pages(path, defaults, robots)
     if suffix not in READERS:
         known = ", ".join(sorted({*READERS, ".warc"} - SUFFIXES - {""}))
         raise ValueError(f"{path}: no reader for {suffix}; there are {known}, and source code")
@@ -156,13 +158,21 @@ def numbered(path: Path, reader: Reader, defaults: Defaults) -> Iterator[Documen
             yield Unusable("an empty file", 0, "a text").rejection(path, 1)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+    except READ_ERRORS as error:
         if not is_damage(error):
             raise
         if number == 0:
             words = "nothing of it can be read; get it again"
             raise ValueError(f"{path}: {DAMAGED} ({error}); {words}") from None
         yield Unusable(DAMAGED, str(error), "a whole file").rejection(path, number + 1)
+
+
+# package only
+def unreadable(path: Path | str, error: ValueError) -> Rejection:
+    """What is listed of a file of which nothing can be read, where others can."""
+    name = Path(path).name
+    reason = f"{name}: {str(error).partition(f'{path}: ')[2] or error}"
+    return Rejection(name, name, READ, reason, "no text", "a text")
 
 
 # package only

@@ -8,7 +8,7 @@ redirect leads to; a file of its own for each scheme.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,12 +19,17 @@ from fastwarc.warc import WarcRecord
 from minillm.corpus.opening import Unusable, format_of, is_damage
 from minillm.corpus.permission import ROBOTS_FILE, site_of
 from minillm.corpus.sources import Rejection
-from minillm.corpus.warcrecords import address_of, status_of, walk_records, whole_content
+from minillm.corpus.warcrecords import (
+    address_of,
+    has_record,
+    status_of,
+    walk_records,
+    whole_content,
+)
 
 MAX_ROBOTS_BYTES = 500 * 1024  # as much as RFC 9309 wants to be read at least
 
 
-# package only
 @dataclass(frozen=True, slots=True, order=True)
 class Answer:
     """What a site sent for its robots.txt: the greatest of several is the one that counts."""
@@ -34,7 +39,6 @@ class Answer:
     text: str
 
 
-# package only
 def is_robots(record: WarcRecord) -> bool:
     """Whether a record is what a site sent for `/robots.txt`."""
     address = address_of(record)
@@ -45,7 +49,6 @@ def is_robots(record: WarcRecord) -> bool:
         return False
 
 
-# package only
 def robots_answer(record: WarcRecord) -> Answer | None:
     """The answer in a record of a robots.txt; None for a redirect (RFC 9309, section 2.3.1).
 
@@ -85,18 +88,22 @@ def robots_entry(record: WarcRecord) -> tuple[str, Answer] | None:
     return None if answer is None else (site_of(address_of(record)), answer)
 
 
-# package only
-def entries_beside(paths: Iterable[Path]) -> Iterator[tuple[str, Answer] | Rejection]:
-    """The entries of archives in the folders of these that have `robots` in their name.
+def is_archive(path: Path) -> bool:
+    """Whether a path is a file that is a web archive by its name."""
+    return format_of(path) == ".warc" and path.is_file()
 
-    Nobody named them, so one that cannot be read is a warning.
-    """
-    named = set(paths)
-    folders = dict.fromkeys(path.parent for path in paths)
-    for path in (each for folder in folders for each in sorted(folder.iterdir())):
-        is_other = "robots" in path.name.lower() and format_of(path) == ".warc"
-        if not is_other or path in named or not path.is_file():
-            continue
+
+def archives_beside(paths: Sequence[Path]) -> list[Path]:
+    """The archives in the folders of these that have `robots` in their name."""
+    folders = dict.fromkeys(path.parent for path in paths if is_archive(path))
+    beside = (each for folder in folders for each in sorted(folder.iterdir()))
+    named = (each for each in beside if "robots" in each.name.lower() and each not in paths)
+    return [each for each in named if is_archive(each)]
+
+
+def entries_beside(paths: Sequence[Path]) -> Iterator[tuple[str, Answer] | Rejection]:
+    """The entries of archives beside these; nobody named them: an unreadable one is a warning."""
+    for path in archives_beside(paths):
         try:
             yield from walk_records(path, robots_entry)
         except (OSError, ValueError) as error:
@@ -113,3 +120,8 @@ def robots_in(paths: Iterable[Path]) -> dict[str, str | None]:
     of_paths = (each for path in paths for each in walk_records(path, robots_entry))
     found = chain(of_paths, entries_beside(paths))
     return said_by_site(each for each in found if not isinstance(each, Rejection))
+
+
+def robots_among(paths: Iterable[Path]) -> dict[str, str | None]:
+    """What each site says by the archives among these files; one without a record says nothing."""
+    return robots_in(path for path in paths if is_archive(path) and has_record(path))

@@ -1,10 +1,10 @@
 """The corpus steps over shards: walks over all of them, with a decision between two walks.
 
-In: files of documents. Out: an artifact with `documents.jsonl` and `rejected.jsonl`, to the byte
-those of one process that holds everything, whatever the engine and the number of shards. The one
-idea: a step that looks at all documents divides the list of steps into walks (MapReduce; Dean and
-Ghemawat, 2004). A run that was killed redoes the shards that were not finished. The machines of a
-cluster share the folder. Left out: reading the input in parallel.
+In: files in any form that has a reader. Out: an artifact with `documents.jsonl` and
+`rejected.jsonl`, to the byte those of one process that holds everything, whatever the engine and
+the number of shards. The one idea: a step that looks at all documents divides the list of steps
+into walks (MapReduce; Dean and Ghemawat, 2004). A run that was killed redoes the shards that were
+not finished. The machines of a cluster share the folder. Left out: reading the input in parallel.
 """
 
 import importlib
@@ -30,6 +30,7 @@ from minillm.core.records import (
 )
 from minillm.corpus.engines import Engine, check_engine, open_engine
 from minillm.corpus.gathered import GATHERED, Json, Unseen, step_for_shards
+from minillm.corpus.inputs import input_hashes
 from minillm.corpus.pipeline import LICENCES, StepMaker
 from minillm.corpus.shardfolders import (
     COLLECTED,
@@ -231,7 +232,7 @@ def clean_files(
     options: Mapping[str, object] | None = None,
     watch: Watch | None = None,
 ) -> Artifact:
-    """The documents of these files, cleaned, as the artifact `folder`.
+    """The documents of these files (as `read_inputs` finds them), cleaned, as artifact `folder`.
 
     The engine and the shards are no part of the artifact's key: they leave no trace in it.
     """
@@ -239,7 +240,7 @@ def clean_files(
     names, whole = shard_names(num_shards), folder.resolve()
     work = whole.with_name(f".{whole.name}.shards")
     chosen = dict(options) if options is not None else {"licences": list(LICENCES)}
-    hashes = [file_sha256(path) for path in inputs]
+    hashes = input_hashes(inputs)
     modules = ("minillm.corpus", steps_from.partition(":")[0])
     makers = steps_named(steps_from, chosen)
     for name, make in makers.items():
@@ -248,7 +249,7 @@ def clean_files(
 
     def write(into: Path) -> dict[str, object]:
         code = code_sha256(modules)
-        shards = deal_files(inputs, [code, *hashes], names, work)
+        shards = deal_files(inputs, [code, hashes], names, work)
         progress = Progress("cleaning")
         try:
             with open_engine(engine, workers, address) as opened:

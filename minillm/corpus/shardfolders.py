@@ -20,8 +20,18 @@ from pathlib import Path
 from platform import node
 from typing import TextIO
 
-from minillm.core.records import Artifact, canonical, counted, read_json_lines, seal, sha256_of
-from minillm.corpus.opening import Unusable, attempt, utf8_text
+from minillm.core.records import (
+    Artifact,
+    canonical,
+    counted,
+    read_json_lines,
+    seal,
+    sha256_of,
+    sized,
+)
+from minillm.corpus.inputs import read_inputs
+from minillm.corpus.opening import READ
+from minillm.corpus.ownfiles import in_words
 from minillm.corpus.sources import Document, Rejection
 
 Numbered = tuple[int, Document]
@@ -38,66 +48,28 @@ def json_line(fields: Mapping[str, object]) -> str:
 
 
 # package only
-def input_document(line: bytes) -> Document:
-    """The document in a line of JSON; Unusable says what is wrong with it."""
-    try:
-        document = Document(**json.loads(utf8_text(line)))
-        document.text.encode()
-    except UnicodeEncodeError as error:
-        raise Unusable("its text is no Unicode", error.reason, "repair that line") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise Unusable("not a JSON object", str(error), "repair that line") from None
-    except (TypeError, AttributeError) as error:
-        needs = "an object with id, text, source, kind, licence, language, all texts"
-        raise Unusable("no document", str(error), needs) from None
-    return document
-
-
-# package only
-def read_inputs(paths: Sequence[Path]) -> Iterator[Document | Rejection]:
-    """The documents of JSON-lines files, in order, and a rejection for each line that is none.
-
-    Empty lines are passed over.
-    """
-    for path in paths:
-        with open(path, "rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    result = attempt(input_document, line)
-                    is_fault = isinstance(result, Unusable)
-                    yield result.rejection(path, number) if is_fault else result
-
-
-# package only
 def deal_documents(paths: Sequence[Path], streams: Sequence[TextIO], faults: TextIO) -> int:
-    """Deal documents as cards are dealt, one in memory at a time, and list the other lines.
+    """Deal documents as cards are dealt, one in memory at a time, and list what gives none.
 
-    ValueError where two have one id, or where there are lines and no document among them.
+    ValueError where two have one id, or where nothing that there is can be read as a document.
     """
-    place_by_id: dict[str, int] = {}
-    first = None
+    num_documents, first, is_faulty = 0, None, True
     for place, result in enumerate(read_inputs(paths)):
-        if isinstance(result, Rejection):
-            first = first or result
+        if isinstance(result, Document):
+            num_documents += 1
+            streams[place % len(streams)].write(json_line({"place": place} | asdict(result)))
+        else:
+            first, is_faulty = first or result, is_faulty and result.step == READ
             faults.write(json_line({"at": [place], "rejection": asdict(result)}))
-            continue
-        if (other := place_by_id.setdefault(result.id, place)) != place:
-            raise ValueError(
-                f"documents {other} and {place} of the input both have the id "
-                f"{result.id!r}; give each its own"
-            )
-        streams[place % len(streams)].write(json_line({"place": place} | asdict(result)))
-    if first is not None and not place_by_id:
-        raise ValueError(
-            f"{', '.join(map(str, paths))}: no line is a document; the first: {first.reason} "
-            f"({first.value}); give {first.limit}"
-        )
-    return len(place_by_id)
+    if first is not None and is_faulty and not num_documents:
+        named = ", ".join(map(str, paths))
+        raise ValueError(f"{named}: no record gives a document; the first: {in_words(first)}")
+    return num_documents
 
 
 # package only
 def deal_files(
-    paths: Sequence[Path], made_of: Sequence[str], names: Sequence[str], work: Path
+    paths: Sequence[Path], made_of: Sequence[object], names: Sequence[str], work: Path
 ) -> dict[str, Path]:
     """The folder of each shard, filled; beside them is listed what is no document."""
     folder, key = work / "input", sha256_of(canonical([made_of, names]))
@@ -207,7 +179,7 @@ def id_hash(records: Iterable[Document | Rejection]) -> str:
 def corpus_summary(figures: dict) -> str:
     """One line for a person: how much is left, and how much is not."""
     documents = counted(figures["num_documents"], "document")
-    return f"{documents}, {figures['num_bytes'] / 1e6:.2f} MB; {figures['num_rejected']:,} rejected"
+    return f"{documents}, {sized(figures['num_bytes'])}; {figures['num_rejected']:,} rejected"
 
 
 # package only

@@ -1,11 +1,10 @@
-"""`minillm corpus clean --documents FILES --out DIR`: clean documents, here or on many machines.
+"""`minillm corpus clean --documents FILES --out DIR`: clean files, here or on many machines.
 
 The result belongs to no run, and is the same to the byte for every engine and number of shards.
 """
 
 import argparse
 import sys
-from codecs import getincrementaldecoder
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -24,58 +23,49 @@ OPTIONS = (
 )  # fmt: skip
 LEARNED = "minillm.verbs.learned:steps"
 LANGUAGES = ("en",)
-RESULT = {"documents.jsonl", "rejected.jsonl", "manifest.json"}
-NEEDED = "id, text, source, kind, licence and language"
 
 
 # package only
 def add_options(made: argparse.ArgumentParser) -> None:
     """What is cleaned, and by whom."""
     add = made.add_argument
-    words = "with clean: JSON lines, each a document as in runs/NAME/documents/documents.jsonl"
+    words = "files in any form that --text reads, or JSON lines that are documents already"
     add("--documents", metavar="FILE", nargs="+", type=Path, help=words)
-    words = "with clean: what may be used, instead of the course's own list (user: your own text)"
+    words = "what may be used, instead of the course's own list (user: what --text has read; "
+    words += "unknown: what names no licence)"
     add("--licences", metavar="NAME", nargs="+", help=words)
-    words = "with clean: reject other languages too, insults and bad prose (in English), and pages "
-    words += "that hold a part of what models are evaluated on"
+    words = "reject other languages too, insults and bad prose (in English), and pages that hold a "
+    words += "part of what models are evaluated on"
     add("--learned", action="store_true", default=None, help=words)
     words = "with --learned: the languages that a page may be in (default: en)"
     add("--languages", metavar="NAME", nargs="+", help=words)
-    add("--engine", metavar="NAME", help="with clean: local (default), processes, or ray")
+    add("--engine", metavar="NAME", help="local (default), processes, or ray")
     add("--workers", type=int, metavar="N", help="processes at once (default: one a core)")
     add("--address", metavar="HOST:PORT", help="with ray: a cluster's; default: one started here")
-    add("--shards", type=int, metavar="N", help="with clean: parts of the work (default: 8)")
+    add("--shards", type=int, metavar="N", help="parts of the work (default: 8)")
 
 
 # package only
 def check_documents(path: Path) -> None:
-    """ValueError or the like for what cannot be a file of documents, before anything is made."""
-    if path.is_dir():
-        raise IsADirectoryError(f"--documents {path}: a folder; give the files in it")
-    if not path.is_file():
-        raise FileNotFoundError(f"--documents {path}: there is no such file; check the path")
-    with open(path, "rb") as stream:
-        head = stream.read(1 << 16)
+    """ValueError or the like for what holds no document for certain, before anything is made."""
+    from minillm.corpus.inputs import check_input
+
     try:
-        getincrementaldecoder("utf-8")().decode(head.partition(b"\n")[0])
-    except UnicodeDecodeError:
-        raise ValueError(
-            f"--documents {path}: not JSON lines of documents with {NEEDED}; a file of another "
-            "form becomes such lines with: minillm corpus --text FILE --run NAME"
-        ) from None
-    if not head.strip():
-        raise ValueError(f"--documents {path}: an empty file; give one with documents in it")
+        check_input(path)
+    except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+        raise type(error)(f"--documents {error}") from None
 
 
 # package only
 def check_out(folder: Path, inputs: Sequence[Path]) -> None:
     """ValueError unless the folder is new, empty, or holds nothing but an earlier result."""
-    is_ours = folder.is_dir() and {path.name for path in folder.iterdir()} <= RESULT
-    if folder.exists() and not is_ours:
-        raise ValueError(f"--out {folder}: exists and holds other things; choose an empty folder")
+    from minillm.core.records import MANIFEST, check_replaceable
+    from minillm.corpus.shardfolders import DOCUMENTS, REJECTED
+
     for path in inputs:
         if path.resolve().parent == folder.resolve():
             raise ValueError(f"--out {folder}: holds the input {path.name}; choose another folder")
+    check_replaceable(folder, MANIFEST, (DOCUMENTS, REJECTED), "--out ")
 
 
 # package only
@@ -128,7 +118,8 @@ def chosen_steps(
 # package only
 def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
     """Say that no document is left, where the reasons stand, and what helps; 1 for the shell."""
-    remedy = "; --licences NAME … says what may be used (user: your own text)"
+    remedy = "; --licences NAME … says what may be used (user: what --text has read; unknown: what"
+    remedy += " names no licence)"
     remedy = remedy if "licence" in steps else ""
     words = f"✗ no document is left: {folder / 'rejected.jsonl'} has each one's reason{remedy}"
     print(words, file=sys.stderr)

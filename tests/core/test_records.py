@@ -10,7 +10,7 @@ import pytest
 
 from minillm.core import records
 from minillm.core.lineage import lineage
-from minillm.core.records import Artifact, Run, counted, make_artifact
+from minillm.core.records import Artifact, Run, check_replaceable, counted, make_artifact, sized
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,35 @@ def test_a_finished_artifact_is_used_and_prints_the_same_line(
     assert written == ["documents"]
     assert lines[0] == lines[1] == "documents: 1 words → runs/test/documents"
     assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "said"),
+    [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 kB"), (99_900, "99.9 kB"),
+     (100_000, "0.10 MB"), (16_840_000, "16.84 MB")],
+)  # fmt: skip
+def test_a_size_has_a_unit_that_shows_something(num_bytes: int, said: str) -> None:
+    assert sized(num_bytes) == said
+
+
+@pytest.mark.parametrize(
+    ("files", "is_ours"),
+    [((), True), (("sign",), True), (("sign", "more"), True), (("more",), False),
+     (("sign", "diary"), False), (("diary",), False)],
+)  # fmt: skip
+def test_only_an_earlier_result_may_be_replaced(tmp_path: Path, files, is_ours: bool) -> None:
+    folder = tmp_path / "out"
+    check_replaceable(folder, "sign", ("more",))
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_text("x")
+    if is_ours:
+        check_replaceable(folder, "sign", ("more",))
+        return
+    with pytest.raises(ValueError, match=f"^--out {folder}: exists and holds other things; choose"):
+        check_replaceable(folder, "sign", ("more",), "--out ")
+    with pytest.raises(ValueError, match="exists and holds other things"):
+        check_replaceable(folder / files[0], "sign", ())
 
 
 def test_outside_the_runs_an_artifact_is_shown_with_its_whole_path(

@@ -413,7 +413,7 @@ def test_on_a_full_disk_a_run_has_no_documents_rather_than_half(tmp_path, monkey
 
 def test_a_users_plain_files_are_taken_as_they_are(tmp_path):
     text = "#!/bin/sh\r\n<p>no page</p>\n{}"
-    for name in ("a.txt", "a.md", "a.py", "a.tex", "a", "a.xyz"):
+    for name in ("a.txt", "a.md", "a.py", "a.svg", "a", "a.xyz"):
         (tmp_path / name).write_bytes(text.encode())
         assert read_own_file(str(tmp_path / name)) == ([(name, text)], [])
     (tmp_path / "b.txt").write_bytes(b"\xff")
@@ -423,10 +423,25 @@ def test_a_users_plain_files_are_taken_as_they_are(tmp_path):
 
 def test_packed_or_not_a_users_text_is_the_same(tmp_path):
     text = "#!/bin/sh\r\n<p>no page</p>\nGrüße"
-    for name in ("a.txt.gz", "a.py.gz", "a.tex.GZ", "a.gz", "a.xyz.gz"):
+    for name in ("a.txt.gz", "a.py.gz", "a.rst.GZ", "a.gz", "a.xyz.gz"):
         (tmp_path / name).write_bytes(gzip.compress(b"\xef\xbb\xbf" + text.encode()))
         ((_, found),), rejected = read_own_file(str(tmp_path / name))
         assert (found, rejected) == (text, [])
+
+
+def test_a_users_papers_are_read_without_their_marks(tmp_path):
+    jats = "<article><body><title>Of rope</title><p>It <i>holds</i>.</p></body></article>"
+    latex = r"\title{Of rope}\begin{document}It \emph{holds}.\end{document}"
+    files = {"a.xml": jats, "a.nxml": jats, "a.tex": latex}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content.encode()))
+        for each in (name, f"{name}.gz"):
+            ((_, text),), rejected = read_own_file(str(tmp_path / each))
+            assert (text, rejected) == ("Of rope\n\nIt holds.\n", [])
+    (tmp_path / "b.xml").write_text("<svg/>")
+    with pytest.raises(ValueError, match=r"another kind than JATS \(found: svg; allowed: article"):
+        read_own_file(str(tmp_path / "b.xml"))
 
 
 @given(st.integers(0, 2**32), st.integers(1000, 20_000))

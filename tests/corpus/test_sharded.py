@@ -24,9 +24,10 @@ from minillm.corpus import gathered, pipeline, sharded
 from minillm.corpus.clean import drop_boilerplate
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.gathered import GATHERED, Gathered, Round, step_for_shards
+from minillm.corpus.inputs import read_inputs
 from minillm.corpus.pipeline import apply_steps, steps, write_json_lines
 from minillm.corpus.sharded import Phase, apply_phase, clean_files, phases
-from minillm.corpus.shardfolders import finished, id_hash, json_line, put_in_place, read_inputs
+from minillm.corpus.shardfolders import finished, id_hash, json_line, put_in_place
 from minillm.corpus.sources import Document, Rejection
 from tests.corpus import planted
 
@@ -410,8 +411,8 @@ def test_a_bad_line_costs_itself_alone_and_is_named_whoever_reads_it(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (b'{"id": "a"}\n[', "crawl.jsonl: no line is a document; the first: .* 1: no document .*"
-         "give an object with id, text, source"),
+        (b'{"id": "a"}\n[', "crawl.jsonl: no record gives a document; the first: crawl.jsonl, "
+         "record 1: columns are id; a text column is called one of text, content"),
         (json_line(asdict(crawl()[0])).encode() * 2, "both have the id 'web/0'"),
     ],
 )  # fmt: skip

@@ -85,6 +85,15 @@ def test_what_lies_at_out_is_not_taken_away(documents: Path, tmp_path: Path, kin
     assert kept.read_text() == "mine"
 
 
+def test_a_file_called_as_a_result_is_not_taken_for_one(documents: Path, tmp_path: Path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "documents.jsonl").write_text("mine")
+    assert cleaned("--documents", documents, "--out", out) == 1
+    assert f"--out {out}: exists and holds other things" in capsys.readouterr().err
+    assert (out / "documents.jsonl").read_text() == "mine"
+
+
 def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
     assert cleaned("--documents", documents, "--out", documents.parent) == 1
     assert "holds the input documents.jsonl" in capsys.readouterr().err
@@ -97,12 +106,11 @@ def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
         (None, "there is no such file; check the path"),
         (
             gzip.compress(b"{}\n", mtime=0),
-            "not JSON lines of documents with id, text, source, kind",
+            "no record gives a document; the first: given, record 1: not UTF-8 (found: byte 1 is",
         ),
         (b"", "an empty file; give one with documents in it"),
-        (b'{"url": "x"}\n', "no line is a document; the first: given, record 1: no document ("),
         (b'{"id": 5, "text": 5, "source": "", "kind": "", "licence": "", "language": ""}\n',
-         "); give an object with id, text, source, kind, licence, language, all texts"),
+         "given, record 1: no document (found: id is 5; allowed: a text)"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: Path, capsys):
@@ -115,15 +123,30 @@ def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_line_that_is_no_document_is_listed_and_the_others_are_cleaned(documents: Path, capsys):
+def test_a_row_without_a_text_and_a_form_without_a_reader_are_named(tmp_path: Path, capsys):
+    for name, content, said in (
+        ("a.jsonl", b'{"url": "x"}\n', "the first: a.jsonl, record 1: columns are url; a text col"),
+        ("a.pdf", b"%PDF", f"--documents {tmp_path / 'a.pdf'}: no reader for .pdf; there are .csv"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert cleaned("--documents", tmp_path / name, "--out", tmp_path / "out") == 1
+        error = capsys.readouterr().err.strip()
+        assert said in error and "\n" not in error and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_line_that_is_no_document_is_listed_and_the_others_are_cleaned(
+    documents: Path, place: int, capsys
+):
     lines = documents.read_bytes().splitlines(keepends=True)
     num_documents = len(lines)
-    documents.write_bytes(b"".join([lines[0], b'{"id": "\xff"}\n', *lines[1:]]))
+    lines.insert(place, b'{"id": "\xff"}\n')
+    documents.write_bytes(b"".join(lines))
     out = documents.parent / "cleaned"
     assert cleaned("--documents", documents, "--out", out, "--json") == 0
     figures = json.loads(capsys.readouterr().out)
     first = json.loads((out / "rejected.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert first["reason"] == f"{documents.name}, record 2: not UTF-8"
+    assert first["reason"] == f"{documents.name}, record {place + 1}: not UTF-8"
     assert figures["rejected_by_step"]["read"] == 1
     assert figures["num_documents"] + figures["num_rejected"] == num_documents + 1
 

@@ -1,6 +1,7 @@
 """`minillm corpus clean --learned`: what `clean_web` drops, by any engine, and only when asked."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
@@ -12,11 +13,13 @@ from minillm.__main__ import main
 from minillm.core.records import Artifact
 from minillm.corpus import sharded
 from minillm.corpus.dirty import make_dirty_web
+from minillm.corpus.dirty.crawl import CRAWL, crawl_of
 from minillm.corpus.dirty.web import DirtyPage
 from minillm.corpus.pipeline import LICENCES, apply_steps, steps, write_json_lines
 from minillm.corpus.scores import Cleaned, clean_web, crawled
 from minillm.corpus.shardfolders import id_hash, json_line
 from minillm.corpus.sources import Document
+from minillm.corpus.webarchive import write_pages
 from minillm.verbs import cleaning, learned
 from minillm.verbs.corpus import evaluation_sets
 from tests.corpus import planted
@@ -105,6 +108,25 @@ def test_two_processes_give_what_one_gives(crawl, num_shards):
     assert cleaned(crawl, "--learned", "--engine", "processes", "--workers", 2,
                    "--shards", num_shards) == 0  # fmt: skip
     check_as_clean_web(crawl)
+
+
+def test_a_web_archive_is_cleaned_as_it_is(tmp_path):
+    """All that a page says of itself is kept, so the steps see what they see of its documents."""
+    path = tmp_path / CRAWL
+    write_pages(path, crawl_of(pages()))
+    name_by_id = {page.url: page.document.id for page in pages()}
+    results = []
+    for words in ([], ["--engine", "processes", "--workers", 2, "--shards", 3]):
+        assert cleaned(path, "--learned", *words) == 0
+        results.append([records(path, name) for name in ("documents.jsonl", "rejected.jsonl")])
+        shutil.rmtree(tmp_path / "out")
+    assert results[0] == results[1]
+    kept, rejected = results[0]
+    assert [name_by_id[each["id"]] for each in kept] == list(expected().kept)
+    assert [(name_by_id[each["id"]], each["step"]) for each in rejected] == [
+        (each.id, each.step) for each in expected().rejected
+    ]
+    assert {(each["source"], each["kind"]) for each in kept} == {(CRAWL, "web")}
 
 
 @pytest.mark.proof

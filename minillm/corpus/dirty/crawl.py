@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from minillm.core.records import read_json_lines
+from minillm.core.records import check_replaceable, read_json_lines
 from minillm.corpus.dirty.damage import encoded
 from minillm.corpus.dirty.files import DirtyFile
 from minillm.corpus.dirty.walled import robots_files
@@ -70,15 +70,6 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
 
 
 # package only
-def check_crawl_folder(folder: Path) -> None:
-    """ValueError unless the folder is new, empty, or holds an earlier crawl and nothing else."""
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    is_ours = CRAWL in found and found <= {CRAWL, TRUTH, FILES, FILES_TRUTH}
-    if folder.exists() and not folder.is_dir() or found and not is_ours:
-        raise ValueError(f"{folder}: exists and holds other things; choose an empty folder")
-
-
-# package only
 def remove_listed(folder: Path) -> None:
     """Remove the files that an earlier crawl wrote into this folder, and listed."""
     if (folder / FILES_TRUTH).is_file():
@@ -94,7 +85,7 @@ def write_crawl(
 
     Returns how much there is; ValueError for a folder with other things in it.
     """
-    check_crawl_folder(folder)
+    check_replaceable(folder, CRAWL, (TRUTH, FILES, FILES_TRUTH))
     folder.mkdir(parents=True, exist_ok=True)
     write_pages(folder / CRAWL, crawl_of(pages))
     lines = (json_line(truth_of(page)) for page in pages)
