@@ -149,6 +149,10 @@ def chapters() -> list[str]:
 def exercises_of(chapter: str) -> tuple[Exercise, ...]:
     """A chapter's exercises, in order."""
     if chapter not in chapters():
+        if chapter[:2] in chapters() and chapter[2:3].isalpha():
+            number = chapter[:2]
+            words = f"the exercises of a side notebook are its chapter's: minillm check {number}"
+            raise ValueError(f"chapter is {chapter!r}; {words}")
         known = ", ".join(chapters())
         raise ValueError(f"chapter is {chapter!r}; chapters with exercises are: {known}")
     (path,) = (FOLDER / "checks").glob(f"c{chapter}_*.py")

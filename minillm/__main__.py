@@ -30,7 +30,8 @@ from minillm.verbs import (
 USAGE, INTERRUPTED = 2, 130
 TEXT_HELP = (
     "your own files, packed (gz, bz2, xz, zst) or not: text, code, JSON lines, CSV, Parquet, HTML, "
-    "mail, WARC; a run reads them alone, with --recipe in the place of that recipe's sources"
+    "papers (LaTeX, JATS), mail, WARC; a run reads them alone, with --recipe in the place of that "
+    "recipe's sources"
 )
 
 
@@ -60,8 +61,7 @@ def common_options() -> argparse.ArgumentParser:
     add("--recipe", metavar="NAME", help="smoke or laptop; default: the run's own, else smoke")
     add("--set", metavar="FIELD=VALUE", action="append", help="change one field of the recipe")
     add("--home", type=Path, help="the folder that holds runs/ (default: the checkout, else here)")
-    add("--json", action="store_true", help="figures as one JSON object on one line of stdout")
-    add("--debug", action="store_true", help="show the traceback of an error")
+    arguments.add_reporting(common)
     return common
 
 
@@ -105,7 +105,10 @@ def parser() -> argparse.ArgumentParser:
     def verb(
         name: str, action: Callable[[argparse.Namespace], int], words: str
     ) -> argparse.ArgumentParser:
-        made = choices.add_parser(name, parents=[shared], help=words, description=words)
+        has_actions = name == "corpus"  # whose own help says what an action takes
+        made = choices.add_parser(
+            name, parents=[shared], help=words, description=words, add_help=not has_actions
+        )
         made.set_defaults(action=action, parser=made)
         if name in ("corpus", "tokenizer", "train"):
             text = {"metavar": "FILE", "nargs": "+", "type": Path}
@@ -133,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     words = "from the served model, or one reply, to the documents; and what was altered"
     lineage.add_options(verb("lineage", lineage.run_lineage, words))
     add = verb("check", using.run_check, "check the exercises you have solved").add_argument
-    add("chapter", nargs="?", metavar="NN", help="a chapter's number; default: all")
+    add("chapter", nargs="?", metavar="NN", help="a chapter's number, of 01d too 01; default: all")
     words = "ours against named peers, measured in one run"
     bench.add_options(verb("bench", bench.run_bench, words))
     return root

@@ -241,6 +241,10 @@ def test_hints_come_in_tiers_and_unknown_ids_are_named(monkeypatch):
 
 
 def test_an_unknown_chapter_is_named_with_those_there_are():
+    for name in ("01d", "07e_probes"):
+        said = f"chapter is '{name}'; the exercises of a side .*: minillm check {name[:2]}$"
+        with pytest.raises(ValueError, match=said):
+            engine.chapter_reports(name)
     with pytest.raises(ValueError, match="chapter is '77'; chapters with exercises are: "):
         engine.check_chapter("77")
 

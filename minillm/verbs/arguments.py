@@ -4,6 +4,7 @@ Rooms are imported where they are called, so that `minillm --help` answers at on
 """
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -18,6 +19,13 @@ KEEPS_ITS_RECIPE = (
     "the run keeps its own recipe; leave it out, or make a run with another: "
     "minillm train --run NAME --recipe NAME --set FIELD=VALUE"
 )
+
+
+# package only
+def add_reporting(made: argparse.ArgumentParser) -> None:
+    """How any verb reports: its figures, and an error."""
+    made.add_argument("--json", action="store_true", help="figures as one JSON object on stdout")
+    made.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
 # package only
@@ -78,9 +86,25 @@ def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
 
 
 # package only
+class AtHome(io.TextIOBase):
+    """A stream on which a run's place is said with the folder that `--home` names."""
+
+    def __init__(self, stream: TextIO, home: Path) -> None:
+        self.stream, self.home = stream, home
+
+    def write(self, text: str) -> int:
+        self.stream.write(text.replace("→ runs/", f"→ {self.home / 'runs'}/"))
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+# package only
 def notes(args: argparse.Namespace) -> TextIO:
     """Where lines for people go: standard output, unless that is kept for `--json`."""
-    return sys.stderr if args.json else sys.stdout
+    stream = sys.stderr if args.json else sys.stdout
+    return stream if args.home is None else AtHome(stream, args.home)
 
 
 # package only

@@ -13,11 +13,26 @@ from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
 from minillm.verbs.corpus import evaluation_sets
 
 MODEL = "model"
-WITHOUT_RUN = (
-    "ablations", "attention", "duplicates", "generate", "language", "learn", "optimizers",
-    "positions", "quality", "stories", "stream", "tokenizer", "train", "transfer", "unigram",
-    "vocabulary", "world",
-)  # fmt: skip
+WITHOUT_RUN = {
+    "ablations": "what each choice of shape and recipe buys, at equal compute",
+    "attention": "attention's forms side by side: time and memory",
+    "duplicates": "near-duplicates beside datasketch, rensa and datatrove",
+    "generate": "prefill and decode beside transformers",
+    "language": "the language identifier beside fastText's lid.176",
+    "learn": "bits per byte after ten minutes, beside nanoGPT; takes more than an hour",
+    "optimizers": "Muon and AdamW, each at its best learning rate",
+    "positions": "five ways to know the order of words, and longer texts",
+    "quality": "the learned filters beside the rules",
+    "stories": "what each choice of the laptop recipe does to its stories",
+    "stream": "tokens read a second, and how well they are mixed",
+    "tokenizer": "training and encoding beside tokenizers, rustbpe and tiktoken",
+    "train": "a training step beside transformers and nanoGPT",
+    "transfer": "the best learning rate by width, with the width rule and without",
+    "unigram": "the unigram tokenizer beside SentencePiece and byte-pair encoding",
+    "vocabulary": "bits per byte by the size of the vocabulary, at equal compute",
+    "world": "the story world: speed, variety, and what its checker notices",
+}
+WORDS = {MODEL: "a run's model beside an n-gram model and a compressor (default)", **WITHOUT_RUN}
 BESIDE_NANOGPT = ("learn", "train")
 # They judge pages of the report's dirty web, into which parts of the evaluation sets leak.
 ON_THE_REPORTS_PAGES = ("duplicates", "language")
@@ -27,8 +42,10 @@ NO_RUN = "this bench reads no run; leave it out"
 # package only
 def add_options(made: argparse.ArgumentParser) -> None:
     """What only `bench` takes."""
-    words = "what to measure (default: model, which reads a run)"
-    made.add_argument("what", nargs="?", default=MODEL, choices=(MODEL, *WITHOUT_RUN), help=words)
+    words = "what to measure, by a name from the list below; only model reads a run"
+    made.add_argument("what", nargs="?", default=MODEL, choices=WORDS, metavar="WHAT", help=words)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.epilog = "\n".join(("WHAT:", *(f"  {name:<12}{said}" for name, said in WORDS.items())))
     words = "a checkout of nanoGPT to measure beside (train, learn)"
     made.add_argument("--nanogpt", type=Path, metavar="PATH", help=words)
     made.add_argument("--out", type=Path, metavar="FILE", help="keep the figures there, as JSON")

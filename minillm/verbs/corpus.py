@@ -1,24 +1,38 @@
 """The verb `corpus`: text → documents; and with an action, the dirty web and the report on it.
 
 Without an action it is the run's stage. `dirty` writes a made-up crawl and its truth, `report`
-takes one of a held-out seed through all steps and says what each has found, `clean` takes files of
-documents through them, on one machine or many: none of these reads a run.
+takes one of a held-out seed through all steps and says what each has found, `clean` takes a user's
+files through them, on one machine or many: none of these reads a run.
 """
 
 import argparse
+import io
+from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from minillm.verbs import cleaning
-from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
-from minillm.verbs.making import run_stage
+from minillm.verbs.arguments import add_reporting, check_folder, chosen_run, figures_out
+from minillm.verbs.arguments import notes, refuse
 
 if TYPE_CHECKING:
     from minillm.corpus.contamination import Sets
 
 DIRTY, REPORT = "dirty", "report"
+# Of each action what it does, and what its --out is.
+ACTIONS = {
+    DIRTY: (
+        "write invented web pages with planted faults, and which these are",
+        "the folder for crawl and truth",
+    ),
+    REPORT: (
+        "take such pages through the cleaning steps, and say how many each step finds",
+        "a file that keeps the figures",
+    ),
+    cleaning.CLEAN: ("take your files through the cleaning steps", "the folder of the result"),
+}
 OF_A_RUN = ("run", "recipe", "set", "home", "text")
 NO_RUN = "the dirty web belongs to no run; leave it out"
 ONLY_DIRTY_WEB = f"only `minillm corpus {DIRTY}` and `minillm corpus {REPORT}` heed it"
@@ -28,19 +42,49 @@ MIN_REPORT_PAGES = 100
 
 
 # package only
+def add_out(made: argparse.ArgumentParser, words: str) -> None:
+    """Where the result goes."""
+    made.add_argument("--out", type=Path, metavar="PATH", help=words)
+
+
+# package only
+def add_web_options(made: argparse.ArgumentParser) -> None:
+    """Which dirty web."""
+    made.add_argument("--seed", type=int, help="which web (default: 0; of report: a held-out one)")
+    words = "how many pages (default: 2000); beside them are made a 25th as many below /members, "
+    words += "half of them forbidden, and a fifth as many papers and programs"
+    made.add_argument("--pages", type=int, metavar="M", help=words)
+
+
+# package only
+class HelpOfAction(argparse.Action):
+    """`--help`: behind an action what that one takes, else what the verb does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, *_: str) -> None:
+        asked = parser
+        if args.what is not None:
+            does, out = ACTIONS[args.what]
+            asked = argparse.ArgumentParser(prog=f"{parser.prog} {args.what}", description=does)
+            (cleaning.add_options if args.what == cleaning.CLEAN else add_web_options)(asked)
+            add_out(asked, out)
+            add_reporting(asked)
+        asked.print_help()
+        parser.exit()
+
+
+# package only
 def add_options(made: argparse.ArgumentParser) -> None:
-    """What only `corpus` takes."""
-    add = made.add_argument
-    words = "dirty: write invented web pages with planted faults, and which these are; report: how "
-    words += "many each cleaning step finds; clean: take files of documents through the steps"
-    add("what", nargs="?", choices=(DIRTY, REPORT, cleaning.CLEAN), help=words)
-    add("--seed", type=int, help="with an action: which dirty web (default: 0; report: held out)")
-    words = "with an action: how many pages (default: 2000); beside them are made a 25th as many "
-    words += "below /members, half of them forbidden, and a fifth as many papers and programs"
-    add("--pages", type=int, metavar="M", help=words)
-    words = "dirty, clean: the folder of the result; report: a file that keeps the figures"
-    add("--out", type=Path, metavar="PATH", help=words)
-    cleaning.add_options(made)
+    """What only `corpus` takes, each option under the actions that heed it."""
+    made.usage = f"%(prog)s [{' | '.join(ACTIONS)}] [options]"
+    made.epilog = f"`{made.prog} {cleaning.CLEAN} --help` says what that action takes."
+    made.add_argument("-h", "--help", action=HelpOfAction, nargs=0, help="show this, and end")
+    words = "; ".join(f"{name}: {does}" for name, (does, _) in ACTIONS.items())
+    words = f"{words}; without any: the documents of the run, or of --text"
+    made.add_argument("what", nargs="?", choices=ACTIONS, metavar="action", help=words)
+    add_web_options(made.add_argument_group(f"with {DIRTY} and {REPORT}"))
+    cleaning.add_options(made.add_argument_group(f"with {cleaning.CLEAN}"))
+    words = "; ".join(f"{name}: {out}" for name, (_, out) in ACTIONS.items())
+    add_out(made.add_argument_group("with an action"), words)
 
 
 # package only
@@ -92,11 +136,36 @@ def run_corpus(args: argparse.Namespace) -> int:
     refuse(args, cleaning.OPTIONS, cleaning.ONLY_CLEAN)
     if args.what is None:
         refuse(args, ("seed", "pages", "out"), ONLY_DIRTY_WEB)
-        return run_stage(args, "documents")
+        return make_run_documents(args)
     refuse(args, OF_A_RUN, NO_RUN)
     if args.pages is not None and args.pages < 1:
         raise ValueError(f"--pages {args.pages}: give a count of at least 1")
     return write_dirty_web(args) if args.what == DIRTY else report_dirty_web(args)
+
+
+# package only
+def make_run_documents(args: argparse.Namespace) -> int:
+    """The stage of the run; says what is trained on, what is held out, what was rejected."""
+    from minillm import stages
+    from minillm.core.records import counted, sized
+
+    run, recipe = chosen_run(args)
+    with redirect_stdout(io.StringIO()):  # its one line counts what is trained on alone
+        artifact = stages.reach(run, recipe, "documents")
+    figures = artifact.figures
+    parts = [
+        f"{counted(figures[f'num{which}_documents'], 'document')} "
+        f"({sized(figures[f'num{which}_bytes'])}) {use}"
+        for which, use in (("", "to train on"), ("_validation", "held out to test with"))
+    ]
+    if figures["num_rejected"]:
+        parts.append(f"{figures['num_rejected']:,} rejected")
+    if figures["missing_sources"]:
+        parts.append(f"without {', '.join(figures['missing_sources'])}")
+    place = f"runs/{run.name}/{artifact.path.name}"
+    print(f"{artifact.kind}: {', '.join(parts)} → {place}", file=notes(args))
+    figures_out(args, figures)
+    return 0
 
 
 # package only

@@ -30,13 +30,15 @@ def add_options(made: argparse.ArgumentParser) -> None:
 # package only
 def run_evaluate(args: argparse.Namespace) -> int:
     """Score, print each figure with its interval, and say what the gate found."""
+    from minillm.core.records import check_replaceable
+
     refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
     if args.folder is None:
         refuse(args, ("form",), "only a folder's form is unknown; leave it out, or add --folder")
     else:
         refuse(args, ("model",), "a folder holds one model; leave it out, or leave --folder out")
-    if args.out is not None and args.out.exists() and not is_ours_to_replace(args.out):
-        raise ValueError(f"--out {args.out}: exists and holds other files; choose an empty folder")
+    if args.out is not None:
+        check_replaceable(args.out, FILES[0], FILES[1:], "--out ")
     with tempfile.TemporaryDirectory() as temporary, redirect_stdout(notes(args)):
         folder = scored_alone(args, Path(temporary)) if args.folder or args.model else None
         folder = folder or scored_run(args)
@@ -48,12 +50,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
             print(f"report card → {args.out / FILES[-1]}")
     figures_out(args, figures)
     return 0
-
-
-# package only
-def is_ours_to_replace(folder: Path) -> bool:
-    """An empty folder, or one that holds nothing but an earlier report card."""
-    return folder.is_dir() and {path.name for path in folder.iterdir()} <= set(FILES)
 
 
 # package only

@@ -6,6 +6,8 @@ import os
 import sys
 import warnings
 from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import (
@@ -20,6 +22,7 @@ from minillm.verbs.arguments import (
 if TYPE_CHECKING:
     from minillm.core.records import Artifact, Run
 
+TOKENIZER = "tokenizer.json"
 OUTSIDE_RUNS = (
     "with --text and --out the tokenizer belongs to no run; leave it out, or train it as a stage: "
     "minillm tokenizer --run NAME --set tokenizer.vocab_size=512"
@@ -69,15 +72,36 @@ def run_tokenizer(args: argparse.Namespace) -> int:
         raise ValueError(f"--out is missing: {remedy}")
     refuse(args, ("run", "recipe", "set", "home"), OUTSIDE_RUNS)
     check_folder("--out", args.out)
+    check_tokenizer_folder(args.out)
     asked = {} if args.vocab_size is None else {"vocab_size": args.vocab_size}
     texts = [text for _, text in read_own_files([str(path) for path in args.text])[0]]
     tokenizer = train_tokenizer(texts, TokenizerConfig(**asked))
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / "tokenizer.json"
+    path = args.out / TOKENIZER
     tokenizer.save(path)
     print(f"tokenizer: {tokenizer.vocab_size:,} tokens → {path}", file=notes(args))
     figures_out(args, {"vocab_size": tokenizer.vocab_size, "path": str(path)})
     return 0
+
+
+# package only
+def check_tokenizer_folder(folder: Path) -> None:
+    """ValueError unless the folder is new, empty, or holds nothing but a file that we wrote."""
+    from minillm.core.records import check_replaceable
+    from minillm.tokenizer.bytepair import Tokenizer
+
+    check_replaceable(folder, TOKENIZER, (), "--out ")
+    path = folder / TOKENIZER
+    if not path.exists():
+        return
+    with TemporaryDirectory() as temporary:
+        try:
+            Tokenizer.load(path).save(Path(temporary) / TOKENIZER)
+            is_ours = (Path(temporary) / TOKENIZER).read_bytes() == path.read_bytes()
+        except (ValueError, OSError):
+            is_ours = False
+    if not is_ours:
+        raise ValueError(f"--out {folder}: its {TOKENIZER} is not ours; choose an empty folder")
 
 
 # package only

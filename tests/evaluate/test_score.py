@@ -222,4 +222,4 @@ def test_another_folder_is_not_overwritten(tmp_path: Path, capsys) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     words = ["evaluate", "--run", "tiny", "--home", str(tmp_path), "--out", str(tmp_path)]
     assert main(words) == 1
-    assert "exists and holds other files" in capsys.readouterr().err
+    assert "exists and holds other things" in capsys.readouterr().err

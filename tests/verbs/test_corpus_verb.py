@@ -1,14 +1,19 @@
 """The verb `corpus`: its actions, their figures, and what they refuse in one line."""
 
+import argparse
 import json
+import re
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from minillm.__main__ import main
+from minillm.__main__ import main, parser
 from minillm.corpus import report
 from minillm.corpus.dirty.crawl import CRAWL, FILES, TRUTH
 from minillm.corpus.scores import Row
-from minillm.verbs.corpus import NUM_ITEMS, evaluation_sets
+from minillm.verbs.cleaning import CLEAN
+from minillm.verbs.corpus import ACTIONS, DIRTY, NUM_ITEMS, REPORT, evaluation_sets
 
 
 def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
@@ -91,6 +96,76 @@ def test_a_file_in_the_place_of_the_folder_is_named(words, name, tmp_path, monke
     assert f": --out {name}: " in said
     assert said.endswith("file is a file; give the name of a folder\n")
     assert (tmp_path / "file").read_text() == "some words " * 50
+
+
+def helped(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return [each for each in parser._actions if each.option_strings and each.dest != "help"]
+
+
+def test_the_help_of_an_action_names_what_it_heeds_and_no_more(capsys, tmp_path):
+    """Each option of the verb is in an action's help, or the action refuses it."""
+    whole = parser().parse_args(["corpus"]).parser
+    said = helped(capsys, "corpus")
+    assert all(name in said for each in options_of(whole) for name in each.option_strings)
+    values = {"pages": "200", "seed": "1", "workers": "2", "shards": "2", "set": "a=1"}
+    num_refused = Counter()
+    for action in ACTIONS:
+        own = helped(capsys, "corpus", action)
+        assert own.startswith(f"usage: minillm corpus {action} ")
+        for each in options_of(whole):
+            name = each.option_strings[0]
+            if re.search(rf"^  {name}\b", own, re.MULTILINE):
+                continue
+            words = [] if each.nargs == 0 else [values.get(each.dest, str(tmp_path))]
+            assert main(["corpus", action, name, *words]) == 1
+            assert f": {name}: " in capsys.readouterr().err, (action, name)
+            num_refused[action] += 1
+    assert num_refused == {DIRTY: 13, REPORT: 13, CLEAN: 7}
+
+
+def test_the_stage_says_what_is_trained_on_and_what_is_held_out(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [json.dumps({"text": f"Day {day}: the fox met a hen."}) for day in range(100, 160)]
+    Path("days.jsonl").write_text("\n".join((*lines, "no json")))
+    for words, place in ((["--home", "here"], "here/runs"), ([], "runs")):
+        assert main(["corpus", "--run", "mine", "--text", "days.jsonl", *words]) == 0
+        assert capsys.readouterr().out == (
+            "documents: 54 documents (1.5 kB) to train on, 6 documents (168 bytes) held out to "
+            f"test with, 1 rejected → {place}/mine/documents\n"
+        )
+        assert Path(place, "mine", "documents", "documents.jsonl").is_file()
+    assert main(["tokenizer", "--run", "mine", "--home", "here"]) == 0
+    said = [line.partition(" → ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["here/runs/mine/documents", "here/runs/mine/tokenizer"]
+
+
+TALE = "some words and others " * 50
+
+
+def test_a_tokenizer_of_ours_is_replaced_and_no_other(capsys, tmp_path):
+    (tmp_path / "tale.txt").write_text(TALE)
+    out = tmp_path / "out"
+    words = ["tokenizer", "--text", str(tmp_path / "tale.txt"), "--out", str(out), "--vocab-size"]
+    for size in ("300", "310"):
+        assert main([*words, size]) == 0
+    ours = (out / "tokenizer.json").read_text()
+    for name, content, said in (
+        ("tokenizer.json", ours.replace("\n", ""), "its tokenizer.json is not ours; choose an "),
+        ("tokenizer.json", "{}", "its tokenizer.json is not ours; choose an empty folder"),
+        ("config.json", "{}", "exists and holds other things; choose an empty folder"),
+    ):
+        (out / "tokenizer.json").write_text(ours)
+        (out / name).write_text(content)
+        assert main([*words, "300"]) == 1
+        assert f"minillm tokenizer: --out {out}: {said}" in capsys.readouterr().err
+        assert (out / name).read_text() == content
 
 
 def test_an_unknown_action_is_wrong_usage(capsys):
