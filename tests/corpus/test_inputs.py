@@ -19,6 +19,7 @@ from minillm.corpus.sharded import clean_files
 from minillm.corpus.shardfolders import json_line
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.webarchive import write_pages
+from tests.corpus import planted
 
 DOCUMENTS = [
     Document("own/1", "One.", "mine", "book", "CC0-1.0", "de", "validation", 2, "2026-01-01"),
@@ -172,6 +173,26 @@ def test_the_hashes_see_names_contents_and_what_robots_say_beside(tmp_path):
     assert len({json.dumps(each) for each in seen}) == len(seen) - 1
     assert [len(each) for each in seen] == [1, 1, 1, 1, 2, 2, 2]
     assert seen[4] == seen[5], "named or not, it is heard once"
+
+
+def test_a_broken_off_cleaning_goes_on_unless_what_robots_say_is_another(tmp_path):
+    pages, out = archive(tmp_path / "1.warc.gz", *map(str, range(9))), tmp_path / "out"
+
+    def reused() -> int:
+        """The number of shards that a run which breaks off at its second walk found and used."""
+        with planted.broken_off_after_one_walk() as counts, pytest.raises(RuntimeError):
+            clean_files([pages], out, num_shards=2)
+        return counts[0]["reused"]
+
+    assert [reused(), reused()] == [0, 2]
+    rules = "User-agent: *\nDisallow: /"
+    archive(tmp_path / "robots.warc.gz", "robots.txt", text=rules)
+    assert [reused(), reused()] == [0, 2]
+    made = clean_files([pages], out, num_shards=2)
+    assert made.figures["rejected_by_step"] == {"permission": 9}
+    (tmp_path / "robots.warc.gz").unlink()
+    made = clean_files([pages], out, num_shards=3)
+    assert "permission" not in made.figures["rejected_by_step"]
 
 
 def test_a_file_that_cannot_be_read_costs_itself_among_others_and_is_an_error_alone(tmp_path):
