@@ -190,6 +190,9 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
             ("clean pages left alone", "leaks: clean pages left alone", "kept"),
             *((f"near copies found, {way}", f"near copies: {way}", "recall")
               for way in ("edited", "templated", "reordered")),
+            *((f"copied passages cut, {way}", f"passages: {way}", "recall")
+              for way in ("pasted", "woven in", "chain letter")),
+            ("other text that those cuts leave", "passages: other text left alone", "kept"),
             ("pages that robots.txt forbids", "robots.txt: pages turned away", "recall"),
             ("files of code with a closed licence or none", "files: licence", "recall"),
             ("files that a program wrote", "files: generated", "recall"),

@@ -19,6 +19,7 @@ from minillm.core.records import atomic_write, counted
 from minillm.corpus.contamination import word_runs
 from minillm.corpus.duplicates import near_duplicates, words_of
 from minillm.corpus.personal import personal_data
+from minillm.corpus.reasons import rejected_by_reason
 from minillm.corpus.sources import Document, Rejection
 
 STYLES = ("prose", "dialogue", "list", "code")
@@ -190,26 +191,22 @@ def data_card(
         "coverage": {" / ".join(cell): count for cell, count in sorted(cells.items())},
         "empty_cells": [" / ".join(cell) for cell in empty],
         "rejected_by_step": dict(Counter(each.step for each in rejected).most_common()),
+        "rejected_by_reason": rejected_by_reason(rejected),
         "mentions": mentions(documents),
         "after_she": {word: round(scores[word], 1) for word in hers},
         "after_he": {word: round(-scores[word], 1) for word in his},
         "checklist": [asdict(each) for each in checklist(documents, languages, licences)],
-        "examples": examples(documents, rejected),
+        "examples": examples(documents),
     }
 
 
 # package only
-def examples(
-    documents: Sequence[Document], rejected: Sequence[Rejection]
-) -> dict[str, dict[str, str]]:
-    """The first document of each source, and the first rejection of each step, in short."""
+def examples(documents: Sequence[Document]) -> dict[str, str]:
+    """The first document of each source, in short."""
     kept: dict[str, str] = {}
     for each in documents:
         kept.setdefault(each.source, each.text[:MAX_EXAMPLE_CHARACTERS])
-    thrown_out: dict[str, str] = {}
-    for each in rejected:
-        thrown_out.setdefault(each.step, f"{each.id}: {each.reason} ({each.value}, {each.limit})")
-    return {"kept": kept, "rejected": thrown_out}
+    return kept
 
 
 # package only
@@ -222,12 +219,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 # package only
 def thrown_out(card: Mapping) -> list[str]:
-    """How many each step has rejected, and which was the first; one word where none has any."""
+    """How many each step has rejected, and why; one word where none has any."""
     if not card["rejected_by_step"]:
         return ["Nothing."]
-    first = card["examples"]["rejected"].items()
     counts = table(("step", "how many"), card["rejected_by_step"].items())
-    return [counts, table(("step", "the first one"), first)]
+    rows: list[Sequence[object]] = []
+    for step, found in card["rejected_by_reason"].items():
+        for each in found["reasons"]:
+            first = each["first"]
+            example = (f"{first['id']}: {first['reason']}", first["value"], first["limit"])
+            rows.append((step, each["reason"], each["count"], *example))
+        if found["num_in_other_reasons"]:
+            others = f"and {counted(found['num_other_reasons'], 'other reason')}"
+            rows.append((step, others, found["num_in_other_reasons"], "", "", ""))
+    head = ("step", "reason", "how many", "the first one", "its value", "limit")
+    return [counts, table(head, rows)]
 
 
 # package only
@@ -261,7 +267,7 @@ def card_page(card: Mapping) -> str:
         words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
         words = words or "nothing"
         parts.append(f"What follows *{name}* more often (by so many standard errors): {words}.")
-    parts += ["## Examples", table(("source", "beginning"), card["examples"]["kept"].items())]
+    parts += ["## Examples", table(("source", "beginning"), card["examples"].items())]
     return "\n\n".join(parts) + "\n"
 
 

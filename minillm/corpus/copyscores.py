@@ -1,8 +1,9 @@
-"""Which copies in a dirty web are found: families of them, and near copies by what was done.
+"""Which copies in a dirty web are found: families, near copies by what was done, passages.
 
 In: the pages with their truth, and their texts after the repairs. Out: `Row`s. The idea: a copy is
 found if it is in one family with its original, and a family in which one is missing loses as many
-pairs as it has others.
+pairs as it has others. A passage is cut if no 13 words in a row are left that the page's own text
+does not have; cutting may take nothing else, and the first page that is kept shall keep it.
 """
 
 from collections import Counter, defaultdict
@@ -10,12 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import get_args
 
-from minillm.corpus.dirty.copies import CopyWay
+from minillm.corpus.contamination import word_runs
+from minillm.corpus.dirty.copies import CopyWay, PassageWay
 from minillm.corpus.dirty.web import REPAIRS, DirtyPage
-from minillm.corpus.duplicates import THRESHOLD, family_heads, jaccard, near_duplicates, shingles
+from minillm.corpus.duplicates import (
+    THRESHOLD,
+    family_heads,
+    jaccard,
+    near_duplicates,
+    shingles,
+    words_of,
+)
 from minillm.corpus.scores import Cleaned, Row, hits
 
 FAMILY_BARS = {"F1": 0.97}
+PASSAGE_BARS = {"recall": 0.95, "kept": 0.98}
+LEFT_ALONE_BARS = {"kept": 0.98}
 
 
 # package only
@@ -76,3 +87,79 @@ def family_row(cleaned: Cleaned, family: Mapping[str, int]) -> Row:
     found = pairs_of(ids, [family[identity] for identity in ids])
     figures = hits(found, pairs_of(ids, family_heads(len(ids), true)))
     return Row("copies: pairs of a family, J ≥ .7", len(true), figures, FAMILY_BARS)
+
+
+# package only
+def has_whole(text: str, passage: str) -> bool:
+    """Has a text every word of the passage, in a row?"""
+    return " ".join(words_of(passage)) in " ".join(words_of(text))
+
+
+# package only
+def kept_passages(cleaned: Cleaned, way: PassageWay) -> tuple[list[DirtyPage], list[DirtyPage]]:
+    """Of the kept pages with such passages the first that has each whole, and those after it."""
+    first: dict[str, DirtyPage] = {}
+    later = []
+    for page in cleaned.pages:
+        if page.passage and page.passage.way == way and page.document.id in cleaned.kept:
+            text = cleaned.kept[page.document.id].text
+            if page.passage.text in first:
+                later.append(page)
+            elif has_whole(text, page.passage.text):
+                first[page.passage.text] = page
+    return list(first.values()), later
+
+
+# package only
+def text_left(cleaned: Cleaned, page: DirtyPage) -> str:
+    """What cutting has left of a page; nothing, if it is gone."""
+    left = cleaned.cut.get(page.document.id)
+    return left.text if left else ""
+
+
+# package only
+def is_cut_out(cleaned: Cleaned, page: DirtyPage) -> bool:
+    """Has cutting left no 13 words in a row that only the passage has?"""
+    runs = word_runs(page.passage.text) - word_runs(page.clean_text)
+    return runs.isdisjoint(word_runs(text_left(cleaned, page)))
+
+
+# package only
+def still_whole(cleaned: Cleaned, pages: Sequence[DirtyPage]) -> float:
+    """The share of pages that still have their passage."""
+    whole = [has_whole(text_left(cleaned, page), page.passage.text) for page in pages]
+    return sum(whole) / max(1, len(whole))
+
+
+# package only
+def passage_rows(cleaned: Cleaned) -> Iterable[Row]:
+    """Planted passages: cut from the pages that copy them, kept by the first; proverbs stay."""
+    for way in get_args(PassageWay):
+        first, copies = kept_passages(cleaned, way)
+        if way == "proverb":
+            text = {page: cleaned.kept[page.document.id].text for page in (*first, *copies)}
+            pages = [page for page in text if has_whole(text[page], page.passage.text)]
+            figures = {"kept": still_whole(cleaned, pages)}
+            yield Row("passages: proverbs", len(pages), figures, LEFT_ALONE_BARS)
+            continue
+        recall = sum(is_cut_out(cleaned, page) for page in copies) / max(1, len(copies))
+        figures = {"recall": recall, "kept": still_whole(cleaned, first)}
+        yield Row(f"passages: {way}", len(copies), figures, PASSAGE_BARS)
+
+
+# package only
+def honest_text_row(cleaned: Cleaned) -> Row:
+    """Words of the good pages that are no copied passage, and how many of them cutting leaves."""
+    num_words = num_left = num_pages = 0
+    for page in cleaned.pages:
+        if page.should_go or page.document.id not in cleaned.kept:
+            continue
+        own = Counter(words_of(cleaned.kept[page.document.id].text))
+        if page.passage and page.passage.copy_of and page.passage.way != "proverb":
+            own -= Counter(words_of(page.passage.text))
+        left = Counter(words_of(text_left(cleaned, page)))
+        num_words += own.total()
+        num_left += (own & left).total()
+        num_pages += 1
+    figures = {"kept": num_left / max(1, num_words)}
+    return Row("passages: other text left alone", num_pages, figures, LEFT_ALONE_BARS)

@@ -8,8 +8,8 @@ others is one family (union-find; Tarjan, 1975). Left out: copies inside lines (
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal
 
@@ -28,6 +28,8 @@ SEPARATORS = {"line": "\n", "paragraph": "\n\n"}
 PARAGRAPH_BREAK = re.compile(r"\n[^\S\n]*\n\s*")
 # Shorter lines are alike by chance: `return None`, `The end.`, `* * *`.
 MIN_PART_CHARACTERS = 20
+# Of the SHA-256 of a line or paragraph; two share a name with odds of 2⁻⁹⁶.
+PART_NAME_BYTES = 12
 
 
 def digest(text: str) -> bytes:
@@ -53,56 +55,90 @@ def parts_of(text: str, unit: Literal["line", "paragraph"]) -> list[str]:
     return text.split("\n") if unit == "line" else PARAGRAPH_BREAK.split(text)
 
 
-def drop_copied_parts(
-    documents: Sequence[Document],
-    unit: Literal["line", "paragraph"],
-    min_documents: int,
-    keeps_first: bool,
-) -> Step:
-    """Make the step that takes out each line or paragraph that `min_documents` of them share.
+@dataclass(frozen=True, slots=True)
+class PartRule:
+    """Which parts are copies: of what unit and length, in how many documents, and who keeps one."""
 
-    `keeps_first` leaves it in the first of them. A document of which nothing is left is rejected.
-    """
-    if min_documents < 2:
-        raise ValueError(f"min_documents is {min_documents}; a copy needs at least 2 documents")
-    first: dict[bytes, str] = {}
-    num_documents: Counter[bytes] = Counter()
-    for each in documents:
-        digests = {digest(part) for part in parts_of(each.text, unit) if is_long_part(part)}
-        num_documents.update(digests)
-        first.update({one: each.id for one in digests - first.keys()})
-    shared = {one for one, count in num_documents.items() if count >= min_documents}
+    unit: Literal["line", "paragraph"]
+    min_documents: int
+    keeps_first: bool
+    min_characters: int = MIN_PART_CHARACTERS
 
-    def is_kept(part: str, document: Document) -> bool:
-        found = digest(part) if is_long_part(part) else None
-        return found not in shared or (keeps_first and first[found] == document.id)
+    def __post_init__(self) -> None:
+        if self.min_documents < 2:
+            number = self.min_documents
+            raise ValueError(f"min_documents is {number}; a copy needs at least 2 documents")
+
+
+def is_long_part(part: str, min_characters: int = MIN_PART_CHARACTERS) -> bool:
+    """Is a line or paragraph long enough that two equal ones are no chance?"""
+    return len(part.strip()) >= min_characters
+
+
+def part_name(part: str, min_characters: int = MIN_PART_CHARACTERS) -> str | None:
+    """A short name for a long line or paragraph, whatever its case and spacing, else None."""
+    is_long = is_long_part(part, min_characters)
+    return digest(part)[:PART_NAME_BYTES].hex() if is_long else None
+
+
+def part_names(text: str, rule: PartRule) -> list[str]:
+    """The names of all long parts of a text."""
+    names = {part_name(part, rule.min_characters) for part in parts_of(text, rule.unit)}
+    return sorted(names - {None})
+
+
+def part_keepers(
+    names_by_id: Iterable[tuple[str, Sequence[str]]], rule: PartRule
+) -> dict[str, str | None]:
+    """By name each part that enough documents share, and who keeps it: the first, or nobody."""
+    first: dict[str, str] = {}
+    num_documents: Counter[str] = Counter()
+    for identity, names in names_by_id:
+        num_documents.update(names)
+        for name in names:
+            first.setdefault(name, identity)
+    shared = (name for name, count in num_documents.items() if count >= rule.min_documents)
+    return {name: first[name] if rule.keeps_first else None for name in shared}
+
+
+def cut_parts(keepers: Mapping[str, str | None], rule: PartRule) -> Step:
+    """Make the step that leaves these parts with their keepers alone."""
 
     def step(document: Document) -> Document | Rejection:
-        parts = parts_of(document.text, unit)
-        kept = [part for part in parts if is_kept(part, document)]
+        parts = parts_of(document.text, rule.unit)
+        names = [part_name(part, rule.min_characters) for part in parts]
+        kept = [
+            part
+            for part, name in zip(parts, names, strict=True)
+            if name not in keepers or keepers[name] == document.id
+        ]
         if len(kept) == len(parts):
             return document
         if not any(map(str.strip, kept)):
-            reason = f"{min_documents} documents share each {unit}"
-            return Rejection.of(document, f"{unit} copy", reason, 1.0, 1.0)
-        return replace(document, text=SEPARATORS[unit].join(kept))
+            reason = f"{rule.min_documents} documents share each {rule.unit}"
+            return Rejection.of(document, f"{rule.unit} copy", reason, 1.0, 1.0)
+        return replace(document, text=SEPARATORS[rule.unit].join(kept))
 
     return step
 
 
-def is_long_part(part: str) -> bool:
-    """Is a line or paragraph long enough that two equal ones are no chance?"""
-    return len(part.strip()) >= MIN_PART_CHARACTERS
+def drop_copied_parts(documents: Sequence[Document], rule: PartRule) -> Step:
+    """Make the step that takes out each line or paragraph that enough of these documents share.
+
+    A document of which nothing is left is rejected.
+    """
+    names_by_id = ((each.id, part_names(each.text, rule)) for each in documents)
+    return cut_parts(part_keepers(names_by_id, rule), rule)
 
 
 def drop_copied_lines(documents: Sequence[Document], min_documents: int = 6) -> Step:
     """Make the step that takes out, everywhere, lines that many documents share: boilerplate."""
-    return drop_copied_parts(documents, "line", min_documents, keeps_first=False)
+    return drop_copied_parts(documents, PartRule("line", min_documents, keeps_first=False))
 
 
 def drop_copied_paragraphs(documents: Sequence[Document], min_documents: int = 2) -> Step:
     """Make the step that leaves each paragraph in the first document that has it alone."""
-    return drop_copied_parts(documents, "paragraph", min_documents, keeps_first=True)
+    return drop_copied_parts(documents, PartRule("paragraph", min_documents, keeps_first=True))
 
 
 def words_of(text: str) -> list[str]:

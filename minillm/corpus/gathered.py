@@ -5,16 +5,19 @@ these together give a decision, and the decision makes the step that every shard
 combine, map (Dean and Ghemawat, 2004). The one idea: what is collected may not depend on who else
 is in the shard, and combining may not depend on how documents were dealt out. Through the one
 process that combines pass some 30 bytes a line of web text, some 260 a document that is left for
-near copies, and whole the few that may be near copies. Left out: combining in a tree.
+near copies, and whole the few that may be near copies. Where passages are cut too: some 30 bytes a
+line or paragraph, and all texts where they fit a suffix array. Left out: combining in a tree.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
 
+from minillm.corpus import passages
 from minillm.corpus.clean import line_key
 from minillm.corpus.duplicates import digest, drop_near_copies
 from minillm.corpus.shardfolders import Numbered
@@ -160,6 +163,20 @@ GATHERED: dict[str, Gathered] = {
     "near copy": Gathered(
         (Round(hash_bands, places_to_compare), Round(fetch_documents, near_copies)),
         without_near_copies,
+    ),
+    **{
+        name: Gathered(
+            (Round(partial(passages.list_parts, rule), partial(passages.keepers, rule)),),
+            partial(passages.without_parts, rule),
+        )
+        for name, rule in passages.PART_RULES.items()
+    },
+    passages.SUBSTRINGS: Gathered(
+        (
+            Round(passages.count_characters, passages.is_small),
+            Round(passages.list_texts, passages.long_copies),
+        ),
+        passages.without_long_copies,
     ),
 }
 

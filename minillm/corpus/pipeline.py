@@ -22,6 +22,7 @@ from minillm.core.records import (
     make_artifact,
     read_json_lines,
     sha256_of,
+    sized,
 )
 from minillm.corpus import mix, quality
 from minillm.corpus.card import data_card, write_card
@@ -29,6 +30,7 @@ from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated, without_canary
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates
 from minillm.corpus.ownfiles import read_own_files
+from minillm.corpus.passages import passage_steps
 from minillm.corpus.permission import no_opt_out
 from minillm.corpus.personal import mask_personal_data
 from minillm.corpus.sources import Document, Rejection, Step
@@ -49,6 +51,7 @@ class CorpusConfig:
     temperature: float = 1.0
     languages: tuple[str, ...] = ("en",)
     licences: tuple[str, ...] = LICENCES
+    passages: bool = False
     validation_fraction: float = 0.02
     held_out_stories: int = 100
     seed: int = 0
@@ -91,9 +94,9 @@ def check_corpus_config(config: CorpusConfig) -> None:
 StepMaker = Callable[[Sequence[Document]], Step]
 
 
-def steps(licences: Sequence[str] = LICENCES) -> dict[str, StepMaker]:
-    """The steps in order, each made from the documents that reach it: some count them first."""
-    return {
+def steps(licences: Sequence[str] = LICENCES, passages: bool = False) -> dict[str, StepMaker]:
+    """The steps in order, each made from the documents that reach it; last, if asked, the cuts."""
+    makers: dict[str, StepMaker] = {
         "licence": lambda _: quality.allowed_licence(licences),
         "permission": lambda _: no_opt_out,
         "canary": lambda _: without_canary,
@@ -109,6 +112,7 @@ def steps(licences: Sequence[str] = LICENCES) -> dict[str, StepMaker]:
         "exact copy": lambda _: exact_duplicates(),
         "near copy": drop_near_copies,
     }
+    return makers | (passage_steps() if passages else {})
 
 
 def apply_step(
@@ -161,7 +165,8 @@ def found_documents(
     config: CorpusConfig, missing: list[str]
 ) -> tuple[list[Document], list[Rejection]]:
     """What the sources hold and the steps let through, some of it for validation."""
-    kept, rejected = apply_steps(read_sources(config, missing), steps(config.licences))
+    makers = steps(config.licences, config.passages)
+    kept, rejected = apply_steps(read_sources(config, missing), makers)
     if config.temperature != 1:
         kept = mix.temperature_mix(kept, config.temperature, config.seed)
     return [mix.hold_out(each, config.validation_fraction, config.seed) for each in kept], rejected
@@ -241,7 +246,7 @@ def write_documents(
 def documents_summary(figures: dict) -> str:
     """One line for a person: how much there is, and what is missing."""
     documents = counted(figures["num_documents"], "document")
-    words = f"{documents}, {figures['num_bytes'] / 1e6:.2f} MB"
+    words = f"{documents}, {sized(figures['num_bytes'])}"
     missing = ", ".join(figures["missing_sources"])
     return f"{words} (without {missing})" if missing else words
 

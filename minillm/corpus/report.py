@@ -8,11 +8,18 @@ is printed with it, so that nobody has to look it up.
 from collections.abc import Sequence
 
 from minillm.corpus.contamination import Sets
-from minillm.corpus.copyscores import copy_rows, family_row, found_families
+from minillm.corpus.copyscores import (
+    copy_rows,
+    family_row,
+    found_families,
+    honest_text_row,
+    passage_rows,
+)
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
+from minillm.corpus.dirty.passages import make_passage_pages
 from minillm.corpus.dirty.walled import make_walled_pages
-from minillm.corpus.dirty.web import make_dirty_web
+from minillm.corpus.dirty.web import DirtyPage, make_dirty_web
 from minillm.corpus.filescores import file_rows
 from minillm.corpus.scores import (
     Cleaned,
@@ -31,8 +38,9 @@ from minillm.corpus.scores import (
 # No pattern and no limit was written with this seed's pages in view.
 HELD_OUT_SEED = 20_261
 NUM_PAGES = 2000
-# Of the pages of a web: how many more there are behind robots.txt, and how many other files.
-PAGES_A_WALLED, PAGES_A_FILE = 25, 5
+# Of the pages of a web: how many more there are behind robots.txt, how many that share passages,
+# and how many other files.
+PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_FILE = 25, 8, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
     "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not."
@@ -43,10 +51,18 @@ FEW_PAGES = (
 )
 
 
+def report_pages(seed: int, num_pages: int, sets: Sets) -> list[DirtyPage]:
+    """The dirty web, and behind it pages that robots.txt forbids and pages that share passages."""
+    return [
+        *make_dirty_web(num_pages, seed, sets),
+        *make_walled_pages(num_pages // PAGES_A_WALLED, seed),
+        *make_passage_pages(num_pages // PAGES_A_PASSAGE, seed),
+    ]
+
+
 def cleaned_web(seed: int, num_pages: int, sets: Sets) -> Cleaned:
-    """The report's pages, those behind robots.txt too, taken through all steps."""
-    walled = make_walled_pages(num_pages // PAGES_A_WALLED, seed)
-    return clean_web([*make_dirty_web(num_pages, seed, sets), *walled], sets)
+    """The report's pages, taken through all steps."""
+    return clean_web(report_pages(seed, num_pages, sets), sets)
 
 
 def corpus_report(
@@ -60,6 +76,7 @@ def corpus_report(
     return [
         *step_rows(cleaned), robots_row(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
         *personal_rows(cleaned), family_row(cleaned, family), *copy_rows(cleaned, family),
+        *passage_rows(cleaned), honest_text_row(cleaned),
         language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned), *file_rows(files),
     ]  # fmt: skip
 

@@ -20,6 +20,7 @@ from minillm.corpus.dirty.walled import WALLED
 from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
 from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.language import allowed_languages, load_identifier
+from minillm.corpus.passages import passage_steps
 from minillm.corpus.permission import ROBOTS_FILE
 from minillm.corpus.personal import masking, personal_data
 from minillm.corpus.pipeline import StepMaker, apply_step, apply_steps, steps
@@ -62,13 +63,17 @@ def hits(found: Counter, true: Counter) -> dict[str, float]:
 # package only
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """The pages of a dirty web, their texts after the repairs, and what all steps made of them."""
+    """The pages of a dirty web, their texts after the repairs, and what all steps made of them.
+
+    `cut` is what the steps that cut copied passages then leave of the pages kept.
+    """
 
     pages: Sequence[DirtyPage]
     raw: Mapping[str, Document]
     repaired: Mapping[str, Document]
     texts: Mapping[str, Document]
     kept: Mapping[str, Document]
+    cut: Mapping[str, Document]
     rejected: Sequence[Rejection]
 
 
@@ -96,7 +101,8 @@ def clean_web(pages: Sequence[DirtyPage], sets: Sets) -> Cleaned:
         "contamination": lambda _: drop_leaks(sets),
     }
     kept, rejected = apply_steps(documents, makers)
-    by_id = [{each.id: each for each in some} for some in (documents, repaired, texts, kept)]
+    cut, _ = apply_steps(kept, passage_steps())
+    by_id = [{each.id: each for each in some} for some in (documents, repaired, texts, kept, cut)]
     return Cleaned(pages, *by_id, rejected)
 
 
@@ -225,9 +231,9 @@ def leak_rows(cleaned: Cleaned, sets: Sets) -> Iterable[Row]:
 
 # package only
 def text_rows(cleaned: Cleaned) -> Iterable[Row]:
-    """Of the good pages how many are kept, and of those how many are exactly what was put in."""
+    """Of the good pages how many are kept, and of those how many are exactly their own text."""
     good = {page.document.id: page.clean_text for page in cleaned.pages if not page.should_go}
-    same = [each.text == good[identity] for identity, each in cleaned.kept.items()
+    same = [each.text == good[identity] for identity, each in cleaned.cut.items()
             if identity in good]  # fmt: skip
     yield Row("good pages: kept", len(good), {"kept": len(same) / len(good)})
     yield Row("kept pages: exactly the text put in", len(same), {"kept": sum(same) / len(same)})

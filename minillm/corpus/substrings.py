@@ -7,7 +7,7 @@ repeats for a length is cut (Lee et al., 2021, arXiv:2107.06499). Left out: sort
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -144,15 +144,22 @@ def without_spans(text: str, spans: Sequence[Span]) -> str:
     return "".join(text[begin:end] for begin, end in zip(begins, ends, strict=True))
 
 
-def cut_copied_substrings(
-    documents: Sequence[Document], min_length: int = MIN_COPIED_CHARACTERS
+def later_copies(
+    text_by_id: Mapping[str, str], min_length: int = MIN_COPIED_CHARACTERS
+) -> dict[str, list[Span]]:
+    """By id, where a text holds long passages that stand before it, in the order given."""
+    found = repeated_substrings(list(text_by_id.values()), min_length, later_only=True)
+    return {each: spans for each, spans in zip(text_by_id, found, strict=True) if spans}
+
+
+def cut_spans(
+    spans_by_id: Mapping[str, Sequence[Span]], min_length: int = MIN_COPIED_CHARACTERS
 ) -> Step:
-    """Make the step that cuts later copies of long passages; a document of nothing else goes."""
-    found = repeated_substrings([each.text for each in documents], min_length, later_only=True)
-    spans_by_id = {each.id: spans for each, spans in zip(documents, found, strict=True)}
+    """Make the step that cuts these spans, whole words alone; a document of nothing else goes."""
 
     def step(document: Document) -> Document | Rejection:
-        spans = [whole_words(document.text, *span) for span in spans_by_id[document.id]]
+        found = spans_by_id.get(document.id, ())
+        spans = [whole_words(document.text, *span) for span in found]
         if all(begin == end for begin, end in spans):
             return document
         text = without_spans(document.text, spans).strip()
@@ -162,3 +169,11 @@ def cut_copied_substrings(
         return replace(document, text=text)
 
     return step
+
+
+def cut_copied_substrings(
+    documents: Sequence[Document], min_length: int = MIN_COPIED_CHARACTERS
+) -> Step:
+    """Make the step that cuts later copies of long passages."""
+    found = later_copies({each.id: each.text for each in documents}, min_length)
+    return cut_spans(found, min_length)

@@ -19,7 +19,8 @@ CLEAN = "clean"
 OUTSIDE_RUNS = "with `clean` the result belongs to no run; leave it out"
 ONLY_CLEAN = "only `minillm corpus clean` heeds it"
 OPTIONS = (
-    "documents", "licences", "learned", "languages", "engine", "workers", "address", "shards",
+    "documents", "licences", "learned", "languages", "passages", "engine", "workers", "address",
+    "shards",
 )  # fmt: skip
 LEARNED = "minillm.verbs.learned:steps"
 LANGUAGES = ("en",)
@@ -39,6 +40,9 @@ def add_options(made: argparse.ArgumentParser) -> None:
     add("--learned", action="store_true", default=None, help=words)
     words = "with --learned: the languages that a page may be in (default: en)"
     add("--languages", metavar="NAME", nargs="+", help=words)
+    words = "cut too what an earlier document has: long lines, paragraphs and (of up to 8 million "
+    words += "characters) substrings"
+    add("--passages", action="store_true", default=None, help=words)
     add("--engine", metavar="NAME", help="local (default), processes, or ray")
     add("--workers", type=int, metavar="N", help="processes at once (default: one a core)")
     add("--address", metavar="HOST:PORT", help="with ray: a cluster's; default: one started here")
@@ -108,6 +112,7 @@ def chosen_steps(
     from minillm.corpus.sharded import STEPS
 
     options = {"licences": args.licences or list(LICENCES)}
+    options |= {"passages": True} if args.passages else {}
     if not args.learned:
         return {"steps_from": STEPS, "options": options}
     options["languages"] = args.languages or list(LANGUAGES)

@@ -173,17 +173,14 @@ def write_dirty_web(args: argparse.Namespace) -> int:
     """A crawl and its truth in a folder."""
     from minillm.corpus.dirty.crawl import write_crawl
     from minillm.corpus.dirty.files import make_dirty_files
-    from minillm.corpus.dirty.walled import make_walled_pages
-    from minillm.corpus.dirty.web import make_dirty_web
-    from minillm.corpus.report import NUM_PAGES, PAGES_A_FILE, PAGES_A_WALLED
+    from minillm.corpus.report import NUM_PAGES, PAGES_A_FILE, report_pages
 
     if args.out is None:
         raise ValueError("--out is missing: name the folder for crawl and truth (--out DIR)")
     check_folder("--out", args.out)
     num_pages = NUM_PAGES if args.pages is None else args.pages
     seed = args.seed or 0
-    pages = make_dirty_web(num_pages, seed, evaluation_sets())
-    pages += make_walled_pages(num_pages // PAGES_A_WALLED, seed)
+    pages = report_pages(seed, num_pages, evaluation_sets())
     files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
     figures = write_crawl(pages, args.out, files)
     words = f"{figures['pages']:,} pages, {figures['should_go']:,} of them to be thrown out"

@@ -11,6 +11,7 @@ from minillm.corpus import pipeline
 from minillm.corpus.classifier import civil_enough, good_enough
 from minillm.corpus.contamination import drop_leaks
 from minillm.corpus.language import allowed_languages
+from minillm.corpus.passages import passage_steps
 from minillm.corpus.pipeline import StepMaker
 from minillm.verbs import cleaning
 from minillm.verbs.corpus import evaluation_sets
@@ -25,8 +26,9 @@ def made_from_here() -> dict[str, str]:
 
 # package only
 def steps(
-    licences: Sequence[str], languages: Sequence[str], made_from: Mapping[str, str]
-) -> dict[str, StepMaker]:
+    licences: Sequence[str], languages: Sequence[str], made_from: Mapping[str, str],
+    passages: bool = False,
+) -> dict[str, StepMaker]:  # fmt: skip
     """All steps in order; ValueError where this machine would make others than the first one."""
     here = made_from_here()
     if other := [name for name in here if here[name] != made_from.get(name)]:
@@ -40,4 +42,5 @@ def steps(
         "civility": lambda _: civil_enough(),
         "quality": lambda _: good_enough(),
         "contamination": lambda _: drop_leaks(evaluation_sets()),
+        **(passage_steps() if passages else {}),
     }

@@ -172,9 +172,9 @@ def test_the_card_says_what_was_thrown_out_and_shows_the_first():
     made = data_card(texts, rejected, ("en",), LICENCES)
     assert made["rejected_by_step"] == {"length": 2}
     assert made["bytes_by"]["kind"] == {"story": 16, "list": 10}
-    assert made["examples"]["rejected"] == {"length": "a: 3 is below 10 (3, 10)"}
     page = card_page(made)
     assert "| length | 2 |" in page and "Ella had a kite." in page
+    assert "| length | below 10 | 2 | a: 3 is below 10 | 3 | 10 |" in page
     assert all(line.count("|") - line.count("\\|") >= 3 for line in page.split("\n") if "|" in line)
 
 

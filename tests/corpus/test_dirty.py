@@ -5,24 +5,28 @@ import random
 from collections import Counter
 from dataclasses import asdict, replace
 from functools import cache
+from itertools import combinations
+from typing import get_args
 
 import pytest
 
 from minillm.corpus.clean import decode_windows_1252, page_to_text, repair_text
 from minillm.corpus.contamination import CANARY, drop_leaks, without_canary, word_runs
 from minillm.corpus.dirty import FAULTS, SITES, DirtyPage, damage, make_dirty_web
-from minillm.corpus.dirty.copies import held_out_stories, in_other_words, near_copy
+from minillm.corpus.dirty.copies import PassageWay, held_out_stories, in_other_words, near_copy
 from minillm.corpus.dirty.crawl import CRAWL, FILES, FILES_TRUTH, TRUTH, answers, write_crawl
 from minillm.corpus.dirty.damage import ENCODINGS, encoded
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
+from minillm.corpus.dirty.passages import make_passage_pages
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.dirty.walled import ROBOTS_BY_SITE, WALLED, make_walled_pages
-from minillm.corpus.dirty.web import REPAIRS
+from minillm.corpus.dirty.web import PASSAGE, REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
 from minillm.corpus.hits import precision_and_recall
 from minillm.corpus.permission import site_allows
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
+from minillm.corpus.report import report_pages
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.spoken import read_lines
 from minillm.corpus.webarchive import read_pages
@@ -143,7 +147,7 @@ def test_the_draws_are_those_of_every_platform():
 
 
 def test_all_faults_are_planted_and_named():
-    pages = make_dirty_web(2000, 3)
+    pages = [*make_dirty_web(2000, 3), *make_passage_pages(80, 3)]
     planted = Counter(fault for page in pages for fault in page.faults)
     assert set(planted) == {*FAULTS, *REPAIRS}
     assert min(planted.values()) >= 15
@@ -328,6 +332,35 @@ def test_the_truth_file_says_all_that_was_planted(tmp_path):
         assert (line["leak"] is None) == (page.leak is None)
         assert line["copy_way"] == page.copy_way
         assert (line["copy_way"] is None) == ("near copy" not in page.faults)
+
+
+def test_passages_stand_in_pages_of_their_own_and_in_the_truth_file(tmp_path):
+    pages = make_passage_pages(48, 3)
+    assert pages == make_passage_pages(64, 3)[:48] != make_passage_pages(48, 4)
+    assert Counter(page.passage.way for page in pages) == dict.fromkeys(get_args(PassageWay), 12)
+    by_id = {page.document.id: page for page in pages}
+    for page in pages:
+        passage, first = page.passage, by_id.get(page.passage.copy_of)
+        assert passage.text in page.shown_text and not page.should_go
+        assert (first is None) == (passage.copy_of is None) and (
+            first is None or first.passage == replace(passage, copy_of=None)
+        )
+        is_copy = first is not None and passage.way != "proverb"
+        assert (PASSAGE in page.faults) == is_copy == (passage.text not in page.clean_text)
+        lines = page.shown_text.split("\n")
+        assert (passage.text in lines) == (passage.way != "woven in") or first is None
+    write_crawl(pages, tmp_path)
+    lines = (tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()
+    for page, line in zip(pages, map(json.loads, lines), strict=True):
+        assert line["passage"] == asdict(page.passage)
+
+
+def test_pages_with_passages_are_no_near_copies_and_leave_other_pages_as_they_are():
+    pages = make_passage_pages(64, 5)
+    parts = [shingles(page.shown_text) for page in pages]
+    assert max(jaccard(one, two) for one, two in combinations(parts, 2)) < 0.7
+    sets = held_out_stories()
+    assert report_pages(5, 40, sets)[:40] == make_dirty_web(40, 5, sets)
 
 
 def test_two_crawls_of_a_seed_are_equal_to_the_byte(tmp_path):

@@ -20,9 +20,9 @@ from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.texts import make_article
 from minillm.corpus.dirty.web import REPAIRS
 from minillm.corpus.duplicates import (
+    PartRule,
     drop_copied_lines,
     drop_copied_paragraphs,
-    drop_copied_parts,
     drop_near_copies,
     exact_duplicates,
     family_heads,
@@ -430,7 +430,7 @@ def test_short_lines_are_alike_by_chance_and_stay():
 
 def test_a_copy_needs_two_documents():
     with pytest.raises(ValueError, match="min_documents is 1; a copy needs at least 2"):
-        drop_copied_parts([], "line", 1, keeps_first=True)
+        PartRule("line", 1, keeps_first=True)
 
 
 @given(st.lists(st.lists(st.sampled_from(["x" * 20, "y" * 30, "z" * 40, "a", ""])), max_size=6))

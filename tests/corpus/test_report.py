@@ -8,13 +8,22 @@ from functools import cache
 import pytest
 
 from minillm.corpus import contamination, copyscores, readers, scores, webarchive
-from minillm.corpus.copyscores import copy_rows, family_row, found_families, pairs_of
+from minillm.corpus.copyscores import (
+    copy_rows,
+    family_row,
+    found_families,
+    honest_text_row,
+    pairs_of,
+    passage_rows,
+)
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.walled import make_walled_pages
-from minillm.corpus.dirty.web import make_dirty_web
+from minillm.corpus.duplicates import PartRule, drop_copied_parts
 from minillm.corpus.filescores import file_rows
-from minillm.corpus.report import PAGES_A_WALLED, corpus_report, report_figures, table
+from minillm.corpus.passages import PART_RULES, passage_steps
+from minillm.corpus.pipeline import StepMaker, apply_steps
+from minillm.corpus.report import cleaned_web, corpus_report, report_figures, table
 from minillm.corpus.scores import (
     Cleaned,
     Row,
@@ -41,15 +50,14 @@ class SaysEnglish:
 @cache
 def cleaned() -> Cleaned:
     sets = held_out_stories()
-    walled = make_walled_pages(NUM_PAGES // PAGES_A_WALLED, SEED)
-    return clean_web([*make_dirty_web(NUM_PAGES, SEED, sets), *walled], sets)
+    return cleaned_web(SEED, NUM_PAGES, sets)
 
 
-def rows_with_bars() -> list[Row]:
-    web = cleaned()
+def rows_with_bars(web: Cleaned | None = None) -> list[Row]:
+    web = web or cleaned()
     families = family_row(web, found_families(web))
     rows = [boilerplate_row(web), *personal_rows(web), families, language_row(web)]
-    rows.append(robots_row(web))
+    rows += [robots_row(web), *passage_rows(web), honest_text_row(web)]
     return [row for row in (*rows, *leak_rows(web, held_out_stories())) if row.bars]
 
 
@@ -75,7 +83,7 @@ def test_a_row_is_reached_if_all_its_figures_are():
 
 def test_every_bar_is_reached_on_a_held_out_seed():
     rows = rows_with_bars()
-    assert len(rows) == 15
+    assert len(rows) == 20
     assert [table([row]) for row in rows if not row.is_reached] == []
     assert all(row.count >= 20 for row in rows)
 
@@ -130,6 +138,36 @@ def test_near_copies_have_a_row_for_each_way(monkeypatch):
     monkeypatch.setattr(copyscores, "near_duplicates", lambda texts: list(range(len(texts))))
     rows = copy_rows(cleaned(), found_families(cleaned()))
     assert all(row.figures["recall"] == 0 for row in rows)
+
+
+def cut_by(makers: dict[str, StepMaker]) -> Cleaned:
+    """The same pages, with other steps that cut passages."""
+    cut, _ = apply_steps(list(cleaned().kept.values()), makers)
+    return replace(cleaned(), cut={each.id: each for each in cut})
+
+
+def missed_by(makers: dict[str, StepMaker]) -> dict[str, Row]:
+    rows = rows_with_bars(cut_by(makers))
+    return {row.name.removeprefix("passages: "): row for row in rows if not row.is_reached}
+
+
+def test_without_the_steps_that_cut_passages_all_planted_ones_are_missed():
+    missed = missed_by({})
+    assert set(missed) == {"pasted", "woven in", "chain letter"}
+    assert all(row.figures["recall"] == 0 for row in missed.values())
+    parts_alone = {name: passage_steps()[name] for name in PART_RULES}
+    assert set(missed_by(parts_alone)) == {"woven in"}
+
+
+def test_cutting_short_lines_too_or_everywhere_misses_a_bar():
+    short, everywhere = PartRule("line", 2, True, 20), PartRule("line", 2, False, 100)
+    makers = passage_steps()
+    missed = missed_by(makers | {"short": lambda texts: drop_copied_parts(texts, short)})
+    assert set(missed) == {"proverbs"}
+    makers = {"everywhere": lambda texts: drop_copied_parts(texts, everywhere)} | makers
+    assert {"pasted", "chain letter"} <= set(missed_by(makers))
+    half = {"half": lambda _: lambda each: replace(each, text=each.text[: len(each.text) // 2])}
+    assert "other text left alone" in missed_by(half)
 
 
 def test_what_is_planted_in_files_is_found_unless_it_is_disguised(monkeypatch):

@@ -16,6 +16,7 @@ from minillm.corpus.storyworld import tell_story
 
 NUM_LEAKED_STORIES = 20
 CopyWay = Literal["edited", "templated", "reordered"]
+PassageWay = Literal["pasted", "woven in", "chain letter", "proverb"]
 OTHER_WORDS = {
     "a": "one", "and": "plus", "asked": "wanted to know of", "back": "home", "because": "since",
     "big": "large", "but": "yet", "could": "was able to", "gave": "handed", "glad": "pleased",
@@ -36,6 +37,16 @@ class PlantedLeak:
     set: str
     item: str
     way: Literal["verbatim", "paraphrased"]
+
+
+# package only
+@dataclass(frozen=True, slots=True)
+class PlantedPassage:
+    """What stands in several pages, how it came there, and which page had it first (None: this)."""
+
+    text: str
+    way: PassageWay
+    copy_of: str | None
 
 
 # package only

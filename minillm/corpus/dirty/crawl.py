@@ -61,6 +61,7 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
         "copy_of": page.copy_of,
         "copy_way": page.copy_way,
         "leak": asdict(page.leak) if page.leak else None,
+        "passage": asdict(page.passage) if page.passage else None,
         "personal_data": page.personal_data,
         "decoys": page.decoys,
         "boilerplate": [*page.frame.links, *page.frame.before, *page.frame.after],

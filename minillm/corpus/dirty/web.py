@@ -15,6 +15,7 @@ from minillm.corpus.contamination import CANARY, Sets
 from minillm.corpus.dirty.copies import (
     CopyWay,
     PlantedLeak,
+    PlantedPassage,
     held_out_stories,
     near_copy,
     plant_leak,
@@ -36,7 +37,8 @@ FAULT_WEIGHTS = dict.fromkeys(("licence", "permission", *BAD_TEXTS), 2) | {
 }  # fmt: skip
 FAULTS = tuple(FAULT_WEIGHTS)
 # What is to be repaired, and no reason to throw a page away.
-REPAIRS = frozenset(("repair", "encoding", "personal data", "decoys"))
+PASSAGE = "copied passage"
+REPAIRS = frozenset(("repair", "encoding", "personal data", "decoys", PASSAGE))
 CLOSED_LICENCE = "all rights reserved"
 LICENCE_MARKS = {
     STORY_LICENCE: '<link rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">',
@@ -68,6 +70,7 @@ class DirtyPage:
     encoding: str = "utf-8"
     declared: str | None = "utf-8"
     headers: tuple[tuple[str, str], ...] = ()
+    passage: PlantedPassage | None = None
 
     @property
     def should_go(self) -> bool:
@@ -96,6 +99,8 @@ class Content:
     copy_of: str | None = None
     copy_way: CopyWay | None = None
     leak: PlantedLeak | None = None
+    passage: PlantedPassage | None = None
+    clean_text: str | None = None  # where it is another than the text
 
 
 # package only
@@ -142,8 +147,16 @@ def make_page(
     identity: str, fault: str | None, earlier: Sequence[DirtyPage], sets: Sets, rng: random.Random
 ) -> DirtyPage:
     """A page with at most one fault for which it should go, and sometimes damage to repair."""
-    content = make_content(fault, earlier, sets, rng)
-    text = clean = content.text
+    return page_with(make_content(fault, earlier, sets, rng), identity, fault, rng)
+
+
+# package only
+def page_with(
+    content: Content, identity: str, fault: str | None, rng: random.Random
+) -> DirtyPage:
+    """A page with this text and what stands around it; without a fault sometimes more in it."""
+    text = content.text
+    clean = text if content.clean_text is None else content.clean_text
     faults, personal, decoys = {fault} - {None}, (), ()
     if fault is None and rng.random() < 0.3:
         text, clean, personal = add_sentences(text, clean, PERSONAL, rng.randrange(2, 6), rng)
@@ -166,7 +179,7 @@ def make_page(
     return DirtyPage(
         Document(identity, html, site, "web", licence, "en"), clean, frozenset(faults), lines,
         content.copy_of, content.copy_way, content.leak, personal, decoys, text, frame, encoding,
-        declared, headers,
+        declared, headers, content.passage,
     )  # fmt: skip
 
 
