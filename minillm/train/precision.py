@@ -13,6 +13,7 @@ import sysconfig
 import time
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -24,6 +25,10 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "float16")
 # with some to spare
 REPAID_AFTER_MINUTES = {"bfloat16": 5.0, "float32": 10.0}
 Function = TypeVar("Function", bound=Callable)
+# g++ 12.2 makes faulty code for Intel's processors with matrix units, and right code for older ones
+# with registers as wide (LOG.md)
+OLDER_PROCESSOR = {"cpp.march": "skylake-avx512"}
+HALF_A_HEAD = 32
 
 TIMED_WIDTH = 384
 TIMED_TRIES = 5
@@ -84,16 +89,45 @@ def pays_to_compile(minutes: float, precision: Precision | None, device: str) ->
 
 
 # package only
+def with_halves_swapped(keys: torch.Tensor) -> torch.Tensor:
+    """A transpose, and the halves of each head swapped: as in the gradient of keys that turn."""
+    doubled = keys.mT * 2
+    return torch.cat([doubled[..., HALF_A_HEAD:], doubled[..., :HALF_A_HEAD]], dim=-1)
+
+
+# package only
+@cache
+def trusted_options() -> dict[str, str] | None:
+    """The first of torch.compile's options whose code for a CPU computes what plain code does.
+
+    None if no code is right: a step would not fail, but learn from wrong gradients. Seconds.
+    """
+    keys = torch.randn(8, 2 * HALF_A_HEAD, 256, generator=torch.Generator().manual_seed(0))
+    keys = keys.to(torch.bfloat16)
+    has_wide_registers = torch.backends.cpu.get_cpu_capability() == "AVX512"
+    for options in ({}, OLDER_PROCESSOR) if has_wide_registers else ({},):
+        swapped = torch.compile(with_halves_swapped, options=options)(keys)
+        if torch.equal(swapped, with_halves_swapped(keys)):
+            return options
+    return None
+
+
+# package only
 def compiled(function: Function, *, device: str, cache_folder: Path) -> Function:
     """`function` fused by torch.compile, its kernels kept in `cache_folder`.
 
-    Where that cannot work: the function itself, and a warning.
+    Where that cannot work, or not be trusted: the function itself, and a warning.
     """
-    if reason := missing_for_compile(device):
+    reason, options = missing_for_compile(device), {}
+    if reason is None:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder))
+        options = trusted_options() if device == "cpu" else options
+    if options is None:
+        reason = "the C++ compiler's code computes wrong numbers on this machine (update g++)"
+    if reason:
         warnings.warn(
             f"torch.compile is not used: {reason}; steps run eagerly, and slower",
             stacklevel=2,
         )
         return function
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder))
-    return torch.compile(function)
+    return torch.compile(function, options=options)
