@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from minillm.core.records import check_replaceable, read_json_lines
+from minillm.core.records import atomic_write, check_replaceable, read_json_lines
 from minillm.corpus.dirty.damage import encoded
 from minillm.corpus.dirty.files import DirtyFile
 from minillm.corpus.dirty.walled import robots_files
@@ -90,13 +90,13 @@ def write_crawl(
     folder.mkdir(parents=True, exist_ok=True)
     write_pages(folder / CRAWL, crawl_of(pages))
     lines = (json_line(truth_of(page)) for page in pages)
-    (folder / TRUTH).write_text("".join(lines), encoding="utf-8")
+    atomic_write(folder / TRUTH, "".join(lines))
     remove_listed(folder)
     (folder / FILES).mkdir(exist_ok=True)
     for each in files:
         (folder / FILES / each.name).write_text(each.content, encoding="utf-8")
     lines = (json_line(asdict(each)) for each in files)
-    (folder / FILES_TRUTH).write_text("".join(lines), encoding="utf-8")
+    atomic_write(folder / FILES_TRUTH, "".join(lines))
     return {
         "pages": len(pages),
         "files": len(files),
