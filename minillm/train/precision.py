@@ -98,9 +98,10 @@ def with_halves_swapped(keys: torch.Tensor) -> torch.Tensor:
 # package only
 @cache
 def trusted_options() -> dict[str, str] | None:
-    """The first of torch.compile's options whose code for a CPU computes what plain code does.
+    """The first of torch.compile's options whose code for a CPU gets `with_halves_swapped` right.
 
-    None if no code is right: a step would not fail, but learn from wrong gradients. Seconds.
+    None if no code does: a step would not fail, but learn from wrong gradients. Only the fault that
+    was found is looked for; another one would not be seen. Takes some ten seconds for each option.
     """
     keys = torch.randn(8, 2 * HALF_A_HEAD, 256, generator=torch.Generator().manual_seed(0))
     keys = keys.to(torch.bfloat16)

@@ -1,7 +1,7 @@
 """What torch.compile makes of a step is what the step says: or plain steps are taken."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,14 @@ from tests.train.tiny import losses, rests, tiny_config, tiny_run
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    """What is trusted is found out once a process: no test may hand its answer to another."""
+    trusted_options.cache_clear()
+    yield
+    trusted_options.cache_clear()
+
+
 @pytest.fixture
 def compiler_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for kernels; the test is skipped where torch.compile cannot work."""
@@ -31,7 +39,6 @@ def compiler_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.skip(f"torch.compile cannot work here: {reason}")
     # `compiled` sets it for the whole process if nobody has
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    trusted_options.cache_clear()
     return tmp_path
 
 
@@ -59,7 +66,6 @@ def test_code_that_computes_something_else_is_not_trusted(
     wrong: list[dict], registers: str, options: dict | None, tmp_path: Path, uninterrupted: tuple,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trusted_options.cache_clear()
     monkeypatch.setattr(precision, "missing_for_compile", lambda device: None)
     monkeypatch.setattr(torch, "compile", faulty(wrong))
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: registers)
@@ -69,7 +75,6 @@ def test_code_that_computes_something_else_is_not_trusted(
         with pytest.warns(UserWarning, match="not used: the C.. compiler's code computes wrong"):
             pretrain(tiny_config(run, compile=True), run, evaluate=rests)
         assert losses(run) == uninterrupted[0]
-    trusted_options.cache_clear()
 
 
 def test_this_machines_compiler_is_trusted_with_some_options(compiler_in: Path) -> None:
