@@ -214,7 +214,8 @@ def read_jats(data: bytes, name: str, defaults: Defaults) -> Document:
     """A paper in JATS, with the licence, language and date that it names itself."""
     root = jats_root(data)
     if root.tag != "article":
-        raise Unusable("XML of another kind than JATS", root.tag, "article")
+        allowed = "article; a copy named .txt is read as the text that it is"
+        raise Unusable("XML of another kind than JATS", root.tag, allowed)
     text = jats_text(root)
     if not text:
         raise Unusable("an article without a text", 0, "a text")

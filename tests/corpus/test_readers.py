@@ -440,8 +440,11 @@ def test_a_users_papers_are_read_without_their_marks(tmp_path):
             ((_, text),), rejected = read_own_file(str(tmp_path / each))
             assert (text, rejected) == ("Of rope\n\nIt holds.\n", [])
     (tmp_path / "b.xml").write_text("<svg/>")
-    with pytest.raises(ValueError, match=r"another kind than JATS \(found: svg; allowed: article"):
+    said = r"another kind than JATS \(found: svg; allowed: article; a copy named \.txt is read"
+    with pytest.raises(ValueError, match=said):
         read_own_file(str(tmp_path / "b.xml"))
+    (tmp_path / "b.xml").rename(tmp_path / "b.txt")
+    assert read_own_file(str(tmp_path / "b.txt")) == ([("b.txt", "<svg/>")], [])
 
 
 @given(st.integers(0, 2**32), st.integers(1000, 20_000))
