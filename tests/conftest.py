@@ -41,3 +41,15 @@ def pytest_terminal_summary(
     RESULTS.parent.mkdir(exist_ok=True)
     text = json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False)
     RESULTS.write_text(text + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def compiler_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for torch.compile's kernels; the test is skipped where it cannot work."""
+    from minillm.train.precision import missing_for_compile
+
+    if reason := missing_for_compile("cpu"):
+        pytest.skip(f"torch.compile cannot work here: {reason}")
+    # `compiled` sets it for the whole process if nobody has
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    return tmp_path

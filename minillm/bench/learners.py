@@ -155,7 +155,9 @@ def learn_nanogpt(learner: Learner) -> None:
     precision = faster_precision("cpu")
     torch.manual_seed(training.seed)
     model = nanogpt_model(learner.nanogpt, config)
-    called = torch.compile(model) if training.compile else model
+    called = model
+    if training.compile:
+        called = compiled(model, device="cpu", cache_folder=Path(learner.cache))
     optimizer = peer_optimizer(model, training.learning_rate)
     rows = learner.batches.batch_size
     crops = random_crops(Path(learner.ids), config.context_length, rows, training.seed)

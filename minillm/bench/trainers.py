@@ -111,9 +111,7 @@ def run_ours(side: Side, log: Path) -> None:
     rows = BatchesConfig(context_length=side.shape.context_length, batch_size=side.rows)
     stream = Paced(Stream(open_shards(Path(side.folder), "train"), rows))
     answer(parameters=model.num_parameters)
-    loss = next_token_loss
-    if side.is_compiled:
-        loss = compiled(loss, device="cpu", cache_folder=Path(side.cache))
+    loss = compiled_if_asked(next_token_loss, side)
     loss_fn, optimizer = pretraining_loss(1.0, "cpu", loss), optimizer_for(model, training)
     if side.who == "ours, bare":
         return run_bare(model, stream, loss_fn, optimizer, side.precision)
@@ -160,17 +158,25 @@ def peer_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
 
 
 # package only
+def compiled_if_asked(function: Callable, side: Side) -> Callable:
+    """Ours and the peers' alike: with code that is right on this machine, kept in one place."""
+    if not side.is_compiled:
+        return function
+    return compiled(function, device="cpu", cache_folder=Path(side.cache))
+
+
+# package only
 def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Tensor], object]]:
     """A peer's model, and its loss of one batch."""
     torch.manual_seed(0)
     if side.who == "nanoGPT":
         model = nanogpt_model(side.nanogpt, side.shape)
-        called = torch.compile(model) if side.is_compiled else model
+        called = compiled_if_asked(model, side)
         return model, lambda tokens_BT, targets_BT: called(tokens_BT, targets_BT)[1]
     from minillm.bench.generate import peer_model
 
     model = peer_model(Transformer(side.shape)).train()
-    called = torch.compile(model) if side.is_compiled else model
+    called = compiled_if_asked(model, side)
 
     def loss(tokens_BT: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
         logits_BTV = called(tokens_BT, use_cache=False).logits

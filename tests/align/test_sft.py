@@ -21,7 +21,7 @@ from minillm.export.huggingface import save_folder
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
-from minillm.train.precision import compiled, missing_for_compile
+from minillm.train.precision import compiled
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import next_token_loss
 from tests.train.tiny import tiny_model, tiny_run
@@ -99,14 +99,8 @@ def test_logits_at_the_targets_alone_give_the_loss_and_gradients_of_all_logits(
     assert abs(wrong.item() - everywhere.item()) > 1e-3
 
 
-def test_compiled_layers_give_the_eager_loss(
-    model, examples, tokenizer, tmp_path, monkeypatch
-):
-    if reason := missing_for_compile("cpu"):
-        pytest.skip(f"torch.compile cannot work here: {reason}")
-    # `compiled` sets it for the whole process if nobody has
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    layers = compiled(hidden_states, device="cpu", cache_folder=tmp_path)
+def test_compiled_layers_give_the_eager_loss(model, examples, tokenizer, compiler_in):
+    layers = compiled(hidden_states, device="cpu", cache_folder=compiler_in)
     for rows in ([examples, examples[:1]], [examples, examples]):
         batch = batch_of_examples(rows, 3 * LENGTH, tokenizer.end_of_text)
         eager, _ = completion_loss("cpu")(model, batch)

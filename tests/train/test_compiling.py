@@ -15,7 +15,6 @@ from minillm.train.precision import (
     OLDER_PROCESSOR,
     autocast,
     compiled,
-    missing_for_compile,
     trusted_options,
 )
 from minillm.train.trainer import next_token_loss, pretrain
@@ -30,16 +29,6 @@ def nothing_remembered() -> Iterator[None]:
     trusted_options.cache_clear()
     yield
     trusted_options.cache_clear()
-
-
-@pytest.fixture
-def compiler_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for kernels; the test is skipped where torch.compile cannot work."""
-    if reason := missing_for_compile("cpu"):
-        pytest.skip(f"torch.compile cannot work here: {reason}")
-    # `compiled` sets it for the whole process if nobody has
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    return tmp_path
 
 
 def faulty(options_of_faulty_code: list[dict]) -> Callable:

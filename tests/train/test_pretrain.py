@@ -364,10 +364,9 @@ def test_what_was_decided_is_what_is_done(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.proof
+@pytest.mark.usefixtures("compiler_in")
 def test_a_compiled_step_gives_the_eager_losses(run: Run, uninterrupted: tuple) -> None:
     """Fused kernels round in another order; measured 2e-7 after twenty steps."""
-    if reason := precision.missing_for_compile("cpu"):
-        pytest.skip(f"torch.compile cannot work here: {reason}")
     pretrain(tiny_config(run, compile=True), run, evaluate=rests)
     compiled = torch.tensor([loss for _, loss, _ in losses(run)])
     torch.testing.assert_close(
