@@ -280,8 +280,9 @@ def test_with_experts_gradients_are_those_of_a_float64_reference(
         assert gradient_error(policy, reference, rows, tokenizer) > 1e-2, name
 
 
-def test_the_chosen_reply_becomes_likelier_than_the_rejected_one(tokenizer, rows):
-    policy, reference = a_model(tokenizer, 0), a_model(tokenizer, 0)
+@pytest.mark.parametrize("changes", [{}, {"num_experts": 5}], ids=["plain", "experts"])
+def test_the_chosen_reply_becomes_likelier_than_the_rejected_one(tokenizer, rows, changes):
+    policy, reference = (a_model(tokenizer, 0, **changes) for _ in "pr")
     stream = PairStream(rows, reference, 3, tokenizer.end_of_text, seed=0)
     optimizer = torch.optim.Adam(policy.parameters(), 1e-3)
     first = None
