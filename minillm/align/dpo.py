@@ -18,7 +18,7 @@ from minillm.align.chat import Message, chat_tokens
 from minillm.align.conversations import Example, batch_of_examples
 from minillm.align.pairs import Pair
 from minillm.batches.stream import IGNORE, Batch
-from minillm.model.experts import refuse_router_losses
+from minillm.model.experts import real_routings, with_penalties
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.loop import StepFigures
@@ -126,14 +126,15 @@ def preference_loss(
     """The loss on a batch of pairs, and what is worth watching while it falls."""
 
     def loss_fn(model: Transformer, pairs: PairBatch) -> tuple[torch.Tensor, StepFigures]:
-        refuse_router_losses(model, "the loss on pairs")
-        chosen_B, rejected_B = (
-            reply_logprobs(model, batch) for batch in (pairs.chosen, pairs.rejected)
-        )
+        logprobs, routings = [], []
+        for batch in (pairs.chosen, pairs.rejected):
+            logprobs.append(reply_logprobs(model, batch))
+            routings.append(real_routings(model, batch))
+        chosen_B, rejected_B = logprobs
         loss, chosen_reward_B, rejected_reward_B = dpo_loss(
             chosen_B, rejected_B, pairs.reference_chosen_B, pairs.reference_rejected_B, beta
         )
-        return loss, {
+        return with_penalties(loss, *routings), {
             "num_targets": len(chosen_B),
             "chosen_reward": chosen_reward_B.mean(),
             "rejected_reward": rejected_reward_B.mean(),

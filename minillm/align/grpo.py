@@ -161,7 +161,7 @@ def reward_loss(
             is_said_BT, clip=clip, kl_weight=kl_weight,
         )  # fmt: skip
         lengths_B = is_said_BT.sum(dim=-1).float()
-        return with_balance(loss, model), {
+        return with_balance(loss, model, rollout.batch), {
             "num_targets": len(lengths_B), "reward": rollout.reward, "kl": kl,
             "reply_tokens": lengths_B.mean(),
         }

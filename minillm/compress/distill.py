@@ -76,6 +76,7 @@ def distillation(teacher: nn.Module, config: DistillConfig) -> LossFunction:
         loss = distillation_loss(logits_BTV, teacher_logits_BTV, batch.targets_BT, config)
         num_targets = int((batch.targets_BT != IGNORE).sum())
         text_nats = cross_entropy(logits_BTV.detach(), batch.targets_BT)
-        return with_balance(loss, student), {"num_targets": num_targets, "text_nats": text_nats}
+        figures = {"num_targets": num_targets, "text_nats": text_nats}
+        return with_balance(loss, student, batch), figures
 
     return loss_fn

@@ -4,15 +4,17 @@ In: tokens. Out: for each the sum of its experts' outputs, weighted by the route
 the numbers of all experts and pays for those of a few (Shazeer et al., arXiv:1701.06538; the form
 is Mixtral's, arXiv:2401.04088). A router left alone sends ever more to what it already likes, so
 training adds a loss for balance (Switch, arXiv:2101.03961) and one that keeps the router's logits
-small (arXiv:2202.08906). No token is ever dropped. Left out: a bound on what an expert takes,
-experts on ranks of their own, shared experts; places without a target count in both losses.
+small (arXiv:2202.08906); padding counts in neither. No token is ever dropped. Left out: a bound on
+what an expert takes, experts on ranks of their own, shared experts.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
 
+from minillm.batches.stream import IGNORE, Batch
 from minillm.model.feed_forward import FeedForward
 from minillm.model.shape import ModelConfig
 
@@ -58,9 +60,23 @@ def router_z_loss(routing: Routing) -> torch.Tensor:
     return routing.logits_NE.logsumexp(dim=-1).square().mean()
 
 
+def real_places(batch: Batch) -> torch.Tensor:
+    """is_real_BT: padding is a piece of its row like any other, but without a single target."""
+    pieces_BT = batch.documents_BT.long()
+    has_target_BT = (batch.targets_BT != IGNORE).long()
+    num_targets_BT = torch.zeros_like(pieces_BT).scatter_add_(1, pieces_BT, has_target_BT)
+    return num_targets_BT.gather(1, pieces_BT) > 0
+
+
+def of_each_tensor(make: Callable[..., torch.Tensor], *routings: Routing) -> Routing:
+    """A routing whose tensors are made of those of the same name in others."""
+    names = [field.name for field in fields(Routing)]
+    return Routing(**{name: make(*(getattr(each, name) for each in routings)) for name in names})
+
+
 class Experts(nn.Module):
-    """E feed-forward parts and a router; of the last pass it keeps who was chosen, and the penalty
-    that training owes."""
+    """E feed-forward parts and a router; of the last pass it keeps who was chosen, and, where
+    training owes a penalty for it, all that the router said."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -68,7 +84,7 @@ class Experts(nn.Module):
         self.coefficients = config.balance_coefficient, config.router_z_coefficient
         self.gate = nn.Linear(config.width, config.num_experts, bias=False)
         self.experts = nn.ModuleList(FeedForward(config) for _ in range(config.num_experts))
-        self.penalty: torch.Tensor | None = None
+        self.routing: Routing | None = None
         self.chosen_NA: torch.Tensor | None = None
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
@@ -77,7 +93,7 @@ class Experts(nn.Module):
         with torch.autocast(x_ND.device.type, enabled=False):
             logits_NE = self.gate(x_ND.to(self.gate.weight.dtype))
         routing = routed(logits_NE, self.experts_per_token)
-        self.penalty = self.owed(routing) if torch.is_grad_enabled() else None
+        self.routing = routing if torch.is_grad_enabled() else None
         self.chosen_NA = routing.chosen_NA
         return self.grouped(x_ND, routing).view_as(x_BTD)
 
@@ -98,26 +114,36 @@ class Experts(nn.Module):
         return out_ND.index_add(0, token, weights_M1 * told_MD)
 
     def __getstate__(self) -> dict[str, object]:
-        # a penalty hangs on a graph, which cannot be copied
-        return self.__dict__ | {"penalty": None, "chosen_NA": None}
+        # a routing hangs on a graph, which cannot be copied
+        return self.__dict__ | {"routing": None, "chosen_NA": None}
 
 
-def with_balance(nats: torch.Tensor, model: nn.Module) -> torch.Tensor:
-    """`nats`, to which routers add their gradient but not their value: figures stay surprise."""
-    experts = [each for each in model.modules() if isinstance(each, Experts)]
-    owed = [each.penalty for each in experts if each.penalty is not None]
-    for each in experts:
-        each.penalty = None
+def real_routings(model: nn.Module, batch: Batch | None = None) -> dict[Experts, Routing]:
+    """What each router said of this batch in the last pass, padding left out; it then forgets it.
+
+    Without a batch of all places alike.
+    """
+    kept_N = slice(None) if batch is None else real_places(batch).flatten()
+    found = {}
+    for each in model.modules():
+        if isinstance(each, Experts) and each.routing is not None:
+            found[each] = of_each_tensor(lambda tensor_NX: tensor_NX[kept_N], each.routing)
+            each.routing = None
+    return found
+
+
+def with_penalties(nats: torch.Tensor, *passes: Mapping[Experts, Routing]) -> torch.Tensor:
+    """`nats`, to which routers add their gradient but not their value: figures stay surprise.
+
+    Several passes owe what one over all their tokens would.
+    """
+    owed = []
+    for each in passes[0]:
+        told = [found[each] for found in passes]
+        owed.append(each.owed(of_each_tensor(lambda *parts: torch.cat(parts), *told)))
     return nats + sum(penalty - penalty.detach() for penalty in owed) if owed else nats
 
 
-# package only
-def refuse_router_losses(model: nn.Module, who: str) -> None:
-    """ValueError if routers owe losses, which `who` would leave out, naming the coefficients."""
-    for each in model.modules():
-        if isinstance(each, Experts) and any(each.coefficients):
-            balance, z = each.coefficients
-            raise ValueError(
-                f"balance_coefficient = {balance}, router_z_coefficient = {z}: {who} leaves the "
-                "routers' losses out; give 0 for both to train without them"
-            )
+def with_balance(nats: torch.Tensor, model: nn.Module, batch: Batch | None = None) -> torch.Tensor:
+    """`nats`, with what routers owe for this batch, the model's last pass."""
+    return with_penalties(nats, real_routings(model, batch))

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from minillm.batches.stream import IGNORE, Batch
-from minillm.model.experts import refuse_router_losses
+from minillm.model.experts import with_balance
 from minillm.model.transformer import Transformer
 
 # what a stage does next: is it a forward pass, and of which microbatch
@@ -126,17 +126,27 @@ def scaled_loss(logits_BTV: torch.Tensor, targets_BT: torch.Tensor, total: int) 
     return F.cross_entropy(logits_NV, targets_N, ignore_index=IGNORE, reduction="sum") / total
 
 
+def stage_debt(
+    model: Transformer, stage: int, num_stages: int, batch: Batch, total: int
+) -> torch.Tensor:
+    """What a stage's routers owe for a microbatch, by its part of all targets: a 0 with a slope."""
+    part = int((batch.targets_BT != IGNORE).sum()) / total
+    mine = layers_of_stage(len(model.model.layers), stage, num_stages)
+    layers = model.model.layers[mine.start : mine.stop]
+    return part * with_balance(torch.zeros(()), layers, batch)
+
+
 def run_schedule(
     model: Transformer, slots: Sequence[Slot], microbatches: Sequence[Batch]
 ) -> tuple[float, list[int]]:
     """Do a schedule's work in its order: gradients stay in the model as if it were one batch.
 
+    Routers balance each microbatch by itself, as in accumulation: nobody sees them all at once.
     Returns the loss, and how many microbatches each stage held at most.
     """
-    refuse_router_losses(model, "a pipeline of stages")
     num_stages = 1 + max(slot.stage for slot in slots)
     num_targets = sum(int((batch.targets_BT != IGNORE).sum()) for batch in microbatches)
-    held: list[dict[int, tuple[torch.Tensor, torch.Tensor]]] = [{} for _ in range(num_stages)]
+    held: list[dict[int, tuple[torch.Tensor, ...]]] = [{} for _ in range(num_stages)]
     activations: dict[tuple[int, int], torch.Tensor] = {}
     gradients: dict[tuple[int, int], torch.Tensor] = {}
     total, most = 0.0, [0] * num_stages
@@ -145,16 +155,19 @@ def run_schedule(
         if slot.is_forward:
             x = batch.tokens_BT if stage == 0 else activations.pop((stage, number))
             out = stage_output(model, stage, num_stages, x, batch.documents_BT)
+            owed = stage_debt(model, stage, num_stages, batch, num_targets)
             if stage == num_stages - 1:
                 out = scaled_loss(out, batch.targets_BT, num_targets)
                 total += out.item()
             else:  # only the numbers travel, not the graph behind them
                 activations[stage + 1, number] = out.detach().requires_grad_()
-            held[stage][number] = (x, out)
+            held[stage][number] = (x, out, owed)
             most[stage] = max(most[stage], len(held[stage]))
         else:
-            x, out = held[stage].pop(number)
-            out.backward(gradients.pop((stage, number), None))
+            x, out, owed = held[stage].pop(number)
+            if stage < num_stages - 1:  # the slope of this sum is what came back
+                out = (out * gradients.pop((stage, number))).sum()
+            (out + owed).backward()
             if stage > 0:
                 gradients[stage - 1, number] = x.grad
     return total, most

@@ -77,9 +77,9 @@ def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
         if tokens_BT.numel() * model.config.vocab_size >= MANY_LOGITS:
             x_BTD = model.model(tokens_BT, None, documents_BT)
             nats = chunked_cross_entropy(x_BTD, model.lm_head.weight, targets_BT)
-            return with_balance(nats, model)
+            return with_balance(nats, model, batch)
     nats = cross_entropy(model(tokens_BT, documents_BT=documents_BT), targets_BT)
-    return with_balance(nats, model)
+    return with_balance(nats, model, batch)
 
 
 def pretraining_loss(

@@ -1,5 +1,6 @@
 """DPO: ln 2 at the start, the derivative by hand, TRL's loss and gradients on whole models."""
 
+import copy
 import dataclasses
 import math
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
 
+from minillm.align import dpo as room
 from minillm.align.chat import Message
 from minillm.align.dpo import (
     PairStream,
@@ -25,6 +27,7 @@ from minillm.align.dpo import (
 from minillm.align.pairs import Pair
 from minillm.batches.stream import IGNORE
 from minillm.export.huggingface import save_folder
+from minillm.model.experts import with_penalties
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from tests.train.tiny import tiny_model, tiny_run
@@ -44,10 +47,10 @@ def tokenizer(tmp_path_factory) -> Tokenizer:
     return Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
 
 
-def a_model(tokenizer: Tokenizer, seed: int) -> Transformer:
+def a_model(tokenizer: Tokenizer, seed: int, **changes: object) -> Transformer:
     torch.manual_seed(seed)
     shape = tiny_model(vocab_size=tokenizer.vocab_size, context_length=LENGTH)
-    return Transformer(dataclasses.replace(shape, initial_std=0.3))
+    return Transformer(dataclasses.replace(shape, initial_std=0.3, **changes))
 
 
 @pytest.fixture
@@ -161,8 +164,125 @@ def test_loss_and_gradients_equal_those_of_trl(tokenizer, rows, tmp_path):
     assert abs(preference_loss(BETA)(policy, turned)[0].item() - theirs.item()) > 1e-3
 
 
-def test_the_chosen_reply_becomes_likelier_than_the_rejected_one(tokenizer, rows):
-    policy, reference = a_model(tokenizer, 0), a_model(tokenizer, 0)
+# With experts
+
+
+BALANCED = {"num_experts": 5, "balance_coefficient": 0.7}
+
+
+def gradients_of(model: Transformer) -> dict[str, torch.Tensor]:
+    return {name: each.grad for name, each in model.named_parameters()}
+
+
+def test_with_experts_a_policy_that_is_its_reference_has_a_loss_of_ln_2(tokenizer, rows):
+    policy, reference = (a_model(tokenizer, 0, **BALANCED) for _ in "pr")
+    loss, figures = our_loss(policy, reference, rows, tokenizer)
+    assert abs(loss.item() - math.log(2)) < 1e-6  # what routers owe is not shown
+    assert figures["chosen_reward"] == figures["rejected_reward"] == 0
+    loss.backward()
+    assert all(each.grad is None for each in reference.parameters())
+
+
+def their_names(gradients: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A Mixtral keeps its experts in one tensor: each part under the name it has here."""
+    found = {}
+    for name, each in gradients.items():
+        stem, kind = name.rsplit(".", 1)
+        for expert, part in enumerate(each if kind in ("gate_up_proj", "down_proj") else []):
+            halves = part.chunk(2) if kind == "gate_up_proj" else (part,)
+            names = ("gate_proj", "up_proj") if kind == "gate_up_proj" else ("down_proj",)
+            found |= {f"{stem}.{expert}.{n}.weight": h for n, h in zip(names, halves, strict=True)}
+        found[name] = each
+    return found
+
+
+def test_with_experts_loss_and_gradients_equal_those_of_trl(tokenizer, rows, tmp_path):
+    """One layer: they pool the layers of a model where we add them up. They know no z-loss."""
+    changes = BALANCED | {"num_layers": 1, "router_z_coefficient": 0.0}
+    policy, reference = (a_model(tokenizer, seed, **changes) for seed in (0, 1))
+    trainer = their_trainer(policy, reference, tokenizer, tmp_path)
+    assert trainer.aux_loss_enabled and trainer.router_aux_loss_coef == pytest.approx(0.7 / 2)
+    trainer.model.train()
+    theirs = trainer.compute_loss(trainer.model, their_inputs(rows, trainer))
+    theirs.backward()
+    owed = trainer.router_aux_loss_coef * trainer._metrics["train"]["aux_loss"][-1]
+    loss, _ = our_loss(policy, reference, rows, tokenizer)
+    loss.backward()
+    assert owed > 0.5 and abs(loss.item() - (theirs.item() - owed)) < 1e-5
+    expected = their_names({name: each.grad for name, each in trainer.model.named_parameters()})
+    for name, each in gradients_of(policy).items():
+        torch.testing.assert_close(each, expected[name], atol=1e-6, rtol=1e-4, msg=name)
+
+
+def penalty_by_hand(logits: list[torch.Tensor], config) -> torch.Tensor:
+    """Token by token: what one router owes for logits_NE of both passes together."""
+    num_experts, per_token = config.num_experts, config.experts_per_token
+    num_tokens = sum(map(len, logits))
+    shares, means, z = [0.0] * num_experts, [0.0] * num_experts, 0.0
+    for logits_E in torch.cat(logits):
+        probabilities = logits_E.softmax(-1)
+        for expert in probabilities.argsort(descending=True)[:per_token].tolist():
+            shares[expert] += 1 / (num_tokens * per_token)
+        for expert in range(num_experts):
+            means[expert] = means[expert] + probabilities[expert] / num_tokens
+        z = z + logits_E.exp().sum().log() ** 2 / num_tokens
+    balance = num_experts * sum(s * p for s, p in zip(shares, means, strict=True))
+    return config.balance_coefficient * balance + config.router_z_coefficient * z
+
+
+def reference_gradients(policy, reference, rows) -> dict[str, torch.Tensor]:
+    """In float64, one conversation at a time: no batch, no padding, no mask."""
+    models = [copy.deepcopy(model).double() for model in (policy, reference)]
+    said, heard = [[], []], [[] for _ in models[0].model.layers]
+    for layer, found in zip(models[0].model.layers, heard, strict=True):
+        layer.mlp.gate.register_forward_hook(lambda _, given, out, found=found: found.append(out))
+    for which, model in enumerate(models):
+        for example in (example for pair in rows for example in pair):
+            ids = torch.tensor([example.tokens])
+            logprobs_TV = model(ids[:, :-1])[0].log_softmax(-1)
+            chosen_T = logprobs_TV.gather(1, ids[0, 1:, None])[:, 0]
+            said[which].append(chosen_T[torch.tensor(example.is_said[1:])].sum())
+    rewards = [BETA * (ours - theirs.detach()) for ours, theirs in zip(*said, strict=True)]
+    differences = [chosen - rejected for chosen, rejected in zip(rewards[::2], rewards[1::2])]
+    loss = sum((1 + (-each).exp()).log() for each in differences) / len(rows)
+    (loss + sum(penalty_by_hand(found, policy.config) for found in heard)).backward()
+    return gradients_of(models[0])
+
+
+def owed_apart(loss: torch.Tensor, *passes) -> torch.Tensor:
+    """Planted bug: each pass owes as much as both together."""
+    for each in passes:
+        loss = with_penalties(loss, each)
+    return loss
+
+
+def gradient_error(policy, reference, rows, tokenizer) -> float:
+    policy.zero_grad()
+    expected = reference_gradients(policy, reference, rows)
+    our_loss(policy, reference, rows, tokenizer)[0].backward()
+    found = gradients_of(policy)
+    return max((found[name] - each).abs().max().item() for name, each in expected.items())
+
+
+def test_with_experts_gradients_are_those_of_a_float64_reference(
+    tokenizer, rows, monkeypatch
+) -> None:
+    changes = BALANCED | {"router_z_coefficient": 0.3}
+    policy, reference = (a_model(tokenizer, seed, **changes) for seed in (0, 1))
+    assert gradient_error(policy, reference, rows, tokenizer) < 1e-5
+    bugs = {
+        "the last pass alone": lambda loss, *passes: with_penalties(loss, passes[-1]),
+        "each pass by itself": owed_apart,
+        "left out": lambda loss, *passes: loss,
+    }
+    for name, bug in bugs.items():
+        monkeypatch.setattr(room, "with_penalties", bug)
+        assert gradient_error(policy, reference, rows, tokenizer) > 1e-2, name
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_experts": 5}], ids=["plain", "experts"])
+def test_the_chosen_reply_becomes_likelier_than_the_rejected_one(tokenizer, rows, changes):
+    policy, reference = (a_model(tokenizer, 0, **changes) for _ in "pr")
     stream = PairStream(rows, reference, 3, tokenizer.end_of_text, seed=0)
     optimizer = torch.optim.Adam(policy.parameters(), 1e-3)
     first = None

@@ -11,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
-from minillm.align.dpo import PairBatch, preference_loss
 from minillm.align.grpo import RolloutBatch, reward_loss
 from minillm.batches.stream import Batch
 from minillm.compress.distill import DistillConfig, distillation
@@ -40,7 +39,7 @@ from minillm.model.experts import (
 from minillm.model.generate import generate
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
-from minillm.scale.pipeline_parallel import gpipe, run_schedule, schedule, stage_output
+from minillm.scale.pipeline_parallel import stage_output
 from minillm.scale.tensor_parallel import split_logits
 from minillm.train import trainer
 from minillm.train.checkpoint import load_model_tensors, model_tensors
@@ -227,6 +226,11 @@ def gradients(model: Transformer, loss: object = next_token_loss) -> dict[str, t
     return {name: each.grad for name, each in model.named_parameters()}
 
 
+def all_owed(model: Transformer) -> torch.Tensor:
+    """The penalties of the last pass, at all its places."""
+    return sum(layer.mlp.owed(layer.mlp.routing) for layer in model.model.layers)
+
+
 @pytest.mark.parametrize("many_logits", [1, 2**30])
 def test_training_has_the_gradient_of_the_penalty_and_shows_the_surprise(
     many_logits: int, monkeypatch: pytest.MonkeyPatch
@@ -238,7 +242,7 @@ def test_training_has_the_gradient_of_the_penalty_and_shows_the_surprise(
     logits = twin(batch.tokens_BT, documents_BT=batch.documents_BT)
     nats = cross_entropy(logits, batch.targets_BT)
     assert value.item() == pytest.approx(nats.item(), abs=1e-5)
-    (nats + sum(layer.mlp.penalty for layer in twin.model.layers)).backward()
+    (nats + all_owed(twin)).backward()
     for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
     plain = gradients(expert_model(balance_coefficient=0.0, router_z_coefficient=0.0))
@@ -276,29 +280,11 @@ def test_other_losses_have_the_gradient_of_the_penalty_too(loss: object) -> None
     for each in values:
         each.backward()
     twin(batch.tokens_BT)
-    sum(layer.mlp.penalty for layer in twin.model.layers).backward()
+    all_owed(twin).backward()
     name = "model.layers.1.mlp.gate.weight"
     found, without, owed = (dict(m.named_parameters())[name].grad for m in (model, plain, twin))
     torch.testing.assert_close(found - without, owed, atol=1e-6, rtol=1e-3)
     assert owed.abs().max() > 1e-4
-
-
-def staged_loss(model: Transformer, batch: Batch) -> float:
-    return run_schedule(model, schedule(gpipe, 2, 1), [batch])[0]
-
-
-def pairs_loss(model: Transformer, batch: Batch) -> float:
-    pairs = PairBatch(batch, batch_of(tokens().flip(0)), torch.zeros(2), torch.zeros(2))
-    return preference_loss(0.1)(model, pairs)[0].item()
-
-
-@pytest.mark.parametrize("loss", [staged_loss, pairs_loss])
-@pytest.mark.parametrize("name", ["balance_coefficient", "router_z_coefficient"])
-def test_losses_that_would_leave_the_penalty_out_refuse_it_by_name(loss: object, name: str) -> None:
-    assert math.isfinite(loss(unbalanced(), batch_of(tokens())))
-    coefficients = {"balance_coefficient": 0.0, "router_z_coefficient": 0.0} | {name: 0.5}
-    with pytest.raises(ValueError, match=f"{name} = 0.5.* leaves the routers' losses out; give 0"):
-        loss(expert_model(**coefficients), batch_of(tokens()))
 
 
 def test_under_autocast_the_same_experts_are_chosen() -> None:
@@ -316,7 +302,7 @@ def test_under_autocast_the_same_experts_are_chosen() -> None:
 def test_without_gradients_nothing_is_owed_but_choices_are_kept() -> None:
     model = expert_model()
     model(tokens())
-    assert all(layer.mlp.penalty is None for layer in model.model.layers)
+    assert all(layer.mlp.routing is None for layer in model.model.layers)
     assert all(layer.mlp.chosen_NA.shape == (58, 2) for layer in model.model.layers)
 
 
@@ -405,9 +391,9 @@ def test_operations_by_formula_are_operations_counted() -> None:
 
 def test_it_is_copied_and_made_into_codes() -> None:
     model = expert_model(width=96, ffn_width=64)
-    model(tokens()).sum().backward()  # leaves penalties that hang on a graph
+    model(tokens()).sum().backward()  # leaves routings that hang on a graph
     twin = copy.deepcopy(model)
-    assert all(layer.mlp.penalty is None for layer in twin.model.layers)
+    assert all(layer.mlp.routing is None for layer in twin.model.layers)
     state = quantize_state(model_tensors(model), scheme_named("int8"), scheme_named("int8"))
     load_model_tensors(twin, dequantize_state(state))
     with torch.no_grad():

@@ -1,17 +1,22 @@
 """Schedules: the bubble, what is held, and gradients equal to one batch's."""
 
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minillm.batches.stream import IGNORE, Batch
 from minillm.model.transformer import Transformer
+from minillm.scale import pipeline_parallel as module
 from minillm.scale.drill import loss_and_gradients
 from minillm.scale.pipeline_parallel import (
     bubble_fraction, gpipe, idle_fraction, layers_of_stage, most_in_flight,
     one_forward_one_backward, run_schedule, schedule,
 )  # fmt: skip
 from minillm.train.ranks import ALONE
+from minillm.train.trainer import next_token_loss
 from tests.scale.ranked import rows_of, whole_batch
 from tests.train.tiny import tiny_model
 
@@ -83,6 +88,51 @@ def test_a_run_schedule_gives_the_gradients_of_one_batch(
     flat = torch.cat([each.grad.flatten() for each in model.parameters()])
     torch.testing.assert_close(flat, torch.from_numpy(gradients).to(flat), rtol=1e-5, atol=1e-8)
     assert most == [most_in_flight(slots, stage) for stage in range(num_stages)]
+
+
+def accumulated(model: Transformer, parts: list[Batch]) -> tuple[float, torch.Tensor]:
+    """The loss and all gradients of batches that the trainer's loss takes one after another."""
+    model.zero_grad()
+    total = sum(int((part.targets_BT != IGNORE).sum()) for part in parts)
+    losses = []
+    for part in parts:
+        if share := int((part.targets_BT != IGNORE).sum()) / total:
+            losses.append(next_token_loss(model, part) * share)
+            losses[-1].backward()
+    gradients = [each.grad.flatten() for each in model.parameters()]
+    return sum(each.item() for each in losses), torch.cat(gradients)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("num_stages", [1, 2, 3])
+def test_routers_of_every_stage_owe_what_they_owe_in_accumulation(
+    order, num_stages: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    shape = tiny_model(num_layers=3, num_experts=3, balance_coefficient=1.0, initial_std=0.3)
+    model, batch = Transformer(shape).double(), whole_batch(6)
+    parts = [rows_of(batch, number, 3) for number in range(3)]
+    nothing = torch.full_like(parts[0].targets_BT, IGNORE)
+    parts.append(dataclasses.replace(parts[0], targets_BT=nothing))  # padding alone owes nothing
+    loss, expected = accumulated(model, parts)
+    slots = schedule(order, num_stages, len(parts))
+
+    def found() -> torch.Tensor:
+        model(batch.tokens_BT[:1])  # what routers still keep of another pass is not owed
+        model.zero_grad()
+        assert run_schedule(model, slots, parts)[0] == pytest.approx(loss, abs=1e-6)
+        return torch.cat([each.grad.flatten() for each in model.parameters()])
+
+    # routers, and the trainer's loss, compute in float32
+    torch.testing.assert_close(found(), expected, rtol=1e-5, atol=1e-7)
+    owed = module.stage_debt
+    for bug in (
+        lambda model, stage, *rest: torch.zeros(()),
+        lambda model, stage, stages, part, total: owed(model, stage, stages, part, total) * 3,
+        lambda model, stage, *rest: owed(model, stage, *rest) if stage else torch.zeros(()),
+    ):
+        monkeypatch.setattr(module, "stage_debt", bug)
+        assert (found() - expected).abs().max() > 1e-3
 
 
 def test_a_schedule_whose_backward_comes_too_early_is_seen() -> None:
