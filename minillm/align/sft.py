@@ -132,7 +132,7 @@ def completion_loss(
         is_said_BT = batch.targets_BT != IGNORE
         logits_NV = model.lm_head(layers(model, batch)[is_said_BT])
         loss = cross_entropy(logits_NV, batch.targets_BT[is_said_BT])
-        return with_balance(loss, model), {"num_targets": int(is_said_BT.sum())}
+        return with_balance(loss, model, batch), {"num_targets": int(is_said_BT.sum())}
 
     return loss_fn
 

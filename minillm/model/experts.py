@@ -118,12 +118,9 @@ class Experts(nn.Module):
         return self.__dict__ | {"routing": None, "chosen_NA": None}
 
 
-def real_routings(model: nn.Module, batch: Batch | None = None) -> dict[Experts, Routing]:
-    """What each router said of this batch in the last pass, padding left out; it then forgets it.
-
-    Without a batch of all places alike.
-    """
-    kept_N = slice(None) if batch is None else real_places(batch).flatten()
+def real_routings(model: nn.Module, batch: Batch) -> dict[Experts, Routing]:
+    """What each router said of this batch, the last pass, without padding; it then forgets it."""
+    kept_N = real_places(batch).flatten()
     found = {}
     for each in model.modules():
         if isinstance(each, Experts) and each.routing is not None:
@@ -144,6 +141,6 @@ def with_penalties(nats: torch.Tensor, *passes: Mapping[Experts, Routing]) -> to
     return nats + sum(penalty - penalty.detach() for penalty in owed) if owed else nats
 
 
-def with_balance(nats: torch.Tensor, model: nn.Module, batch: Batch | None = None) -> torch.Tensor:
+def with_balance(nats: torch.Tensor, model: nn.Module, batch: Batch) -> torch.Tensor:
     """`nats`, with what routers owe for this batch, the model's last pass."""
     return with_penalties(nats, real_routings(model, batch))

@@ -251,11 +251,11 @@ def test_training_has_the_gradient_of_the_penalty_and_shows_the_surprise(
 
 
 def test_a_penalty_is_owed_once() -> None:
-    model, nats = expert_model(), torch.tensor(2.0)
+    model, nats, batch = expert_model(), torch.tensor(2.0), batch_of(tokens())
     model(tokens())
-    assert with_balance(nats, model).requires_grad
-    assert with_balance(nats, model) is nats
-    assert with_balance(nats, small_model()) is nats
+    assert with_balance(nats, model, batch).requires_grad
+    assert with_balance(nats, model, batch) is nats
+    assert with_balance(nats, small_model(), batch) is nats
 
 
 def unbalanced() -> Transformer:

@@ -8,6 +8,7 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 
 from minillm.align.conversations import Example, batch_of_examples
 from minillm.align.dpo import PairBatch, preference_loss
+from minillm.align.sft import completion_loss
 from minillm.batches.packing import Piece
 from minillm.batches.stream import IGNORE, Batch, batch_of_rows
 from minillm.model import experts as module
@@ -102,8 +103,12 @@ def pairs_loss(model: Transformer, batch: Batch) -> torch.Tensor:
     return preference_loss(0.1)(model, pairs)[0]
 
 
+def said_loss(model: Transformer, batch: Batch) -> torch.Tensor:
+    return completion_loss("cpu")(model, batch)[0]
+
+
 LOSSES = (
-    next_token_loss, recomputed(next_token_loss), rewarded_loss, taught_loss, pairs_loss
+    next_token_loss, recomputed(next_token_loss), said_loss, rewarded_loss, taught_loss, pairs_loss
 )  # fmt: skip
 Loss = Callable[[Transformer, Batch], torch.Tensor]
 
