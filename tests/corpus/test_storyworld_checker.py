@@ -213,6 +213,18 @@ def test_where_nobody_acts_the_reader_does_not_fail(level: int, instead: str) ->
                 assert report.sentences
 
 
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_signs_that_no_story_has_do_not_make_the_reader_fail(level: int) -> None:
+    """A model that has read more than stories writes `#7` or half a quotation now and then."""
+    rng = random.Random(level)
+    signs = ["#", "#7", '"', '".', '"#0," said', "'", "”", "7", ",", "’s", "(", "\n", "said"]
+    for seed in range(150):
+        words = tell_story(seed, level).text.split(" ")
+        for _ in range(rng.randint(1, 3)):
+            words.insert(rng.randrange(len(words)), rng.choice(signs))
+        assert check_story(" ".join(words)).sentences
+
+
 @pytest.mark.parametrize(
     "sentence",
     [

@@ -273,7 +273,8 @@ def read_sentence(sentence: str) -> list[Clause]:
         quotes.append(match.group(1))
         return f"#{len(quotes) - 1}"
 
-    if not re.match(r'("[A-Z].*|[A-Z].*)[.!?]"?$', sentence):
+    # no story has the sign that stands for a quotation set aside
+    if "#" in sentence or not re.match(r'("[A-Z].*|[A-Z].*)[.!?]"?$', sentence):
         raise Unreadable("a sentence begins with a capital letter and ends with a full stop")
     bare = re.sub(r'"([^"]*[,.!?])"', set_aside, sentence)
     return Reader(tokenize(re.sub(r"[.!?]$", "", bare)), quotes).sentence()
