@@ -22,14 +22,16 @@ Judge = Callable[[Case, object, object], str]
 MAX_SHOWN_CHARACTERS = 240
 
 
-def plain(value: object) -> object:
-    """A copy in lists, dicts, numbers and strings: what answers are compared and shown by."""
+def plain(value: object, keep_tuples: bool = False) -> object:
+    """A copy in lists, dicts, numbers and strings: what answers are compared by, and shown by
+    with tuples left as such."""
     if hasattr(value, "tolist"):  # arrays and tensors, without importing their libraries
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: plain(entry) for key, entry in value.items()}
+        return {key: plain(entry, keep_tuples) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        entries = [plain(entry, keep_tuples) for entry in value]
+        return tuple(entries) if keep_tuples and isinstance(value, tuple) else entries
     if value is not None and type(value).__eq__ is object.__eq__:
         return f"<{type(value).__name__}>"
     return copy.copy(value)
@@ -52,7 +54,7 @@ def same(ours: object, theirs: object, tolerance: float = 0.0) -> bool:
 
 def shown(value: object) -> str:
     """A value as text, cut where it would fill the page."""
-    text = repr(plain(value))
+    text = repr(plain(value, keep_tuples=True))
     return text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + " …"
 
 

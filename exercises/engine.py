@@ -31,6 +31,7 @@ import importlib
 import inspect
 import json
 import linecache
+import warnings
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -201,14 +202,33 @@ def check_cell(exercise: Exercise, source: str, names: dict[str, object]) -> Rep
     return grade(exercise, names[name])
 
 
+def cells_of(path: Path) -> list[dict]:
+    """The cells of a notebook; ValueError with the way back where it is none any more."""
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["cells"])
+    except (ValueError, LookupError, TypeError) as error:
+        place = f"exercises/{path.name}"
+        way = f"bring it back, without your answers, with: git checkout {place}"
+        raise ValueError(f"{place} is not a notebook any more ({error}); {way}") from None
+
+
+def run_imports(source: str, names: dict[str, object], place: str) -> None:
+    """Run the cell that imports; where it raises, say so, so that the answers are still graded."""
+    try:
+        exec(compile(source, place, "exec"), names)
+    except Exception as error:  # a learner may have put anything there
+        words = f"{place} raises {type(error).__name__}: {error}; what it imports is missing below"
+        warnings.warn(words, stacklevel=2)
+
+
 def check_notebook(path: Path) -> list[Report]:
     """Run a notebook's imports (cells tagged so) and answers, nothing else; grade each answer."""
     names: dict[str, object] = {"__name__": path.stem}
     reports = []
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+    for number, cell in enumerate(cells_of(path), start=1):
         source, metadata = "".join(cell["source"]), cell["metadata"]
         if "imports" in metadata.get("tags", ()):
-            exec(source, names)
+            run_imports(source, names, f"exercises/{path.name}, cell {number}")
         if "exercise" in metadata:
             reports.append(check_cell(find(metadata["exercise"]), source, names))
     return reports

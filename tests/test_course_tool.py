@@ -86,6 +86,24 @@ def test_notebooks_run_in_order_once(root, executed, capsys):
     assert "✓ [1/3] 01_one: unchanged" in capsys.readouterr().out
 
 
+def test_one_notebook_runs_by_itself(root, executed, monkeypatch, capsys):
+    monkeypatch.chdir(root)
+    assert lane.main(["notebooks/02_two.ipynb"]) == 0
+    assert executed == ["02_two"]
+    assert "✓ 02_two.ipynb: 0 s → runs/smoke/notebooks" in capsys.readouterr().out
+    write_notebook(root, "03_three.ipynb", "1 / 0")
+    for name, said in (
+        ("03_three", "✗ 03_three.ipynb, cell [2] (1 / 0): ZeroDivisionError: division by zero\n"),
+        ("nope", "✗ notebooks/nope.ipynb: no such notebook; they lie in notebooks/\n"),
+    ):
+        assert lane.main([f"notebooks/{name}.ipynb"]) == 1
+        assert capsys.readouterr().err == said
+    with pytest.raises(SystemExit) as ended:
+        lane.main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m tools.lane [-h] [--run NAME] notebook" in capsys.readouterr().out
+
+
 def test_siblings_make_nothing_that_another_of_them_reads():
     """Each asks for stages up to the scores, and makes its own by name."""
     own = {"12": {"quantized"}, "13": set(), "14": {"traffic", "drift"}}

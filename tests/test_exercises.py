@@ -256,10 +256,10 @@ def learner(tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "chapters", lambda: ["99"])
     monkeypatch.setattr(engine, "exercises_of", lambda chapter: (PAIRS,))
 
-    def answer(source: str) -> int:
+    def answer(source: str, imports: str = "import math") -> int:
         cells = [
             {"cell_type": "code", "metadata": {}, "source": "1 / 0"},
-            {"cell_type": "code", "metadata": {"tags": ["imports"]}, "source": "import math"},
+            {"cell_type": "code", "metadata": {"tags": ["imports"]}, "source": imports},
             {"cell_type": "code", "metadata": {"exercise": "99.1"}, "source": source},
         ]
         (tmp_path / "99_pairs.ipynb").write_text(json.dumps({"cells": cells}))
@@ -284,3 +284,38 @@ def test_an_answer_that_does_not_load_is_wrong(learner, capsys):
     assert "its cell defines no function called count_pairs" in capsys.readouterr().out
     assert learner("def count_pairs(ids):\n    return {}[1]") == 1
     assert "in line 2 of count_pairs: return {}[1]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("imports", "name"), [("import nothere", "ModuleNotFoundError"), ("import", "SyntaxError")]
+)
+def test_imports_that_raise_are_named_and_the_answers_are_still_checked(
+    learner, capsys, imports, name
+):
+    said = f"exercises/99_pairs.ipynb, cell 2 raises {name}: .*; what it imports is missing below"
+    with pytest.warns(UserWarning, match=said):
+        assert learner("def count_pairs(ids):\n    return {}", imports) == 1
+    assert "✗ 99.1 Count the pairs: wrong" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ['{"cells": [', "[]", "3", "{}", '{"cells": 3}'])
+def test_a_notebook_that_is_none_any_more_is_named_with_the_way_back(learner, tmp_path, content):
+    learner("")
+    (tmp_path / "99_pairs.ipynb").write_text(content)
+    with pytest.raises(ValueError, match="exercises/99_pairs.ipynb is not .* git checkout exer"):
+        engine.check_chapter("99")
+
+
+def test_a_tuple_is_shown_as_one_and_a_list_with_the_same_is_right():
+    right, case = (2, 7), ([(1, 2)],)
+
+    def pair(ids: list) -> tuple[int, int]:
+        """A pair."""
+        return right
+
+    exercise = Exercise(
+        id="99.2", title="Pair", question="?", solution=pair, cases=(case,), mistakes=(), hints=()
+    )
+    assert grade(exercise, lambda ids: [2, 7]).state is State.PASSED
+    said = grade(exercise, lambda ids: (2, 8)).message
+    assert said == "for ([(1, 2)])\nexpected (2, 7)\ngot      (2, 8)"

@@ -207,6 +207,16 @@ def test_a_failing_cell_leaves_the_file_as_it_was(tmp_path):
     assert "ZeroDivisionError" in problem and path.read_bytes() == before
 
 
+@pytest.mark.parametrize("verb", ["execute", "check"])
+def test_a_notebook_that_is_not_there_is_named_in_one_line(verb, capsys):
+    assert notebooks.main([verb, "notebooks/nope.ipynb"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        "✗ notebooks/nope.ipynb: no such notebook; they lie in notebooks/"
+    ]
+    assert printed.out == ""
+
+
 def test_the_command_line_fails_where_a_notebook_does(tmp_path):
     path = tmp_path / "01.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[cell("x = 1")]), path)

@@ -1,8 +1,10 @@
 """One notebook of a course, by papermill: run, timed, its page written; in a process of a lane.
 
 In: a notebook and a run. Out: the executed notebook and its page in the run's folders.
+`python -m tools.lane notebooks/02_tokenizer.ipynb [--run NAME]` runs one by itself.
 """
 
+import argparse
 import os
 import sys
 import threading
@@ -19,6 +21,7 @@ from papermill.engines import NBClientEngine, NotebookExecutionManager, papermil
 from papermill.exceptions import PapermillExecutionError
 
 from minillm.core.records import Run
+from minillm.recipes import open_run
 from tools.report import peak_memory_gib, write_page
 
 THREADS = "OMP_NUM_THREADS"  # what torch and numpy ask for their number of threads
@@ -116,3 +119,27 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    """The command line: one notebook, which makes what it needs of the run itself."""
+    words = "Run one notebook headless; the committed one stays as it is."
+    parser = argparse.ArgumentParser(prog="python -m tools.lane", description=words)
+    parser.add_argument("notebook", type=Path, help="such as notebooks/02_tokenizer.ipynb")
+    parser.add_argument("--run", default="smoke", metavar="NAME", help="its run (default: smoke)")
+    options = parser.parse_args(arguments)
+    if not options.notebook.is_file():
+        print(f"✗ {options.notebook}: no such notebook; they lie in notebooks/", file=sys.stderr)
+        return 1
+    run, _ = open_run(options.run)
+    (run.path / "notebooks").mkdir(parents=True, exist_ok=True)
+    failure, seconds, _ = executed(options.notebook.resolve(), run, os.environ.get(THREADS))
+    if failure is not None:
+        print(f"✗ {options.notebook.name}, {failure}", file=sys.stderr)
+        return 1
+    print(f"✓ {options.notebook.name}: {seconds:.0f} s → runs/{run.name}/notebooks")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

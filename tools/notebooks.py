@@ -258,6 +258,9 @@ def main(arguments: list[str]) -> int:
         return 0
     named = [Path(name) for name in options.notebooks]
     paths = named or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if missing := next((path for path in paths if not path.is_file()), None):
+        print(f"✗ {missing}: no such notebook; they lie in notebooks/", file=sys.stderr)
+        return 1
     num_problems = 0
     for path in paths:
         problems = work(options.verb, path)

@@ -144,6 +144,7 @@ def set_up() -> None:
     """Install everything, then leave the stamp that makes the next time quick."""
     check_disk()
     warn_of_compiler()
+    print("making .venv: some 3 minutes on a quiet machine, more on a busy one", flush=True)
     is_venv = (ENVIRONMENT / "pyvenv.cfg").is_file()
     solver = None if is_venv else next(filter(None, map(shutil.which, SOLVERS)), None)
     if solver is None or not install_with_solver(solver):

@@ -50,6 +50,24 @@ def machine() -> str:
 
 
 # package only
+def check_replaceable_file(path: Path, option: str = "") -> None:
+    """ValueError unless nothing is there, or a file of figures as `save_figures` writes it.
+
+    `option`: what stands before the name.
+    """
+    if path.is_dir():
+        raise ValueError(f"{option}{path}: is a folder; name the file that keeps the figures")
+    if not path.exists():
+        return
+    try:
+        is_ours = json.loads(path.read_text(encoding="utf-8")).keys() >= {"command", "figures"}
+    except (ValueError, AttributeError):
+        is_ours = False
+    if not is_ours:
+        raise ValueError(f"{option}{path}: keeps no figures of ours; give another name")
+
+
+# package only
 def save_figures(path: Path, command: str, figures: Mapping[str, object]) -> None:
     """Write the figures with the command that made them, the machine and the date."""
     content = {

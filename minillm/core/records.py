@@ -241,11 +241,12 @@ def check_replaceable(folder: Path, sign: str, others: Collection[str], option: 
 
     A result has the file `sign`, perhaps the `others`. `option`: what stands before the name.
     """
+    if folder.is_file():
+        raise ValueError(f"{option}{folder}: is a file; give the name of a folder")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    is_ours = not found or sign in found and found <= {sign, *others}
-    if folder.exists() and not (folder.is_dir() and is_ours):
-        words = "exists and holds other things; choose an empty folder"
-        raise ValueError(f"{option}{folder}: {words}")
+    if found and not (sign in found and found <= {sign, *others}):
+        remedy = "choose an empty folder"
+        raise ValueError(f"{option}{folder}: exists and holds other things; {remedy}")
 
 
 def usable(folder: Path, key: str) -> Artifact | None:

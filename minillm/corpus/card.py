@@ -261,8 +261,10 @@ def card_page(card: Mapping) -> str:
     empty = ", ".join(card["empty_cells"]) or "none"
     parts += [f"Without a byte, so that a model of this text has never read such: {empty}."]
     parts += ["## Thrown out", *thrown_out(card)]
-    rows = ((pair, *counts) for pair, counts in card["mentions"].items())
-    parts += ["## Who is mentioned", table(("pair", "first", "second"), rows)]
+    rows = [(pair, *counts) for pair, counts in card["mentions"].items()]
+    nobody = f"Nobody, by these words: {'; '.join(PAIRS)}."
+    is_any = any(map(sum, card["mentions"].values()))
+    parts += ["## Who is mentioned", table(("pair", "first", "second"), rows) if is_any else nobody]
     for name in ("she", "he"):
         words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
         words = words or "nothing"

@@ -85,6 +85,7 @@ class Reasons:
         """One reason as figures: its count, and of the first its id, its words, value and limit."""
         first = self.first_by_name[name]
         words = {key: shortened(getattr(first, key)) for key in ("id", "reason", "value", "limit")}
+        words["reason"] = shortened(first.reason.removeprefix(f"{first.id}: "))
         return {"reason": name, "count": self.count_by_name[name], "first": words}
 
 

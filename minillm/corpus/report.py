@@ -43,7 +43,8 @@ NUM_PAGES = 2000
 PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_FILE = 25, 8, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
-    "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not."
+    "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not. –: "
+    "nothing was\nplanted, or nothing found, that this could be a share of."
 )
 FEW_PAGES = (
     f"the bars are meant for {NUM_PAGES:,} pages: among fewer, lines stand on too few pages to be "
@@ -88,7 +89,9 @@ def table(rows: Sequence[Row]) -> str:
     head = f"{'what':44}{'n':>6}" + "".join(f"{name:>11}" for name in names) + "  bar"
     lines = [head, "─" * (len(head) + 24)]
     for row in rows:
-        cells = "".join(f"{row.figures[n]:11.3f}" if n in row.figures else " " * 11 for n in names)
+        shown = dict.fromkeys(row.figures, "–")
+        shown |= {name: f"{value:.3f}" for name, value in row.measured.items()}
+        cells = "".join(f"{shown.get(name, ''):>11}" for name in names)
         bars = ", ".join(f"{name} ≥ {bar:g}" for name, bar in row.bars.items())
         verdict = {True: "✓ ", False: "✗ ", None: ""}[row.is_reached]
         lines.append(f"{row.name:44}{row.count:6}{cells}  {verdict}{bars}".rstrip())
@@ -97,10 +100,10 @@ def table(rows: Sequence[Row]) -> str:
 
 # package only
 def report_figures(rows: Sequence[Row]) -> dict[str, dict]:
-    """The rows as data: for each its count, figures, bars and whether they are reached."""
+    """The rows as data: for each its count, measured figures, bars, whether they are reached."""
     return {
         row.name: {
-            "n": row.count, **{name: round(value, 4) for name, value in row.figures.items()},
+            "n": row.count, **{name: round(value, 4) for name, value in row.measured.items()},
             "bars": dict(row.bars), "reached": row.is_reached,
         }
         for row in rows

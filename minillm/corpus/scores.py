@@ -43,21 +43,30 @@ class Row:
 
     name: str
     count: int
-    figures: Mapping[str, float]
+    figures: Mapping[str, float | None]
     bars: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def measured(self) -> dict[str, float]:
+        """The figures that are a share of something: where nothing was planted, precision alone."""
+        return {
+            name: value for name, value in self.figures.items()
+            if value is not None and (self.count or name == "precision")
+        }  # fmt: skip
+
+    @property
     def is_reached(self) -> bool | None:
-        """Do all figures that have a bar reach it? None without one."""
-        if not self.bars:
-            return None
-        return all(self.figures[name] >= bar for name, bar in self.bars.items())
+        """Do all measured figures that have a bar reach it? None without any."""
+        found = self.measured
+        reached = [found[name] >= bar for name, bar in self.bars.items() if name in found]
+        return all(reached) if reached else None
 
 
-def hits(found: Counter, true: Counter) -> dict[str, float]:
-    """Precision, recall and F1 by name, of things that can occur more than once."""
+def hits(found: Counter, true: Counter) -> dict[str, float | None]:
+    """Precision (None if nothing is found), recall and F1, of things that can occur repeatedly."""
     figures = precision_recall_f1((found & true).total(), found.total(), true.total())
-    return dict(zip(("precision", "recall", "F1"), figures, strict=True))
+    named = dict(zip(("precision", "recall", "F1"), figures, strict=True))
+    return named if found else named | {"precision": None}
 
 
 # package only
@@ -115,7 +124,7 @@ def step_rows(cleaned: Cleaned) -> Iterable[Row]:
         found[rejection.step].add(rejection.id)
     for name in dict.fromkeys((*FAULTS, *found)):
         true = {page.document.id for page in cleaned.pages if name in page.faults}
-        figures = {}
+        figures = {"precision": None}
         if found[name]:
             figures["precision"] = len(found[name] & should_go) / len(found[name])
         if true:

@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 
+from minillm.core.records import counted
 from minillm.corpus.opening import Defaults, Unusable, utf8_text
 from minillm.corpus.sources import Document, Rejection
 
@@ -155,7 +156,8 @@ def without_secrets(document: Document) -> Document | Rejection:
     if not found:
         return document
     kind, line = found[0]
-    return Rejection.of(document, "secret", f"{kind} in line {line}", len(found), 0)
+    num_found = counted(len(found), "secret")
+    return Rejection.of(document, "secret", f"{kind} in line {line}", num_found, 0)
 
 
 # package only

@@ -18,9 +18,10 @@ def add_options(made: argparse.ArgumentParser) -> None:
 # package only
 def run_align(args: argparse.Namespace) -> int:
     """Fine-tune on conversations, then learn from pairs and rewards; what is finished is used."""
+    run, recipe = chosen_run(args)
+
     from minillm import stages
 
-    run, recipe = chosen_run(args)
     with redirect_stdout(notes(args)):
         artifact = stages.reach(run, recipe, args.until)
     names = ("answerable_exact", "abstention", "false_abstention", "last_loss", "last_reward")

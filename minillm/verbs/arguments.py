@@ -1,6 +1,7 @@
 """What all verbs share: choosing the run, refusing what cannot be heeded, figures for programs.
 
-Rooms are imported where they are called, so that `minillm --help` answers at once.
+Rooms are imported where they are called, so that `minillm --help` answers at once; and after what
+can be refused without them.
 """
 
 import argparse
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from minillm.recipes import Recipe
 
 FAILED = 1
+# The keys of `recipes.RECIPES`, known before what takes seconds to import.
+RECIPE_NAMES = ("smoke", "laptop")
 KEEPS_ITS_RECIPE = (
     "the run keeps its own recipe; leave it out, or make a run with another: "
     "minillm train --run NAME --recipe NAME --set FIELD=VALUE"
@@ -51,6 +54,16 @@ def check_folder(name: str, path: Path) -> None:
 
 
 # package only
+def check_figures_file(path: Path | None) -> None:
+    """ValueError where --out names what is no file of figures, or cannot be made."""
+    from minillm.bench.measuring import check_replaceable_file
+
+    if path is not None:
+        check_folder("--out", path.parent)
+        check_replaceable_file(path, "--out ")
+
+
+# package only
 def figures_out(args: argparse.Namespace, figures: dict) -> None:
     """With `--json` one object on one line of standard output."""
     if args.json:
@@ -60,6 +73,9 @@ def figures_out(args: argparse.Namespace, figures: dict) -> None:
 # package only
 def chosen_run(args: argparse.Namespace) -> tuple["Run", "Recipe"]:
     """The run and recipe that --run, --recipe, --set, --text and --minutes ask for together."""
+    if args.recipe not in (None, *RECIPE_NAMES):
+        raise ValueError(f"recipe = {args.recipe!r}: choose one of {', '.join(RECIPE_NAMES)}")
+
     from minillm import recipes, tailored
 
     text, minutes = getattr(args, "text", None), getattr(args, "minutes", None)
@@ -110,7 +126,8 @@ def notes(args: argparse.Namespace) -> TextIO:
 # package only
 def existing_run(args: argparse.Namespace) -> "Run":
     """The run that a verb works on, which was made before and keeps its recipe."""
+    refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
+
     from minillm import recipes
 
-    refuse(args, ("recipe", "set"), KEEPS_ITS_RECIPE)
     return recipes.existing_run(args.run, args.home)[0]

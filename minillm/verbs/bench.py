@@ -9,7 +9,13 @@ import importlib
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from minillm.verbs.arguments import existing_run, figures_out, notes, refuse
+from minillm.verbs.arguments import (
+    check_figures_file,
+    existing_run,
+    figures_out,
+    notes,
+    refuse,
+)
 from minillm.verbs.corpus import evaluation_sets
 
 MODEL = "model"
@@ -67,6 +73,7 @@ def run_bench(args: argparse.Namespace) -> int:
     """Measure, print a line for each figure, keep them where asked."""
     from minillm.bench.measuring import save_figures
 
+    check_figures_file(args.out)
     given = given_to(args)
     if args.what == MODEL:
         from minillm.bench.text import compare

@@ -14,8 +14,16 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from minillm.verbs import cleaning
-from minillm.verbs.arguments import add_reporting, check_folder, chosen_run, figures_out
-from minillm.verbs.arguments import notes, refuse
+from minillm.verbs.arguments import (
+    add_reporting,
+    check_figures_file,
+    check_folder,
+    chosen_run,
+    figures_out,
+    notes,
+    refuse,
+)
+from minillm.verbs.documents import say_what_is_replaced, say_what_the_card_denies
 
 if TYPE_CHECKING:
     from minillm.corpus.contamination import Sets
@@ -58,6 +66,14 @@ def add_web_options(made: argparse.ArgumentParser) -> None:
 
 
 # package only
+def own_licences() -> str:
+    """The licences that may be used where `--licences` names none."""
+    from minillm.corpus.pipeline import LICENCES
+
+    return f"The course's own list of licences: {', '.join(LICENCES)}."
+
+
+# package only
 class HelpOfAction(argparse.Action):
     """`--help`: behind an action what that one takes, else what the verb does."""
 
@@ -66,6 +82,8 @@ class HelpOfAction(argparse.Action):
         if args.what is not None:
             does, out = ACTIONS[args.what]
             asked = argparse.ArgumentParser(prog=f"{parser.prog} {args.what}", description=does)
+            if args.what == cleaning.CLEAN:
+                asked.epilog = own_licences()
             (cleaning.add_options if args.what == cleaning.CLEAN else add_web_options)(asked)
             add_out(asked, out)
             add_reporting(asked)
@@ -147,10 +165,12 @@ def run_corpus(args: argparse.Namespace) -> int:
 # package only
 def make_run_documents(args: argparse.Namespace) -> int:
     """The stage of the run; says what is trained on, what is held out, what was rejected."""
+    run, recipe = chosen_run(args)
+
     from minillm import stages
     from minillm.core.records import counted, sized
 
-    run, recipe = chosen_run(args)
+    say_what_is_replaced(run, recipe, "corpus", "documents")
     with redirect_stdout(io.StringIO()):  # its one line counts what is trained on alone
         artifact = stages.reach(run, recipe, "documents")
     figures = artifact.figures
@@ -165,6 +185,7 @@ def make_run_documents(args: argparse.Namespace) -> int:
         parts.append(f"without {', '.join(figures['missing_sources'])}")
     place = f"runs/{run.name}/{artifact.path.name}"
     print(f"{artifact.kind}: {', '.join(parts)} → {place}", file=notes(args))
+    say_what_the_card_denies(args, artifact)
     figures_out(args, figures)
     return 0
 
@@ -172,19 +193,22 @@ def make_run_documents(args: argparse.Namespace) -> int:
 # package only
 def write_dirty_web(args: argparse.Namespace) -> int:
     """A crawl and its truth in a folder."""
-    from minillm.corpus.dirty.crawl import write_crawl
-    from minillm.corpus.dirty.files import make_dirty_files
-    from minillm.corpus.report import NUM_PAGES, PAGES_A_FILE, report_pages
-
     if args.out is None:
         raise ValueError("--out is missing: name the folder for crawl and truth (--out DIR)")
     check_folder("--out", args.out)
+
+    from minillm.core.records import check_replaceable, counted
+    from minillm.corpus.dirty.crawl import CRAWL, FILES, FILES_TRUTH, TRUTH, write_crawl
+    from minillm.corpus.dirty.files import make_dirty_files
+    from minillm.corpus.report import NUM_PAGES, PAGES_A_FILE, report_pages
+
+    check_replaceable(args.out, CRAWL, (TRUTH, FILES, FILES_TRUTH), "--out ")
     num_pages = NUM_PAGES if args.pages is None else args.pages
     seed = args.seed or 0
     pages = report_pages(seed, num_pages, evaluation_sets())
     files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
     figures = write_crawl(pages, args.out, files)
-    words = f"{figures['pages']:,} pages, {figures['should_go']:,} of them to be thrown out"
+    words = f"{counted(figures['pages'], 'page')}, {figures['should_go']:,} to be thrown out"
     print(f"dirty web: {words} → {args.out}", file=notes(args))
     figures_out(args, figures)
     return 0
@@ -193,16 +217,16 @@ def write_dirty_web(args: argparse.Namespace) -> int:
 # package only
 def report_dirty_web(args: argparse.Namespace) -> int:
     """One table of what each step finds of what was planted; 1 if a bar is not reached."""
-    from minillm.bench.measuring import save_figures
-    from minillm.corpus import report
-
     if args.pages is not None and args.pages < MIN_REPORT_PAGES:
         raise ValueError(
             f"--pages {args.pages}: give a report at least {MIN_REPORT_PAGES}, so that every kind"
             " of page is among them"
         )
-    if args.out is not None and args.out.is_dir():
-        raise ValueError(f"--out {args.out}: is a folder; name the file that keeps the figures")
+    check_figures_file(args.out)
+
+    from minillm.bench.measuring import save_figures
+    from minillm.corpus import report
+
     started = perf_counter()
     seed = report.HELD_OUT_SEED if args.seed is None else args.seed
     num_pages = report.NUM_PAGES if args.pages is None else args.pages
@@ -210,7 +234,7 @@ def report_dirty_web(args: argparse.Namespace) -> int:
     print(report.table(rows), report.LEGEND, sep="\n", file=notes(args))
     missed = [row.name for row in rows if row.is_reached is False]
     seconds = perf_counter() - started
-    verdict = f"bars not reached: {', '.join(missed)}" if missed else "every bar is reached"
+    verdict = f"bars not reached: {'; '.join(missed)}" if missed else "every bar is reached"
     print(f"{num_pages:,} pages of seed {seed}, {seconds:.0f} s: {verdict}", file=notes(args))
     if missed and num_pages < report.NUM_PAGES:
         print(report.FEW_PAGES, file=notes(args))

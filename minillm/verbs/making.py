@@ -8,7 +8,6 @@ import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import (
     check_folder,
@@ -18,9 +17,11 @@ from minillm.verbs.arguments import (
     refuse,
     warning_line,
 )
-
-if TYPE_CHECKING:
-    from minillm.core.records import Artifact, Run
+from minillm.verbs.documents import (
+    made_before,
+    say_what_is_replaced,
+    say_what_the_card_denies,
+)
 
 TOKENIZER = "tokenizer.json"
 OUTSIDE_RUNS = (
@@ -32,10 +33,11 @@ OUTSIDE_RUNS = (
 # package only
 def run_course(args: argparse.Namespace) -> int:
     """Every notebook, without a screen; the run becomes the latest if all pass."""
+    run, _ = chosen_run(args)
+
     from minillm.core.home import mark_latest
     from tools.course import run_course as run_notebooks
 
-    run, _ = chosen_run(args)
     with redirect_stdout(notes(args)):
         exit_code = run_notebooks(run_name=run.name, home=args.home)
     if exit_code == 0:
@@ -48,9 +50,11 @@ def run_course(args: argparse.Namespace) -> int:
 # package only
 def run_stage(args: argparse.Namespace, kind: str) -> int:
     """Make one artifact of the run, and what it is made from."""
+    run, recipe = chosen_run(args)
+
     from minillm import stages
 
-    run, recipe = chosen_run(args)
+    say_what_is_replaced(run, recipe, kind, kind)
     with redirect_stdout(notes(args)):
         artifact = stages.reach(run, recipe, kind)
     figures_out(args, artifact.figures)
@@ -107,8 +111,6 @@ def check_tokenizer_folder(folder: Path) -> None:
 # package only
 def run_train(args: argparse.Namespace) -> int:
     """Text becomes a model, in one process or, with --processes, in several."""
-    from minillm.scale.launch import run_ranks
-
     if args.processes is None:
         return train_here(args)
     if "WORLD_SIZE" in os.environ:
@@ -117,6 +119,9 @@ def run_train(args: argparse.Namespace) -> int:
             "several already; leave it out"
         )
     chosen_run(args)  # a wrong option is said once, before there are several to say it
+
+    from minillm.scale.launch import run_ranks
+
     return max(run_ranks(train_here, args.processes, args))
 
 
@@ -126,12 +131,13 @@ def train_here(args: argparse.Namespace) -> int:
 
     The first rank says how good the model is, and what it took.
     """
+    warnings.formatwarning = warning_line  # this process may be one that torchrun has started
+    run, recipe = chosen_run(args)
+
     from minillm import stages
     from minillm.core.home import mark_latest
     from minillm.scale.launch import joined
 
-    warnings.formatwarning = warning_line  # this process may be one that torchrun has started
-    run, recipe = chosen_run(args)
     earlier = made_before(run)
     with joined() as ranks:
         with redirect_stdout(notes(args)):
@@ -139,6 +145,7 @@ def train_here(args: argparse.Namespace) -> int:
         if ranks.rank > 0:
             return 0
     mark_latest(run)
+    say_what_the_card_denies(args, run.artifact("documents"))
     figures = artifact.figures
     names = ("bits_per_byte", "tokens", "seconds", "parameters")
     shown = {name: figures[name] for name in names if name in figures}
@@ -154,12 +161,3 @@ def train_here(args: argparse.Namespace) -> int:
         )
     figures_out(args, figures | {"run": run.name, "path": str(artifact.path)})
     return 0
-
-
-# package only
-def made_before(run: "Run") -> "Artifact | None":
-    """The model that a run has before it is trained again."""
-    from minillm.core.records import MANIFEST, Artifact
-
-    folder = run.path / "model"
-    return Artifact.load(folder) if (folder / MANIFEST).is_file() else None

@@ -42,6 +42,19 @@ def test_figures_are_kept_with_command_machine_and_date(tmp_path: Path):
     assert "cores" in kept["machine"] and len(kept["date"]) == len("2026-11-29")
 
 
+def test_only_figures_of_ours_are_replaced(tmp_path: Path) -> None:
+    measuring.save_figures(tmp_path / "ours.json", "minillm bench x", {"ratio": 1.5})
+    for name in ("ours.json", "new.json", "below/new.json"):
+        measuring.check_replaceable_file(tmp_path / name)
+    for content in ("# a page\n", "{}", '["command", "figures"]', "\udcff", ""):
+        other = tmp_path / "other"
+        other.write_text(content, encoding="utf-8", errors="surrogateescape")
+        with pytest.raises(ValueError, match="--out .*other: keeps no figures of ours"):
+            measuring.check_replaceable_file(other, "--out ")
+    with pytest.raises(ValueError, match="is a folder; name the file"):
+        measuring.check_replaceable_file(tmp_path)
+
+
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
 def test_what_is_recorded_names_command_machine_and_date_and_is_no_draft(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

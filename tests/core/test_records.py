@@ -86,7 +86,7 @@ def test_only_an_earlier_result_may_be_replaced(tmp_path: Path, files, is_ours: 
         return
     with pytest.raises(ValueError, match=f"^--out {folder}: exists and holds other things; choose"):
         check_replaceable(folder, "sign", ("more",), "--out ")
-    with pytest.raises(ValueError, match="exists and holds other things"):
+    with pytest.raises(ValueError, match="is a file; give the name of a folder"):
         check_replaceable(folder / files[0], "sign", ())
 
 

@@ -169,12 +169,15 @@ def test_a_checklist_that_forgets_the_held_out_side_would_not_see_the_leak(monke
 def test_the_card_says_what_was_thrown_out_and_shows_the_first():
     texts = [document("Ella had a kite."), document("Adam | Ben", kind="list")]
     rejected = [Rejection("a", "web", "length", "3 is below 10", 3, 10)] * 2
+    rejected += [Rejection("latin.txt", "text", "reader", "latin.txt: not UTF-8", 6, "UTF-8")]
     made = data_card(texts, rejected, ("en",), LICENCES)
-    assert made["rejected_by_step"] == {"length": 2}
+    assert made["rejected_by_step"] == {"length": 2, "reader": 1}
     assert made["bytes_by"]["kind"] == {"story": 16, "list": 10}
     page = card_page(made)
     assert "| length | 2 |" in page and "Ella had a kite." in page
     assert "| length | below 10 | 2 | a: 3 is below 10 | 3 | 10 |" in page
+    assert "| reader | not UTF-8 | 1 | latin.txt: not UTF-8 | 6 | UTF-8 |" in page
+    assert "| she / he | 0 | 0 |" not in page
     assert all(line.count("|") - line.count("\\|") >= 3 for line in page.split("\n") if "|" in line)
 
 
@@ -188,11 +191,12 @@ def test_the_card_counts_one_as_one_and_leaves_no_table_or_heading_empty():
     assert "1 document, 1 byte." in page and "2 documents" not in page
     assert "## Thrown out\n\nNothing.\n" in page
     assert "| question | measured | at most | holds |" in page
+    assert "## Who is mentioned\n\nNobody, by these words: she / he; her hers / him his; " in page
     missing = "en / story / dialogue, en / story / list"
     assert f"a model of this text has never read such: {missing}." in page
     lines = page.split("\n")
     heads = [lines[at - 1] for at, line in enumerate(lines) if line.startswith("| --- |")]
-    assert len(heads) == 9 and all(cell.strip() for head in heads for cell in head.split("|")[1:-1])
+    assert len(heads) == 8 and all(cell.strip() for head in heads for cell in head.split("|")[1:-1])
     rows = [lines[at + 1] for at, line in enumerate(lines) if line.startswith("| --- |")]
     assert all(row.startswith("| ") for row in rows), "a table without a row"
 

@@ -65,8 +65,8 @@ def test_hits_by_hand():
     found, true = Counter("aabc"), Counter("abbd")
     precision, recall = 2 / 4, 2 / 4
     assert hits(found, true) == {"precision": precision, "recall": recall, "F1": 0.5}
-    assert hits(Counter(), Counter()) == {"precision": 1.0, "recall": 1.0, "F1": 1.0}
-    assert hits(Counter(), Counter("a"))["recall"] == 0
+    assert hits(Counter("a"), Counter("a")) == {"precision": 1.0, "recall": 1.0, "F1": 1.0}
+    assert hits(Counter(), Counter("a")) == {"precision": None, "recall": 0.0, "F1": 0.0}
 
 
 def test_pairs_by_hand():
@@ -79,6 +79,25 @@ def test_a_row_is_reached_if_all_its_figures_are():
     assert Row("x", 1, {"recall": 0.98}, {"recall": 0.98}).is_reached is True
     row = Row("x", 1, {"recall": 0.99, "precision": 0.9}, {"recall": 0.98, "precision": 0.97})
     assert row.is_reached is False
+
+
+def test_a_row_with_nothing_planted_or_found_shows_no_share_and_misses_nothing():
+    rows = [
+        Row("planted: none", 0, {"recall": 0.0, "kept": 0.0}, {"recall": 0.95, "kept": 0.98}),
+        Row("found: none", 1, hits(Counter(), Counter("a"))),
+        Row("planted: none, found: one", 0, hits(Counter("a"), Counter()), {"precision": 1.0}),
+    ]
+    lines = [line.split("  ") for line in table(rows).splitlines()[2:]]
+    shown = [[word.strip() for word in line if word.strip()] for line in lines]
+    assert shown[0] == ["planted: none", "0", "–", "–", "recall ≥ 0.95, kept ≥ 0.98"]
+    assert shown[1] == ["found: none", "1", "–", "0.000", "0.000"]
+    assert shown[2] == ["planted: none, found: one", "0", "0.000", "–", "–", "✗ precision ≥ 1"]
+    assert [row.is_reached for row in rows] == [None, None, False]
+    figures = report_figures(rows)
+    assert figures["planted: none"] == {
+        "n": 0, "bars": {"recall": 0.95, "kept": 0.98}, "reached": None,
+    }  # fmt: skip
+    assert figures["found: none"]["recall"] == 0 and "precision" not in figures["found: none"]
 
 
 def test_every_bar_is_reached_on_a_held_out_seed():
@@ -190,7 +209,7 @@ def test_a_paper_that_cannot_be_read_is_one_that_is_not_read_to_the_letter():
     *_, row = file_rows(broken)
     assert (row.count, row.figures) == (20, {"kept": 0.5})
     *_, row = file_rows(make_dirty_files(1, SEED))
-    assert (row.count, row.figures) == (0, {"kept": 0})
+    assert (row.count, row.measured) == (0, {})
 
 
 def test_the_report_looks_for_families_once(monkeypatch):
@@ -204,7 +223,7 @@ def test_the_report_looks_for_families_once(monkeypatch):
 def test_every_fault_and_every_rejecting_step_has_a_row():
     rows = {row.name.removeprefix("step: "): row for row in step_rows(cleaned())}
     assert {each.step for each in cleaned().rejected} <= set(rows)
-    assert all(0 <= value <= 1 for row in rows.values() for value in row.figures.values())
+    assert all(0 <= value <= 1 for row in rows.values() for value in row.measured.values())
     assert rows["licence"].figures == {"precision": 1.0, "recall": 1.0}
 
 

@@ -167,6 +167,7 @@ def test_files_of_code_become_rejections_where_they_should(tmp_path):
     assert rejected.step == "generated"
     (rejected,) = read_file(tmp_path / "b.env", HERE)
     assert (rejected.step, rejected.reason) == ("secret", "assigned secret in line 1")
+    assert (rejected.value, rejected.limit) == ("1 secret", 0)
 
 
 def test_many_secrets_are_named_by_their_lines_in_time_that_grows_with_the_text():

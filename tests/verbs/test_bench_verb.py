@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from minillm import bench
-from minillm.__main__ import parser
+from minillm.__main__ import main, parser
 from minillm.verbs.bench import MODEL, WORDS, given_to
 from minillm.verbs.corpus import evaluation_sets
 
@@ -24,6 +24,11 @@ def test_the_help_has_a_line_of_words_for_each_bench(capsys) -> None:
     measures = {each.stem for each in modules if "\ndef measure(" in each.read_text("utf-8")}
     assert set(WORDS) == {MODEL} | measures
     assert all(said[name] == words and len(words) > 20 for name, words in WORDS.items())
+
+
+def test_a_file_that_is_no_bench_s_is_refused_before_anything_is_measured(capsys) -> None:
+    assert main(["bench", "world", "--out", __file__]) == 1
+    assert f"--out {__file__}: keeps no figures of ours" in capsys.readouterr().err
 
 
 def test_other_benches_are_handed_nothing() -> None:

@@ -81,7 +81,8 @@ def test_what_lies_at_out_is_not_taken_away(documents: Path, tmp_path: Path, kin
     kept.parent.mkdir(exist_ok=True)
     kept.write_text("mine")
     assert cleaned("--documents", documents, "--out", out) == 1
-    assert f"--out {out}: exists and holds other things" in capsys.readouterr().err
+    said = {"folder": "exists and holds other things", "file": "is a file; give the name"}[kind]
+    assert f"--out {out}: {said}" in capsys.readouterr().err
     assert kept.read_text() == "mine"
 
 

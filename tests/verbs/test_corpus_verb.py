@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 from minillm.__main__ import main, parser
+from minillm.core.records import Run, make_artifact
 from minillm.corpus import report
 from minillm.corpus.dirty.crawl import CRAWL, FILES, TRUTH
+from minillm.corpus.pipeline import LICENCES
 from minillm.corpus.scores import Row
+from minillm.recipes import RECIPES
+from minillm.verbs.arguments import RECIPE_NAMES
 from minillm.verbs.cleaning import CLEAN
 from minillm.verbs.corpus import ACTIONS, DIRTY, NUM_ITEMS, REPORT, evaluation_sets
+
+HERE = Path(__file__).parent
 
 
 def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
@@ -44,13 +50,15 @@ def test_report_prints_one_table_and_gives_its_figures(capsys, tmp_path):
 
 def test_bars_missed_by_the_size_of_the_sample_are_told_apart(monkeypatch, capsys):
     rows = [Row("copies", 3, {"F1": 0.5}, {"F1": 0.97}), Row("free", 3, {"kept": 0.1})]
+    rows += [Row("leaks: x, pages", 3, {"recall": 0.5}, {"recall": 1})]
     monkeypatch.setattr(report, "corpus_report", lambda *_: rows)
     few = "the bars are meant for 2,000 pages: among fewer"
     for num_pages, is_said in ((100, True), (1999, True), (2000, False)):
         assert main(["corpus", "report", "--pages", str(num_pages)]) == 1
         printed = capsys.readouterr().out
-        assert "bars not reached: copies" in printed and (few in printed) == is_said
-    rows[0] = Row("copies", 3, {"F1": 1.0}, {"F1": 0.97})
+        assert "bars not reached: copies; leaks: x, pages\n" in printed
+        assert (few in printed) == is_said
+    rows[:] = [Row("copies", 3, {"F1": 1.0}, {"F1": 0.97})]
     assert main(["corpus", "report", "--pages", "100"]) == 0
     assert few not in capsys.readouterr().out
 
@@ -71,7 +79,10 @@ def test_every_evaluation_set_is_looked_for():
         (["dirty"], "--out is missing"),
         (["dirty", "--out", "x", "--pages", "0"], "at least 1"),
         (["dirty", "--out", "x", "--run", "mine"], "--run: the dirty web belongs to no run"),
+        (["dirty", "--out", str(HERE)], "/verbs: exists and holds other things; choose"),
         (["report", "--out", "."], "is a folder; name the file"),
+        (["report", "--out", __file__], "test_corpus_verb.py: keeps no figures of ours"),
+        (["report", "--out", f"{__file__}/x.json"], "test_corpus_verb.py is a file; give"),
         (["report", "--pages", "99"], "give a report at least 100"),
         (["report", "--set", "a=1"], "--set: the dirty web"),
         (["--seed", "3"], "--seed: only"),
@@ -103,6 +114,13 @@ def helped(capsys, *words: str) -> str:
         main([*words, "--help"])
     assert ended.value.code == 0
     return capsys.readouterr().out
+
+
+def test_the_help_of_clean_names_the_licences_allowed_by_default_as_the_readme_does(capsys):
+    said = " ".join(helped(capsys, "corpus", "clean").split())
+    readme = " ".join((HERE.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    assert f"The course's own list of licences: {', '.join(LICENCES)}." in said
+    assert f"the course's own list may be used: {', '.join(LICENCES)}." in readme
 
 
 def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -147,6 +165,47 @@ def test_the_stage_says_what_is_trained_on_and_what_is_held_out(capsys, tmp_path
 
 
 TALE = "some words and others " * 50
+
+
+def test_a_recipe_is_refused_by_its_name_alone(capsys):
+    assert RECIPE_NAMES == tuple(RECIPES)
+    assert main(["corpus", "--recipe", "nope"]) == 1
+    said = capsys.readouterr().err
+    assert said == "minillm corpus: recipe = 'nope': choose one of smoke, laptop\n"
+
+
+def test_what_takes_the_place_of_a_model_s_documents_is_said_before(capsys, tmp_path):
+    (tmp_path / "tale.txt").write_text(TALE)
+    (tmp_path / "other.txt").write_text(TALE.upper())
+    at_home = ["--run", "mine", "--home", str(tmp_path)]
+    text = [["--text", str(tmp_path / name)] for name in ("tale.txt", "other.txt")]
+    assert main(["tokenizer", *at_home, "--set", "tokenizer.vocab_size=300"]) == 0
+    assert main(["corpus", *at_home, *text[0]]) == 0
+    assert "takes their place" not in capsys.readouterr().err, "there is no model yet"
+    run = Run(name="mine", path=tmp_path / "runs" / "mine")
+    make_artifact(run, "model", config={}, parents=(), code=(), write=lambda _: {}, summary=str)
+    for words, kind in (
+        (["corpus", *text[0]], None),
+        (["corpus", *text[1]], "documents"),
+        (["tokenizer", "--set", "tokenizer.vocab_size=310"], "tokenizer"),
+    ):
+        assert main([words[0], *at_home, *words[1:]]) == 0
+        said = capsys.readouterr().err
+        warned = f"run 'mine' has a model made with other settings of its {kind}; what is made"
+        assert said == "" if kind is None else f"minillm {words[0]}: {warned}" in said
+        assert said.count("minillm train --run mine") == (kind is not None)
+
+
+def test_what_the_data_card_denies_is_said_in_one_line(capsys, tmp_path):
+    days = [f"Day {number}: the old fox met seven hens and a goose near the river bank at noon.\n"
+            for number in range(40)]  # fmt: skip
+    (tmp_path / "days.jsonl").write_text("".join(json.dumps({"text": day}) + "\n" for day in days))
+    words = ["--run", "mine", "--home", str(tmp_path), "--text", str(tmp_path / "days.jsonl")]
+    assert main(["corpus", *words]) == 0
+    *_, line = capsys.readouterr().out.splitlines()
+    asked = "training documents that share 13 words with held-out ones: 36 (at most 0)"
+    assert line.startswith("✗ data card: ") and asked in line
+    assert line.endswith("runs/mine/documents/card.md")
 
 
 def test_a_tokenizer_of_ours_is_replaced_and_no_other(capsys, tmp_path):
