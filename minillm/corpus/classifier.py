@@ -197,6 +197,22 @@ def load_classifier(name: str, folder: Path = FOLDER) -> Classifier:
         return Classifier(file["weights"].astype(np.float32), *map(float, file["numbers"]))
 
 
+# A break after so many characters came where the line was full, and not where a sentence ended.
+WRAPPED = re.compile(r"(?<=[^\n]{50})\n[ \t]*(?=\S)")
+HEADING = re.compile(r"^[ \t]*\S+(?:[ \t]+\S+)?(?<![.!?\"”])[ \t]*$", re.MULTILINE)
+
+
+def spoken_text(document: Document) -> str:
+    """The text with a sentence a line; of plain text, cut lines joined and headings left out.
+
+    The lines of a page are blocks, and stay. A heading is one or two words without a mark: one word
+    says too little for the classifier, which has learned from sentences.
+    """
+    if document.kind in PROSE:
+        return document.text
+    return HEADING.sub("", WRAPPED.sub(" ", document.text))
+
+
 def good_enough(classifier: Classifier | None = None, threshold: float | None = None) -> Step:
     """Make the step that rejects a page which the quality classifier calls bad."""
     known = classifier or load_classifier("quality")
@@ -228,14 +244,14 @@ def rudest(text: str, classifier: Classifier) -> tuple[float, str]:
 
 
 def civil_enough(classifier: Classifier | None = None, threshold: float | None = None) -> Step:
-    """Make the step that rejects a page with a sentence which is probably an insult."""
+    """Make the step that rejects prose with a sentence that is probably an insult."""
     known = classifier or load_classifier("civility")
     limit = known.threshold if threshold is None else threshold
 
     def step(document: Document) -> Document | Rejection:
-        if document.kind not in PROSE or document.language != "en":
+        if document.kind == "code" or document.language != "en":
             return document
-        value, sentence = rudest(document.text, known)
+        value, sentence = rudest(spoken_text(document), known)
         value = round(value, DECIDING_DIGITS)
         if value <= limit:
             return document

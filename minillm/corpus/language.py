@@ -19,7 +19,6 @@ import numpy as np
 
 import minillm
 from minillm.core.records import atomic_write
-from minillm.corpus.quality import PROSE
 from minillm.corpus.signatures import mixed
 from minillm.corpus.sources import Document, Rejection, Step
 
@@ -231,14 +230,14 @@ def language_shares(text: str, identifier: Identifier) -> dict[str, float]:
 def allowed_languages(
     languages: Sequence[str], identifier: Identifier | None = None, min_share: float = MIN_SHARE
 ) -> Step:
-    """Make the step that rejects a page of which too little is in the languages asked for."""
+    """Make the step that rejects prose of which too little is in the languages asked for."""
     known = identifier or load_identifier()
     if not languages or (wrong := set(languages) - set(known.languages)):
         names = f"has {sorted(wrong)}" if languages else "is empty"
         raise ValueError(f"languages {names}; there are {', '.join(known.languages)}")
 
     def step(document: Document) -> Document | Rejection:
-        if document.kind not in PROSE or len(plain_letters(document.text)) < MIN_LETTERS:
+        if document.kind == "code" or len(plain_letters(document.text)) < MIN_LETTERS:
             return document
         shares = language_shares(document.text, known)
         allowed = sum(share for name, share in shares.items() if name in languages)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
 
 if TYPE_CHECKING:
+    from minillm.core.records import Artifact
     from minillm.corpus.contamination import Sets
 
 CLEAN = "clean"
@@ -35,10 +36,12 @@ def add_options(made: argparse.ArgumentParser) -> None:
     words = "what may be used, instead of the course's own list (user: what --text has read; "
     words += "unknown: what names no licence)"
     add("--licences", metavar="NAME", nargs="+", help=words)
-    words = "reject other languages too, insults and bad prose (in English), and pages that hold a "
-    words += "part of what models are evaluated on"
+    words = "reject also other languages (in all but source code), insults (in all English but "
+    words += "source code), bad prose (in English pages, books, encyclopaedias, recipes and "
+    words += "stories alone: it says how many others it has not judged), and what holds a part of "
+    words += "what models are evaluated on"
     add("--learned", action="store_true", default=None, help=words)
-    words = "with --learned: the languages that a page may be in (default: en)"
+    words = "with --learned: the languages that a document may be in (default: en)"
     add("--languages", metavar="NAME", nargs="+", help=words)
     words = "cut too what an earlier document has: long lines, paragraphs and (of up to 8 million "
     words += "characters) substrings"
@@ -121,6 +124,19 @@ def chosen_steps(
 
 
 # package only
+def say_not_judged(artifact: "Artifact") -> dict[str, dict[str, int]]:
+    """Print what the learned steps have let pass unseen of what is left; the same as figures."""
+    from minillm.corpus.pipeline import read_documents
+    from minillm.verbs.learned import not_judged
+
+    counts = not_judged(read_documents(artifact.path))
+    for name, by_kind in counts.items():
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in by_kind.items())
+        print(f"kept, but not judged by {name}: {kinds}")
+    return counts
+
+
+# package only
 def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
     """Say that no document is left, where the reasons stand, and what helps; 1 for the shell."""
     remedy = "; --licences NAME … says what may be used (user: what --text has read; unknown: what"
@@ -159,5 +175,6 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
         steps = artifact.figures.get("rejected_by_step", {})
         if steps:
             print("rejected by", ", ".join(f"{name} {count}" for name, count in steps.items()))
-    figures_out(args, artifact.figures | {"path": str(artifact.path)})
+        more = {"not_judged": say_not_judged(artifact)} if args.learned else {}
+    figures_out(args, artifact.figures | more | {"path": str(artifact.path)})
     return 0 if artifact.figures["num_documents"] else nothing_left(artifact.path, steps)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from minillm.corpus.dirty.web import DirtyPage
 from minillm.corpus.pipeline import LICENCES, apply_steps, steps, write_json_lines
 from minillm.corpus.scores import Cleaned, clean_web, crawled
 from minillm.corpus.shardfolders import id_hash, json_line
-from minillm.corpus.sources import Document
+from minillm.corpus.sources import Document, Step
 from minillm.corpus.webarchive import write_pages
 from minillm.verbs import cleaning, learned
 from minillm.verbs.corpus import evaluation_sets
@@ -213,3 +213,67 @@ def test_what_cannot_be_heeded_is_refused_before_anything_is_made(crawl, words, 
     assert main(["corpus", *words, *given]) == 1
     error = capsys.readouterr().err.strip()
     assert said in error and "\n" not in error and not out.exists()
+
+
+GERMAN = (
+    "Die Kinder gingen am Morgen zum Fluss, weil es sehr warm war, und sie wollten bis zum Mittag "
+    "baden. Die Mutter gab ihnen Brot und Äpfel mit, und sie liefen fröhlich los."
+)
+CALM = "The children walked to the river in the morning, and their mother gave them bread for it."
+RUDE = f"{CALM} You are a stupid, worthless idiot! The sun was warm, and they came home late."
+KINDS = ("text", "mail", "paper", "dialogue", "notice", "web", "book", "story")
+
+
+def of_kind(kind: str, text: str) -> Document:
+    return Document(f"{kind}/{len(text)}", text, "mine", kind, "CC0-1.0", "en")
+
+
+@cache
+def step_named(name: str) -> Step:
+    made = cleaning.made_from(evaluation_sets())
+    return learned.steps(LICENCES, ["en"], made)[name](())
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "code"])
+def test_language_and_civility_judge_every_kind_but_code(kind):
+    for name, text in (("language", GERMAN), ("civility", RUDE)):
+        found = step_named(name)(of_kind(kind, text))
+        assert getattr(found, "step", None) == (None if kind == "code" else name)
+        assert step_named(name)(of_kind(kind, CALM)) == of_kind(kind, CALM)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "code"])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_what_a_step_has_not_judged_is_what_it_lets_pass(kind, language):
+    bad = {"language": GERMAN, "civility": RUDE, "quality": "cheap shoes best shoes buy now " * 9}
+    for name, text in bad.items():
+        document = replace(of_kind(kind, text), language=language)
+        is_unseen = name in learned.not_judged([document])
+        assert isinstance(step_named(name)(document), Document) == is_unseen
+
+
+def test_a_sentence_over_two_lines_and_a_heading_are_no_insults():
+    cut = "{}\n\nMiscellaneous\n\n".format(
+        "The licence ends for whoever sues one of those who wrote the program. If You\n"
+        "   institute a claim against them, then it is at an end, as of that very day."
+    )
+    assert isinstance(step_named("civility")(of_kind("text", cut)), Document)
+    rude = f"{cut}This was said to none of those who were there. You are a stupid,\nworthless idiot!"
+    assert step_named("civility")(of_kind("text", rude)).step == "civility"
+
+
+def test_plain_files_are_judged_and_what_is_not_judged_is_counted(tmp_path, capsys):
+    for name, text in (("de.txt", GERMAN), ("rude.txt", RUDE), ("calm.txt", CALM)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    program = "# This program adds the numbers of a list, and prints what they are together.\n"
+    (tmp_path / "a.py").write_text(f"{program}print(sum([1, 2, 3]))\n")
+    files = [str(tmp_path / name) for name in ("de.txt", "rude.txt", "calm.txt", "a.py")]
+    words = ["--licences", "unknown", "--learned", "--out", str(tmp_path / "out")]
+    assert main(["corpus", "clean", "--documents", *files, *words]) == 0
+    said = capsys.readouterr().out
+    assert "rejected by language 1, civility 1\n" in said
+    assert "kept, but not judged by language: code 1\n" in said
+    assert "kept, but not judged by quality: text 1, code 1\n" in said
+    assert main(["corpus", "clean", "--documents", *files, *words, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["not_judged"]["quality"] == {"text": 1, "code": 1}
