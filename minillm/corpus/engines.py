@@ -8,6 +8,7 @@ machines (Moritz et al., arXiv:1712.05889). Left out: tasks that need each other
 """
 
 import os
+import socket
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -30,6 +31,9 @@ MAX_ATTEMPTS = 3
 # Tasks hand over files, so that little passes through Ray's shared memory.
 OBJECT_STORE_BYTES = 200_000_000
 RAY_IS_MISSING = 'engine ray: Ray is not installed; install it with: pip install "minillm[ray]"'
+# An address that Ray looks up for itself, and then fails at once if there is none.
+FOUND_BY_RAY = ("auto", "local")
+CONNECT_TIMEOUT_S = 5
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # Without it Ray's servers listen to every network that the machine is in.
 ON_THIS_MACHINE_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -163,6 +167,7 @@ def ray_session(num_workers: int, address: str | None) -> Iterator[ModuleType]:
             object_store_memory=OBJECT_STORE_BYTES, _node_ip_address="127.0.0.1", **quiet,
         )  # fmt: skip
     else:
+        check_cluster(address)
         ray.init(address=address, **quiet)
     try:
         yield ray
@@ -190,6 +195,23 @@ def on_ray(
         except ray.exceptions.RayError as error:
             words = f"its worker or machine died {MAX_ATTEMPTS} times ({type(error).__name__})"
             yield Outcome(name, failure=words)
+
+
+# package only
+def check_cluster(address: str, dashes: str = "") -> None:
+    """ConnectionError where nobody listens at the address, which Ray would try for minutes."""
+    given = f"{dashes}address {address}"
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address in FOUND_BY_RAY:
+        return
+    if not host or not port.isdigit():
+        raise ValueError(f"{given}: give HOST:PORT, as `ray start --head` has printed it")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as error:
+        remedy = "start one (`ray start --head`), or leave the address out for one of this machine"
+        words = f"{given}: no Ray cluster answers there ({error}); {remedy}"
+        raise ConnectionError(words) from None
 
 
 # package only

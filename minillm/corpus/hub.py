@@ -115,7 +115,8 @@ def shape_of(columns: Collection[str], text_column: str | None = None) -> Shape:
 def said(value: object) -> str:
     """A text that is one and is not empty; Unusable for anything else."""
     if not isinstance(value, str) or not value.strip():
-        raise Unusable("no text where one should be", type(value).__name__, "a text")
+        found = "empty" if isinstance(value, str) else type(value).__name__
+        raise Unusable("no text where one should be", found, "a text")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -7,6 +7,7 @@ gives no document at all is an error. Left out: reading in parallel.
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -15,6 +16,7 @@ from typing import BinaryIO
 
 from minillm.core.records import file_sha256
 from minillm.corpus.opening import (
+    CHUNK_BYTES,
     MAX_RECORD_BYTES,
     READ_ERRORS,
     Defaults,
@@ -117,39 +119,83 @@ def has_documents(path: Path) -> bool:
 
 
 # package only
-def check_input(path: Path) -> None:
-    """ValueError, IsADirectoryError or FileNotFoundError for what holds no document for certain."""
-    require_file(path)
-    with open(path, "rb") as stream:
-        if not stream.read(1 << 16).strip():
-            raise ValueError(f"{path}: an empty file; give one with documents in it")
-    if not has_documents(path):
-        read_file(path, Defaults(source=path.name))
+def check_inputs(paths: Sequence[Path]) -> None:
+    """One error that names all paths that are no files; what is in a file is said on reading."""
+    faults: list[ValueError | OSError] = []
+    for path in paths:
+        try:
+            require_file(path)
+        except (ValueError, FileNotFoundError, IsADirectoryError) as error:
+            faults.append(error)
+    if faults:
+        raise type(faults[0])("; ".join(map(str, faults)))
+
+
+# package only
+def labels(paths: Sequence[Path]) -> list[str]:
+    """What each file is called: its name, with as many folders as tell it from others of its name.
+
+    `x.txt`, or `a/x.txt` and `b/x.txt`. A file that is given twice has one label.
+    """
+    wholes = [Path(os.path.abspath(path)) for path in paths]
+    label_of: dict[Path, str] = {}
+    num_parts = 0
+    while left := set(wholes) - label_of.keys():
+        num_parts += 1
+        count = Counter(each.parts[-num_parts:] for each in set(wholes))
+        ends = {each: each.parts[-num_parts:] for each in left}
+        label_of |= {each: "/".join(end) for each, end in ends.items() if count[end] == 1}
+    return [label_of[whole] for whole in wholes]
 
 
 # package only
 def input_hashes(paths: Sequence[Path]) -> list[list[str]]:
     """All that the documents depend on: names and hashes of the files, and of robots.txt beside."""
-    return [[path.name, file_sha256(path)] for path in (*paths, *archives_beside(paths))]
+    beside = archives_beside(paths)
+    named = [*labels(paths), *(path.name for path in beside)]
+    files = [*paths, *beside]
+    return [[name, file_sha256(path)] for name, path in zip(named, files, strict=True)]
+
+
+# package only
+def nothing_in(path: Path) -> str | None:
+    """What to say of a file without a single sign, and None of every other."""
+    with open(path, "rb") as stream:
+        if any(part.strip() for part in iter(lambda: stream.read(CHUNK_BYTES), b"")):
+            return None
+    return "only white space" if path.stat().st_size else "an empty file"
+
+
+# package only
+def relabelled(rejection: Rejection, name: str, label: str) -> Rejection:
+    """A rejection in which the file has its label instead of its bare name."""
+    if rejection.source != name or label == name:
+        return rejection
+    texts = {key: getattr(rejection, key) for key in ("id", "source", "reason")}
+    changed = {key: label + text.removeprefix(name) for key, text in texts.items()
+               if text.startswith(name)}  # fmt: skip
+    return replace(rejection, **changed)
 
 
 # package only
 def found_in(
-    path: Path, robots: Mapping[str, str | None]
+    path: Path, label: str, robots: Mapping[str, str | None]
 ) -> Iterator[tuple[Document | Rejection, bool]]:
     """What a file gives, and whether the file itself names its documents."""
-    if path.stat().st_size == 0:
-        return
-    is_named, defaults = has_documents(path), Defaults(source=path.name)
+    is_named, defaults = False, Defaults(source=label)
     try:
+        if empty := nothing_in(path):
+            raise ValueError(f"{path}: {empty}; give one with documents in it")
+        is_named = has_documents(path)
         if is_named:
             results = numbered(path, read_documents, defaults)
         else:
             results = read_file(path, defaults, robots)
         for result in results:
-            yield result, is_named
+            is_fault = isinstance(result, Rejection)
+            yield relabelled(result, path.name, label) if is_fault else result, is_named
     except ValueError as error:
-        yield unreadable(path, error), is_named
+        yield relabelled(unreadable(path, error), path.name, label), is_named
 
 
 # package only
@@ -162,7 +208,8 @@ def read_inputs(paths: Sequence[Path]) -> Iterator[Document | Rejection]:
     robots = robots_among(paths)
     place_by_id: dict[str, int] = {}
     num_by_id: Counter[str] = Counter()
-    found = (each for path in paths for each in found_in(path, robots))
+    files = zip(paths, labels(paths), strict=True)
+    found = (each for path, label in files for each in found_in(path, label, robots))
     for place, (result, is_named) in enumerate(found):
         if isinstance(result, Document):
             name = result.id

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from minillm.corpus.forms import NO_READER, binary_form, conversion, is_pdf
 from minillm.corpus.sources import BYTE_ORDER_MARK, Rejection
 
 MAX_RECORD_BYTES = 8_000_000  # longer than any book; crawls cut pages at one to five megabytes
@@ -180,14 +181,19 @@ def bounded_bytes(stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
 
 # package only
 def utf8_text(data: bytes) -> str:
-    """The text of UTF-8 bytes; Unusable names the first byte that is none, or is NUL."""
+    """The text of UTF-8 bytes; Unusable names their form, or the first byte that is none or NUL."""
     start = len(BYTE_ORDER_MARK) if data.startswith(BYTE_ORDER_MARK) else 0
+    if is_pdf(data):
+        raise Unusable(NO_READER, binary_form(data), "a text")
     try:
         text = data[start:].decode("utf-8")
     except UnicodeDecodeError as error:
+        if form := binary_form(data):
+            raise Unusable(NO_READER, form, "a text") from None
         byte = f"byte {error.start + start:,} is {data[error.start + start]:#04x}"
-        remedy = "UTF-8 (from Latin-1, for example: iconv -f LATIN1 -t UTF-8)"
+        remedy = f"UTF-8 ({conversion(data)})"
         raise Unusable("not UTF-8", byte, remedy) from None
     if "\0" in text:
-        raise Unusable("binary, not text", f"byte {data.index(0):,} is NUL", "text")
+        found = binary_form(data) or f"byte {data.index(0):,} is NUL"
+        raise Unusable("binary, not text", found, "text")
     return text

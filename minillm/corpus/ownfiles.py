@@ -14,7 +14,15 @@ from minillm.core.records import counted
 from minillm.corpus.markup import main_text
 from minillm.corpus.opening import READ, UNPACKERS, Defaults, format_of
 from minillm.corpus.permission import no_opt_out
-from minillm.corpus.readers import numbered, read_file, read_text, require_file, unreadable
+from minillm.corpus.readers import (
+    NOTHING,
+    numbered,
+    read_file,
+    read_text,
+    require_file,
+    require_reader,
+    unreadable,
+)
 from minillm.corpus.robots import robots_among
 from minillm.corpus.sources import Document, Rejection, read_text_file
 
@@ -37,6 +45,8 @@ def read_own_file(path: str, robots: Mapping[str, str | None] | None = None) -> 
     """
     file, suffix = Path(path), format_of(Path(path))
     is_plain = suffix not in OWN_FORMATS
+    if file.is_file():
+        require_reader(file)
     if is_plain and file.suffix.lower() not in UNPACKERS:
         return [(file.name, read_text_file(path))], []
     require_file(file)
@@ -73,7 +83,7 @@ def as_record(result: Document | Rejection) -> Document | Rejection:
 # package only
 def in_words(rejection: Rejection) -> str:
     """Why a record gives no text, with what was found, and what is allowed, if that is not said."""
-    if str(rejection.value) in rejection.reason:
+    if rejection.value == NOTHING or str(rejection.value) in rejection.reason:
         return rejection.reason
     return f"{rejection.reason} (found: {rejection.value}; allowed: {rejection.limit})"
 

@@ -38,6 +38,7 @@ from minillm.corpus.webarchive import read_pages
 # None: a record that holds nothing and is counted all the same, such as an empty line.
 Result = Document | Rejection | Unusable | None
 Reader = Callable[[BinaryIO, str, Defaults], Iterator[Result]]
+NOTHING = "no text"  # what is found in a file of which nothing can be read
 NOTICE = re.compile(r"-info/(METADATA|(.*/)?[^/]*(LICEN[CS]E|COPYING|NOTICE)[^/]*)$", re.IGNORECASE)
 
 
@@ -46,7 +47,7 @@ def text_document(data: bytes, name: str, defaults: Defaults) -> Document:
     """A text as it is."""
     text = utf8_text(data)
     if not text.strip():
-        raise Unusable("an empty text", 0, "a text")
+        raise Unusable("only white space" if text else "an empty text", 0, "a text")
     kind, language = defaults.kind or "text", defaults.language
     return Document(
         name, text, defaults.source, kind, defaults.licence, language, date=defaults.date
@@ -113,14 +114,34 @@ READERS: dict[str, Reader] = {
     **dict.fromkeys(SUFFIXES, whole(code_document)),
 }
 
+# Forms whose bytes may be UTF-8, and are no text to read: what to do about each.
+UNREAD = {
+    ".json": "name it .jsonl if each line is an object, or .txt to read it as it is",
+    **dict.fromkeys((".pdf", ".docx", ".odt", ".epub"), "save it as text first"),
+}
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+
 
 # package only
 def require_file(path: Path) -> None:
     """IsADirectoryError or FileNotFoundError, each with its remedy, unless this is a file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder; give the files in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: not a regular file; write what it gives into one")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file; check the path")
+        is_address = ADDRESS.match(str(path))
+        words = "only files are taken; fetch it first" if is_address else "check the path"
+        raise FileNotFoundError(f"{path}: there is no such file; {words}")
+
+
+# package only
+def require_reader(path: Path) -> None:
+    """ValueError for a form that has no reader, and would make no text if it were taken as one."""
+    if (suffix := format_of(path)) in UNREAD:
+        known = ", ".join(sorted({*READERS, ".warc"} - SUFFIXES - {""}))
+        words = f"there are {known}, source code and text; {UNREAD[suffix]}"
+        raise ValueError(f"{path}: no reader for {suffix}; {words}")
 
 
 # package only
@@ -129,18 +150,16 @@ def read_file(
 ) -> Iterator[Document | Rejection]:
     """The documents of a file, and a rejection for each record that gives none.
 
-    `robots` is what sites say of an archive's pages, as in `read_pages`. An error, at once, for a
-    file that is not there or of no known format; on reading for one of which nothing can be read.
+    A suffix that says nothing is a text's. `robots` is what sites say of an archive's pages, as in
+    `read_pages`. An error, at once, for a file that is not there or whose form has no reader; on
+    reading for one of which nothing can be read.
     """
     path = Path(path)
     require_file(path)
-    suffix = format_of(path)
-    if suffix == ".warc":
+    require_reader(path)
+    if format_of(path) == ".warc":
         return read_pages(path, defaults, robots)
-    if suffix not in READERS:
-        known = ", ".join(sorted({*READERS, ".warc"} - SUFFIXES - {""}))
-        raise ValueError(f"{path}: no reader for {suffix}; there are {known}, and source code")
-    return numbered(path, READERS[suffix], defaults)
+    return numbered(path, READERS.get(format_of(path), read_text), defaults)
 
 
 # package only
@@ -172,7 +191,7 @@ def unreadable(path: Path | str, error: ValueError) -> Rejection:
     """What is listed of a file of which nothing can be read, where others can."""
     name = Path(path).name
     reason = f"{name}: {str(error).partition(f'{path}: ')[2] or error}"
-    return Rejection(name, name, READ, reason, "no text", "a text")
+    return Rejection(name, name, READ, reason, NOTHING, "a text")
 
 
 # package only

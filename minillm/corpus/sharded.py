@@ -44,6 +44,7 @@ from minillm.corpus.shardfolders import (
     put_in_place,
     read_shard,
     shard_names,
+    tidy,
     write_corpus,
 )
 from minillm.corpus.sources import Document, Rejection
@@ -264,9 +265,13 @@ def clean_files(
     config = {"inputs": hashes, "steps": list(makers), "steps_from": steps_from, "options": chosen}
     parent = folder.parent if folder.name == whole.name else whole.parent
     run = Run(name=whole.parent.name, path=parent)
-    artifact = make_artifact(
-        run, CLEANED, config=config, parents=(), code=modules, write=write,
-        summary=corpus_summary, folder_name=whole.name,
-    )  # fmt: skip
-    shutil.rmtree(work, ignore_errors=True)
+    is_made = False
+    try:
+        artifact = make_artifact(
+            run, CLEANED, config=config, parents=(), code=modules, write=write,
+            summary=corpus_summary, folder_name=whole.name,
+        )  # fmt: skip
+        is_made = True
+    finally:
+        tidy(run.path / f".{whole.name}.lock", work if is_made else None)
     return artifact

@@ -14,11 +14,13 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from platform import node
 from typing import TextIO
+
+from filelock import FileLock, Timeout
 
 from minillm.core.records import (
     Artifact,
@@ -80,7 +82,13 @@ def deal_files(
         with ExitStack() as stack:
             files = [*(folder / name / DOCUMENTS for name in names), folder / REJECTED]
             opened = [stack.enter_context(open(path, "w", encoding="utf-8")) for path in files]
-            num_documents = deal_documents(paths, opened[:-1], opened[-1])
+            try:
+                num_documents = deal_documents(paths, opened[:-1], opened[-1])
+            except ValueError:
+                shutil.rmtree(folder)
+                with suppress(OSError):  # it holds walks of another input, which is not done
+                    work.rmdir()
+                raise
         seal(folder, "input", key, {}, {}, {"num_documents": num_documents}, "input")
     return {name: folder / name for name in names}
 
@@ -125,6 +133,18 @@ def finished(folder: Path, key: str) -> Artifact | None:
     except (FileNotFoundError, ValueError):
         return None
     return artifact if artifact.key == key and artifact.altered_file() is None else None
+
+
+# package only
+def tidy(lock: Path, done: Path | None) -> None:
+    """Take away the lock's file, and the shards of what is done, unless another process works there.
+
+    Only who holds a lock unlinks it: who waits for it finds that it has no name, and makes another.
+    """
+    with suppress(Timeout), FileLock(lock, blocking=False):
+        if done is not None:
+            shutil.rmtree(done, ignore_errors=True)
+        lock.unlink(missing_ok=True)
 
 
 # package only

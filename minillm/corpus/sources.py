@@ -23,6 +23,7 @@ from zipfile import ZipFile
 
 import minillm
 from minillm.core.records import file_sha256
+from minillm.corpus.forms import NO_READER, binary_form, conversion, is_pdf
 from minillm.corpus.translations import read_chat, read_messages
 
 SOURCES_FILE = Path(minillm.__file__).parent.parent / "data" / "sources.json"
@@ -248,19 +249,21 @@ def read_text_file(path: str) -> str:
     if not Path(path).is_file():
         raise FileNotFoundError(f"text file {path}: there is no such file; check the path")
     data = Path(path).read_bytes()
+    form, asked = binary_form(data), "give plain text"
+    if is_pdf(data):
+        raise ValueError(f"text file {path}: {NO_READER}: {form}; {asked}")
     try:
         text = data.removeprefix(BYTE_ORDER_MARK).decode("utf-8")
     except UnicodeDecodeError as error:
+        if form:
+            raise ValueError(f"text file {path}: {NO_READER}: {form}; {asked}") from None
         position = error.start + len(data) - len(data.removeprefix(BYTE_ORDER_MARK))
-        raise ValueError(
-            f"text file {path}: byte {position:,} is not UTF-8, so this is a binary file or another"
-            " encoding; convert it, from Latin-1 for example with: iconv -f LATIN1 -t UTF-8"
-        ) from None
+        words = f"text file {path}: byte {position:,} is not UTF-8; give that ({conversion(data)})"
+        raise ValueError(words) from None
     if "\0" in text:
-        raise ValueError(
-            f"text file {path}: byte {data.index(0):,} is NUL, so this is a binary file;"
-            " give plain text"
-        )
+        words = form or f"byte {data.index(0):,} is NUL, so this is a binary file"
+        raise ValueError(f"text file {path}: {words}; {asked}")
     if not text.strip():
-        raise ValueError(f"text file {path}: empty text; give a file with words in it")
+        words = "only white space" if text else "empty text"
+        raise ValueError(f"text file {path}: {words}; give a file with words in it")
     return text

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
 
 Row = Document | Unusable | None  # None: an empty line, which is counted all the same
+SEPARATORS = {";": "a semicolon", "\t": "a tab", ",": "a comma", "|": "a bar"}
 PARQUET_ROWS = 256  # held at a time: enough to be quick, few enough for long texts
 
 
@@ -80,6 +81,7 @@ def read_csv(stream: BinaryIO, name: str, defaults: Defaults, sign: str = ",") -
     csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
     rows = csv.reader(lines(), delimiter=sign)
     head, number = next(rows, []), 0
+    check_separator(head, sign)
     shape_of(head, defaults.text_column)
     while True:
         try:
@@ -93,6 +95,17 @@ def read_csv(stream: BinaryIO, name: str, defaults: Defaults, sign: str = ",") -
         faults.clear()
         yield attempt(table_row, head, cells, f"{name}#{number}", defaults)
     yield from faults
+
+
+# package only
+def check_separator(head: list[str], sign: str) -> None:
+    """ValueError for a head of one column that is several with another sign between them."""
+    others = [each for each in SEPARATORS if each != sign and len(head) == 1 and each in head[0]]
+    if others:
+        remedy = "name it .tsv" if others[0] == "\t" else f"put {SEPARATORS[sign]} between them"
+        remedy = "name it .csv" if others[0] == "," else remedy
+        words = f"{SEPARATORS[others[0]]} stands between its columns, and not {SEPARATORS[sign]}"
+        raise ValueError(f"its head is one column, {head[0]!r}: {words}; {remedy}")
 
 
 # package only

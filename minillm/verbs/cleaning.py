@@ -25,6 +25,7 @@ OPTIONS = (
 )  # fmt: skip
 LEARNED = "minillm.verbs.learned:steps"
 LANGUAGES = ("en",)
+MAX_NAMED = 10  # files of which nothing could be read, on the terminal
 
 
 # package only
@@ -53,12 +54,12 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 
 # package only
-def check_documents(path: Path) -> None:
-    """ValueError or the like for what holds no document for certain, before anything is made."""
-    from minillm.corpus.inputs import check_input
+def check_documents(paths: Sequence[Path]) -> None:
+    """One error that names all paths that are no files, before anything is made."""
+    from minillm.corpus.inputs import check_inputs
 
     try:
-        check_input(path)
+        check_inputs(paths)
     except (ValueError, FileNotFoundError, IsADirectoryError) as error:
         raise type(error)(f"--documents {error}") from None
 
@@ -137,6 +138,28 @@ def say_not_judged(artifact: "Artifact") -> dict[str, dict[str, int]]:
 
 
 # package only
+def say_unread(artifact: "Artifact") -> None:
+    """Print what of the files could not be read, the first of it, and where all of it stands."""
+    from minillm.core.records import counted, read_json_lines
+    from minillm.corpus.opening import READ
+    from minillm.corpus.ownfiles import in_words
+    from minillm.corpus.readers import NOTHING
+    from minillm.corpus.shardfolders import REJECTED
+    from minillm.corpus.sources import Rejection
+
+    listed = artifact.path / REJECTED
+    found = (Rejection(**fields) for fields in read_json_lines(listed))
+    unread = [each for each in found if each.step == READ]
+    if unread:
+        first = f"the first: {in_words(unread[0])}"
+        print(f"{counted(len(unread), 'record')} not read, {first}; the list: {listed}")
+    if files := [each.source for each in unread if each.value == NOTHING]:
+        more = f" and {len(files) - MAX_NAMED:,} more" if len(files) > MAX_NAMED else ""
+        named = ", ".join(files[:MAX_NAMED])
+        print(f"of {counted(len(files), 'file')} nothing could be read: {named}{more}")
+
+
+# package only
 def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
     """Say that no document is left, where the reasons stand, and what helps; 1 for the shell."""
     remedy = "; --licences NAME … says what may be used (user: what --text has read; unknown: what"
@@ -150,7 +173,8 @@ def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
 # package only
 def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -> int:
     """Clean; an interrupted command given again goes on where it was. Returns 1 if all is gone."""
-    from minillm.corpus.engines import check_engine
+    from minillm.corpus.engines import check_cluster, check_engine
+    from minillm.corpus.opening import READ
     from minillm.corpus.sharded import DEFAULT_SHARDS, clean_files
     from minillm.corpus.shardfolders import shard_names
 
@@ -158,13 +182,14 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
     for name in ("documents", "out"):
         if getattr(args, name) is None:
             raise ValueError(f"--{name} is missing; give --documents FILE … --out DIR")
-    for path in args.documents:
-        check_documents(path)
+    check_documents(args.documents)
     check_out(args.out, args.documents)
     check_folder("--out", args.out)
     engine = "local" if args.engine is None else args.engine
     num_shards = DEFAULT_SHARDS if args.shards is None else args.shards
     check_engine(engine, args.workers, args.address, dashes="--")
+    if args.address is not None:
+        check_cluster(args.address, dashes="--")
     shard_names(num_shards, dashes="--")
     check_languages(args.languages, args.learned)
     with redirect_stdout(notes(args)):
@@ -175,6 +200,8 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
         steps = artifact.figures.get("rejected_by_step", {})
         if steps:
             print("rejected by", ", ".join(f"{name} {count}" for name, count in steps.items()))
+        if READ in steps:
+            say_unread(artifact)
         more = {"not_judged": say_not_judged(artifact)} if args.learned else {}
     figures_out(args, artifact.figures | more | {"path": str(artifact.path)})
     return 0 if artifact.figures["num_documents"] else nothing_left(artifact.path, steps)

@@ -160,6 +160,12 @@ def test_a_row_that_does_not_hold_what_its_columns_say_is_unusable(row, reason):
         read_row(row, "x", HERE)
 
 
+def test_an_empty_cell_is_called_empty():
+    with pytest.raises(Unusable) as caught:
+        read_row({"text": " "}, "x", HERE)
+    assert caught.value.found == "empty"
+
+
 def test_speakers_are_found_in_one_text():
     assert spoken_turns("\n\nHuman: a\n\nb\n\nAssistant: c: d") == (
         ("user", "a\n\nb"), ("assistant", "c: d"),

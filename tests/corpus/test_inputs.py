@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from minillm.core.records import read_json_lines
 from minillm.corpus import inputs
-from minillm.corpus.inputs import check_input, has_documents, input_hashes, read_inputs
+from minillm.corpus.inputs import check_inputs, has_documents, input_hashes, labels, read_inputs
 from minillm.corpus.pipeline import apply_steps, steps, write_json_lines
 from minillm.corpus.sharded import clean_files
 from minillm.corpus.shardfolders import json_line
@@ -61,7 +61,7 @@ def known(document: Document) -> tuple[str, ...]:
 def test_lines_that_are_documents_stay_what_they_are(tmp_path, name):
     content = of_documents(b"\n")
     path = written(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
-    check_input(path)
+    check_inputs([path])
     assert list(read_inputs([path])) == DOCUMENTS
 
 
@@ -76,8 +76,7 @@ def test_every_other_form_keeps_what_it_says_of_a_document(tmp_path):
         archive(tmp_path / "e.warc.gz", "e"), written(tmp_path / "f.txt", b"A text."),
         written(tmp_path / "g", b'A text with "id", and no form.'),
     ]  # fmt: skip
-    for path in paths:
-        check_input(path)
+    check_inputs(paths)
     found = list(read_inputs(paths))
     assert [known(each) for each in found] == [
         *[("text", "MIT", "fr", "2025-05-05")] * 3,
@@ -93,7 +92,7 @@ def test_a_line_that_is_not_utf_8_costs_itself_wherever_it_stands(tmp_path, numb
     lines = [json_line(asdict(each)).encode() for each in DOCUMENTS]
     lines.insert(number, b'{"id": "\xff"}\n')
     path = written(tmp_path / "a.jsonl", b"".join(lines))
-    check_input(path)
+    check_inputs([path])
     found = list(read_inputs([path]))
     assert [each for each in found if isinstance(each, Document)] == DOCUMENTS
     assert found[number].reason == f"a.jsonl, record {number + 1}: not UTF-8"
@@ -229,16 +228,61 @@ def test_rows_are_no_documents_though_they_speak_of_their_fields(tmp_path):
     assert found[0].text == row["text"] and isinstance(found[1], Rejection)
 
 
-def test_what_cannot_be_an_input_is_refused_before_it_is_read(tmp_path):
+def test_what_holds_no_document_costs_itself_among_others(tmp_path):
+    good = written(tmp_path / "good.jsonl", of_documents())
     for name, content, said in (
         ("a.pdf", b"%PDF", "no reader for .pdf; there are .csv"),
+        ("b.xyz", b"%PDF-1.7\n", "no reader for this form"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "no reader for this form"),
         ("a.json", lines_of(ROW), "no reader for .json"),
-        ("a.txt", b" \n", "an empty file"), ("a.jsonl", b"", "an empty file"),
+        ("a.txt", b" \n", "a.txt: only white space"), ("a.jsonl", b"", "a.jsonl: an empty file"),
+        ("b.jsonl", b"\n\n", "b.jsonl: only white space"),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match=said):
-            check_input(written(tmp_path / name, content))
-    with pytest.raises(FileNotFoundError, match="there is no such file"):
-        check_input(tmp_path / "gone")
+        bad = written(tmp_path / name, content)
+        fault, *others = read_inputs([bad, good])
+        assert others == DOCUMENTS and said in fault.reason
+        assert (fault.step, fault.source) == ("read", name)
+        with pytest.raises(ValueError, match=f"{name}: no record gives a document; the first: "):
+            clean_files([bad], tmp_path / "out")
+        assert {each.name for each in tmp_path.iterdir()} == {"good.jsonl", name}
+        bad.unlink()
+
+
+def test_all_that_is_no_file_is_named_at_once(tmp_path):
+    good = written(tmp_path / "a.txt", b"A text.")
+    paths = [tmp_path / "gone", good, tmp_path, Path("/dev/null"), Path("https://a.example/b")]
+    with pytest.raises(FileNotFoundError) as caught:
+        check_inputs(paths)
+    said = str(caught.value)
+    for words in (f"{tmp_path / 'gone'}: there is no such file; check the path",
+                  f"{tmp_path}: a folder; give the files in it", "/dev/null: not a regular file; ",
+                  "a.example/b: there is no such file; only files are taken; fetch it first"):
+        assert said.count(words) == 1
+    assert "a.txt" not in said
+
+
+def test_a_suffix_that_says_nothing_is_a_texts(tmp_path):
+    (found,) = read_inputs([written(tmp_path / "a.xyz", b"A text.")])
+    assert (found.text, found.kind) == ("A text.", "text")
+
+
+def test_files_of_one_name_are_told_apart_and_others_keep_their_ids(tmp_path):
+    paths = []
+    for folder in ("1/x", "1/y", "2/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        paths.append(written(tmp_path / folder / "a.jsonl", lines_of(ROW, b"broken\n")))
+    alone = written(tmp_path / "b.txt", b"A text.")
+    given = [*paths, alone, paths[0]]
+    assert labels(given) == ["1/x/a.jsonl", "y/a.jsonl", "2/x/a.jsonl", "b.txt", "1/x/a.jsonl"]
+    found = list(read_inputs(given))
+    kept = [each.id for each in found if isinstance(each, Document)]
+    assert kept == ["1/x/a.jsonl/a.jsonl#1", "y/a.jsonl/a.jsonl#1", "2/x/a.jsonl/a.jsonl#1",
+                    "b.txt/b.txt", "1/x/a.jsonl/a.jsonl#1#2"]  # fmt: skip
+    faults = [each for each in found if isinstance(each, Rejection)][:2]
+    assert [each.reason for each in faults] == [
+        "1/x/a.jsonl, record 2: not a JSON object", "y/a.jsonl, record 2: not a JSON object"]
+    assert [each[0] for each in input_hashes(given)] == labels(given)
+    assert labels([alone]) == ["b.txt"] and labels([]) == []
 
 
 def test_long_documents_are_read_and_endless_lines_are_not(tmp_path, monkeypatch):

@@ -601,3 +601,25 @@ def test_a_gigabyte_is_read_in_less_than_half_a_gigabyte_of_memory(tmp_path, nam
     characters, before, after = measured_memory(tmp_path / name, 1.02e9, "stream")
     assert characters > 0.98e9
     assert after < 500e6 and after - before < 100e6
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"text;id\na;1\n", "'text;id': a semicolon stands between its columns, and not a "
+         "comma; put a comma between them"),
+        ("a.csv", b"text\tid\na\t1\n", "a tab stands between .*, and not a comma; name it .tsv"),
+        ("a.tsv", b"text,id\na,1\n", "a comma stands between .*, and not a tab; name it .csv"),
+        ("a.csv", b"text|id\na|1\n", "a bar stands between"),
+    ],
+)  # fmt: skip
+def test_another_sign_between_columns_is_named(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}: its head is one column, .*{said}"):
+        list(read_file(tmp_path / name, Defaults(source=name)))
+
+
+def test_a_head_of_one_column_is_a_table(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"text\nwords; and more\n")
+    (found,) = read_file(tmp_path / "a.csv", Defaults(source="a.csv"))
+    assert found.text == "words; and more"

@@ -201,12 +201,19 @@ def test_engines_and_shards_leave_no_trace(tmp_path, expected, engine, workers, 
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir()) == ["out"]
 
 
-def test_several_files_are_one_input_and_an_empty_one_is_none(tmp_path, expected):
+def test_several_files_are_one_input_and_an_empty_one_costs_itself_alone(tmp_path, expected):
     paths = [written(tmp_path / "a", crawl()[:50]), written(tmp_path / "b", crawl()[50:])]
     artifact = clean_files(paths, tmp_path / "out", num_shards=3)
     assert artifact.figures["id_hash"] == expected[0]
-    empty = clean_files([written(tmp_path / "none", ())], tmp_path / "empty", num_shards=3)
-    assert (empty.figures["num_documents"], empty.figures["num_rejected"]) == (0, 0)
+    none = written(tmp_path / "none", ())
+    more = clean_files([*paths, none], tmp_path / "more", num_shards=3)
+    for key in ("num_documents", "num_bytes"):
+        assert more.figures[key] == artifact.figures[key]
+    assert more.figures["num_rejected"] == artifact.figures["num_rejected"] + 1
+    with pytest.raises(ValueError, match="no record gives a document; the first: none: an empty"):
+        clean_files([none], tmp_path / "empty", num_shards=3)
+    left = sorted(each.name for each in tmp_path.iterdir())
+    assert left == ["a", "b", "more", "none", "out"], "no lock, no shards"
 
 
 def test_the_id_hash_sees_a_text_a_reason_and_nothing_else():

@@ -3,11 +3,17 @@
 import gzip
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from minillm.__main__ import main
+from minillm.core.records import Artifact
+from minillm.corpus.shardfolders import tidy
 
 DOCUMENT = {"source": "mine", "kind": "book", "licence": "CC0-1.0", "language": "en"}
 TEXT = "It was a warm day and the girl walked to the market with her brother and a dog. "
@@ -107,7 +113,8 @@ def test_the_input_is_not_taken_for_an_earlier_result(documents: Path, capsys):
         (None, "there is no such file; check the path"),
         (
             gzip.compress(b"{}\n", mtime=0),
-            "no record gives a document; the first: given, record 1: not UTF-8 (found: byte 1 is",
+            "no record gives a document; the first: given, record 1: no reader for this form (found: "
+            "packed with gz; give its name the ending .gz; allowed: a text)",
         ),
         (b"", "an empty file; give one with documents in it"),
         (b'{"id": 5, "text": 5, "source": "", "kind": "", "licence": "", "language": ""}\n',
@@ -127,7 +134,7 @@ def test_a_file_of_another_kind_is_one_clear_line(content, said: str, tmp_path: 
 def test_a_row_without_a_text_and_a_form_without_a_reader_are_named(tmp_path: Path, capsys):
     for name, content, said in (
         ("a.jsonl", b'{"url": "x"}\n', "the first: a.jsonl, record 1: columns are url; a text col"),
-        ("a.pdf", b"%PDF", f"--documents {tmp_path / 'a.pdf'}: no reader for .pdf; there are .csv"),
+        ("a.pdf", b"%PDF", "the first: a.pdf: no reader for .pdf; there are .csv"),
     ):
         (tmp_path / name).write_bytes(content)
         assert cleaned("--documents", tmp_path / name, "--out", tmp_path / "out") == 1
@@ -155,3 +162,72 @@ def test_a_line_that_is_no_document_is_listed_and_the_others_are_cleaned(
 def test_a_folder_of_documents_is_named(tmp_path: Path, capsys):
     assert cleaned("--documents", tmp_path, "--out", tmp_path / "out") == 1
     assert f"--documents {tmp_path}: a folder; give the files in it" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_said_and_costs_itself_alone(documents: Path, tmp_path, capsys):
+    more = {"a.pdf": b"%PDF-1.7\n", "b.png": b"\x89PNG\r\n\x1a\n", "c.txt": b"",
+            "d.csv": b'text\n" "\n'}  # fmt: skip
+    for name, content in more.items():
+        (tmp_path / name).write_bytes(content)
+    given, out = [*(tmp_path / name for name in more), documents], tmp_path / "out"
+    assert cleaned("--documents", *given, "--out", out) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-3:-1] == [
+        "rejected by read 4, licence 1",
+        f"4 records not read, the first: a.pdf: no reader for .pdf; {said[-2].partition('.pdf; ')[2]}",
+    ]
+    assert said[-2].endswith(f"; the list: {out / 'rejected.jsonl'}")
+    assert said[-1] == "of 2 files nothing could be read: a.pdf, c.txt"
+    lines = (out / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["source"] for line in lines[:4]] == list(more)
+    assert json.loads(lines[3])["value"] == "empty"
+
+
+def test_nothing_is_left_beside_the_result_or_after_an_error(documents: Path, tmp_path: Path):
+    before = set(tmp_path.iterdir())
+    bad = tmp_path / "in" / "a.txt"
+    bad.write_bytes(b" \n")
+    assert cleaned("--documents", bad, "--out", tmp_path / "out") == 1
+    assert set(tmp_path.iterdir()) == before
+    for _ in range(2):
+        assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0
+        assert set(tmp_path.iterdir()) == before | {tmp_path / "out"}
+
+
+def test_a_lock_that_another_holds_stays_and_one_without_a_name_is_none(tmp_path: Path):
+    lock, work = tmp_path / ".out.lock", tmp_path / ".out.shards"
+    work.mkdir()
+    with FileLock(lock):
+        tidy(lock, work)
+        assert lock.is_file() and work.is_dir(), "another is at work there"
+    tidy(lock, work)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_at_once_into_one_folder_are_one_after_the_other(documents: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    code = "import sys; from minillm.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    words = ["corpus", "clean", "--documents", str(documents), "--out", str(out), "--licences"]
+    each = [["CC0-1.0"], ["user"], ["CC0-1.0"]]
+    started = [subprocess.Popen([sys.executable, "-c", code, *words, *more]) for more in each]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert Artifact.load(out).verify().figures["num_documents"] in (1, 2)
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "127.0.0.1:1", "ray://localhost:1"])
+def test_an_address_where_nobody_answers_is_said_at_once(documents, tmp_path, address, capsys):
+    before, began_s = set(tmp_path.iterdir()), time.monotonic()
+    words = ["--engine", "ray", "--address", address]
+    assert cleaned("--documents", documents, "--out", tmp_path / "out", *words) == 1
+    assert time.monotonic() - began_s < 10
+    error = capsys.readouterr().err.strip()
+    assert f"--address {address}: no Ray cluster answers there" in error and "\n" not in error
+    assert "ray start --head" in error and set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("address", ["localhost", "localhost:x", ":6379"])
+def test_an_address_without_host_or_port_is_said(documents, tmp_path, address, capsys):
+    words = ["--engine", "ray", "--address", address]
+    assert cleaned("--documents", documents, "--out", tmp_path / "out", *words) == 1
+    assert f"--address {address}: give HOST:PORT" in capsys.readouterr().err
