@@ -5,6 +5,10 @@ picture is not helped by advice on encodings, so the first bytes are asked befor
 out: forms without a mark of their own.
 """
 
+import re
+from pathlib import Path
+
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 PACKED = "packed with {0}; give its name the ending .{0}"
 # The first bytes of forms that hold no plain text.
 MARKS = {
@@ -23,6 +27,16 @@ ENCODING_MARKS = {
     b"\xfe\xff": "UTF-16",
 }  # fmt: skip
 NO_READER = "no reader for this form"
+
+
+# package only
+def why_no_file(path: Path) -> str:
+    """Why there is no file at a path that is no folder, and what helps."""
+    if path.exists():
+        return "not a regular file; write what it gives into one"
+    is_address = ADDRESS.match(str(path))
+    remedy = "only files are taken: fetch it first" if is_address else "check the path"
+    return f"there is no such file; {remedy}"
 
 
 # package only

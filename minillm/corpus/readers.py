@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
+from minillm.corpus.forms import why_no_file
 from minillm.corpus.mail import mailbox_messages, read_message
 from minillm.corpus.markup import page_of_file
 from minillm.corpus.opening import (
@@ -119,7 +120,6 @@ UNREAD = {
     ".json": "name it .jsonl if each line is an object, or .txt to read it as it is",
     **dict.fromkeys((".pdf", ".docx", ".odt", ".epub"), "save it as text first"),
 }
-ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 
 
 # package only
@@ -127,12 +127,8 @@ def require_file(path: Path) -> None:
     """IsADirectoryError or FileNotFoundError, each with its remedy, unless this is a file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: a folder; give the files in it")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: not a regular file; write what it gives into one")
     if not path.is_file():
-        is_address = ADDRESS.match(str(path))
-        words = "only files are taken; fetch it first" if is_address else "check the path"
-        raise FileNotFoundError(f"{path}: there is no such file; {words}")
+        raise FileNotFoundError(f"{path}: {why_no_file(path)}")
 
 
 # package only

@@ -44,7 +44,7 @@ from minillm.corpus.shardfolders import (
     put_in_place,
     read_shard,
     shard_names,
-    tidy,
+    tidied,
     write_corpus,
 )
 from minillm.corpus.sources import Document, Rejection
@@ -265,13 +265,8 @@ def clean_files(
     config = {"inputs": hashes, "steps": list(makers), "steps_from": steps_from, "options": chosen}
     parent = folder.parent if folder.name == whole.name else whole.parent
     run = Run(name=whole.parent.name, path=parent)
-    is_made = False
-    try:
-        artifact = make_artifact(
+    with tidied(run.path / f".{whole.name}.lock", work):
+        return make_artifact(
             run, CLEANED, config=config, parents=(), code=modules, write=write,
             summary=corpus_summary, folder_name=whole.name,
         )  # fmt: skip
-        is_made = True
-    finally:
-        tidy(run.path / f".{whole.name}.lock", work if is_made else None)
-    return artifact

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from platform import node
@@ -136,15 +136,21 @@ def finished(folder: Path, key: str) -> Artifact | None:
 
 
 # package only
-def tidy(lock: Path, done: Path | None) -> None:
-    """Take away the lock's file, and the shards of what is done, unless another process works there.
+@contextmanager
+def tidied(lock: Path, work: Path) -> Iterator[None]:
+    """Take away a lock's file, and the shards if they are done, unless another process works there.
 
     Only who holds a lock unlinks it: who waits for it finds that it has no name, and makes another.
     """
-    with suppress(Timeout), FileLock(lock, blocking=False):
-        if done is not None:
-            shutil.rmtree(done, ignore_errors=True)
-        lock.unlink(missing_ok=True)
+    is_done = False
+    try:
+        yield
+        is_done = True
+    finally:
+        with suppress(Timeout), FileLock(lock, blocking=False):
+            if is_done:
+                shutil.rmtree(work, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 # package only

@@ -23,7 +23,7 @@ from zipfile import ZipFile
 
 import minillm
 from minillm.core.records import file_sha256
-from minillm.corpus.forms import NO_READER, binary_form, conversion, is_pdf
+from minillm.corpus.forms import NO_READER, binary_form, conversion, is_pdf, why_no_file
 from minillm.corpus.translations import read_chat, read_messages
 
 SOURCES_FILE = Path(minillm.__file__).parent.parent / "data" / "sources.json"
@@ -247,7 +247,7 @@ def read_text_file(path: str) -> str:
     if Path(path).is_dir():
         raise IsADirectoryError(f"text file {path}: a folder; give the files in it: {path}/*.txt")
     if not Path(path).is_file():
-        raise FileNotFoundError(f"text file {path}: there is no such file; check the path")
+        raise FileNotFoundError(f"text file {path}: {why_no_file(Path(path))}")
     data = Path(path).read_bytes()
     form, asked = binary_form(data), "give plain text"
     if is_pdf(data):

@@ -25,7 +25,7 @@ OPTIONS = (
 )  # fmt: skip
 LEARNED = "minillm.verbs.learned:steps"
 LANGUAGES = ("en",)
-MAX_NAMED = 10  # files of which nothing could be read, on the terminal
+MAX_NAMED = 10  # files in a line on the terminal
 
 
 # package only
@@ -139,24 +139,20 @@ def say_not_judged(artifact: "Artifact") -> dict[str, dict[str, int]]:
 
 # package only
 def say_unread(artifact: "Artifact") -> None:
-    """Print what of the files could not be read, the first of it, and where all of it stands."""
+    """Print what of which files was not read, the first of it, and where all of it stands."""
     from minillm.core.records import counted, read_json_lines
     from minillm.corpus.opening import READ
     from minillm.corpus.ownfiles import in_words
-    from minillm.corpus.readers import NOTHING
     from minillm.corpus.shardfolders import REJECTED
     from minillm.corpus.sources import Rejection
 
     listed = artifact.path / REJECTED
     found = (Rejection(**fields) for fields in read_json_lines(listed))
     unread = [each for each in found if each.step == READ]
-    if unread:
-        first = f"the first: {in_words(unread[0])}"
-        print(f"{counted(len(unread), 'record')} not read, {first}; the list: {listed}")
-    if files := [each.source for each in unread if each.value == NOTHING]:
-        more = f" and {len(files) - MAX_NAMED:,} more" if len(files) > MAX_NAMED else ""
-        named = ", ".join(files[:MAX_NAMED])
-        print(f"of {counted(len(files), 'file')} nothing could be read: {named}{more}")
+    files = list(dict.fromkeys(each.source for each in unread))
+    more = f" and {len(files) - MAX_NAMED:,} more files" if len(files) > MAX_NAMED else ""
+    named = f"{counted(len(unread), 'record')} of {', '.join(files[:MAX_NAMED])}{more}"
+    print(f"{named} not read, the first: {in_words(unread[0])}; the list: {listed}")
 
 
 # package only

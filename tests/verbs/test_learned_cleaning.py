@@ -258,7 +258,7 @@ def test_a_sentence_over_two_lines_and_a_heading_are_no_insults():
         "   institute a claim against them, then it is at an end, as of that very day."
     )
     assert isinstance(step_named("civility")(of_kind("text", cut)), Document)
-    rude = f"{cut}This was said to none of those who were there. You are a stupid,\nworthless idiot!"
+    rude = f"{cut}This he said to none of those who came there. You are a stupid,\nworthless idiot!"
     assert step_named("civility")(of_kind("text", rude)).step == "civility"
 
 
