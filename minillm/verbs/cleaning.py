@@ -127,8 +127,8 @@ def chosen_steps(
 # package only
 def say_not_judged(artifact: "Artifact") -> dict[str, dict[str, int]]:
     """Print what the learned steps have let pass unseen of what is left; the same as figures."""
+    from minillm.corpus.judged import not_judged
     from minillm.corpus.pipeline import read_documents
-    from minillm.verbs.learned import not_judged
 
     counts = not_judged(read_documents(artifact.path))
     for name, by_kind in counts.items():

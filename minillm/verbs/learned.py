@@ -4,9 +4,7 @@ Workers import them by name. What a step was learned from lies in files and in t
 which no hash of the code covers: their hashes are options, and so part of each shard's key.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from minillm.corpus import pipeline
@@ -15,33 +13,8 @@ from minillm.corpus.contamination import drop_leaks
 from minillm.corpus.language import allowed_languages
 from minillm.corpus.passages import passage_steps
 from minillm.corpus.pipeline import StepMaker
-from minillm.corpus.quality import PROSE
-from minillm.corpus.sources import Document
 from minillm.verbs import cleaning
 from minillm.verbs.corpus import evaluation_sets
-
-# Which documents a learned step looks at; the others it lets pass.
-JUDGED: dict[str, Callable[[Document], bool]] = {
-    "language": lambda document: document.kind != "code",
-    "civility": lambda document: document.kind != "code" and document.language == "en",
-    "quality": lambda document: document.kind in PROSE and document.language == "en",
-}
-
-
-# package only
-def not_judged(documents: Iterable[Document]) -> dict[str, dict[str, int]]:
-    """By learned step how many documents of which kind it let pass unseen: `{"text": 2}`.
-
-    Kinds that it judges in English are named with the language: `web in de`.
-    """
-    counts = {name: Counter() for name in JUDGED}
-    for each in documents:
-        for name, is_judged in JUDGED.items():
-            if not is_judged(each):
-                in_english = replace(each, language="en")
-                kind = f"{each.kind} in {each.language}" if is_judged(in_english) else each.kind
-                counts[name][kind] += 1
-    return {name: dict(count.most_common()) for name, count in counts.items() if count}
 
 
 # package only

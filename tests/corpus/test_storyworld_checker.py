@@ -218,6 +218,7 @@ def test_signs_that_no_story_has_do_not_make_the_reader_fail(level: int) -> None
     """A model that has read more than stories writes `#7` or half a quotation now and then."""
     rng = random.Random(level)
     signs = ["#", "#7", '"', '".', '"#0," said', "'", "”", "7", ",", "’s", "(", "\n", "said"]
+    signs += ['"Yes."1', '"No," 7', '"Hello!"0 said']
     for seed in range(150):
         words = tell_story(seed, level).text.split(" ")
         for _ in range(rng.randint(1, 3)):

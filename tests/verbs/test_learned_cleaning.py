@@ -11,6 +11,7 @@ import pytest
 
 from minillm.__main__ import main
 from minillm.core.records import Artifact
+from minillm.corpus.judged import not_judged
 from minillm.corpus import sharded
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.crawl import CRAWL, crawl_of
@@ -248,7 +249,7 @@ def test_what_a_step_has_not_judged_is_what_it_lets_pass(kind, language):
     bad = {"language": GERMAN, "civility": RUDE, "quality": "cheap shoes best shoes buy now " * 9}
     for name, text in bad.items():
         document = replace(of_kind(kind, text), language=language)
-        is_unseen = name in learned.not_judged([document])
+        is_unseen = name in not_judged([document])
         assert isinstance(step_named(name)(document), Document) == is_unseen
 
 

@@ -271,7 +271,7 @@ def read_sentence(sentence: str) -> list[Clause]:
 
     def set_aside(match: re.Match[str]) -> str:
         quotes.append(match.group(1))
-        return f"#{len(quotes) - 1}"
+        return f"#{len(quotes) - 1} "
 
     # no story has the sign that stands for a quotation set aside
     if "#" in sentence or not re.match(r'("[A-Z].*|[A-Z].*)[.!?]"?$', sentence):
