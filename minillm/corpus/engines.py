@@ -199,16 +199,18 @@ def on_ray(
 
 # package only
 def check_cluster(address: str, dashes: str = "") -> None:
-    """ConnectionError where nobody listens at the address, which Ray would try for minutes."""
+    """ConnectionError where nobody listens, which Ray would try for minutes; ValueError where the
+    address is none.
+    """
     given = f"{dashes}address {address}"
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in FOUND_BY_RAY:
         return
-    if not host or not port.isdigit():
+    if not host or not (port.isascii() and port.isdecimal()):
         raise ValueError(f"{given}: give HOST:PORT, as `ray start --head` has printed it")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         remedy = "start one (`ray start --head`), or leave the address out for one of this machine"
         words = f"{given}: no Ray cluster answers there ({error}); {remedy}"
         raise ConnectionError(words) from None

@@ -12,7 +12,7 @@ ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 PACKED = "packed with {0}; give its name the ending .{0}"
 # The first bytes of forms that hold no plain text.
 MARKS = {
-    b"%PDF": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF",
+    b"%PDF-": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF",
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "RIFF (sound or pictures)", b"OggS": "Ogg",
     b"ID3": "MP3", b"fLaC": "FLAC", b"\xd0\xcf\x11\xe0": "an old office document",
     b"PK\x03\x04": "zip, as office documents and e-books are too", b"7z\xbc\xaf": "7z",
@@ -48,7 +48,7 @@ def binary_form(data: bytes) -> str | None:
 # package only
 def is_pdf(data: bytes) -> bool:
     """Whether this is a PDF, which may be UTF-8 throughout and still is no text."""
-    return data.startswith(b"%PDF")
+    return data.startswith(b"%PDF-")
 
 
 # package only

@@ -43,8 +43,8 @@ NUM_PAGES = 2000
 PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_FILE = 25, 8, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
-    "finding:\nno figure is promised there. ✓ and ✗: every bar of the row is reached, or not. –: "
-    "nothing was\nplanted, or nothing found, that this could be a share of."
+    "finding:\nno figure is promised there. ✓ and ✗: every measured bar of the row is reached, "
+    "or not. –:\nnothing was planted, or nothing found, that this could be a share of."
 )
 FEW_PAGES = (
     f"the bars are meant for {NUM_PAGES:,} pages: among fewer, lines stand on too few pages to be "

@@ -120,12 +120,14 @@ class Experts(nn.Module):
 
 def real_routings(model: nn.Module, batch: Batch) -> dict[Experts, Routing]:
     """What each router said of this batch, the last pass, without padding; it then forgets it."""
+    routers = [each for each in model.modules() if isinstance(each, Experts) and each.routing]
+    if not routers:
+        return {}
     kept_N = real_places(batch).flatten()
     found = {}
-    for each in model.modules():
-        if isinstance(each, Experts) and each.routing is not None:
-            found[each] = of_each_tensor(lambda tensor_NX: tensor_NX[kept_N], each.routing)
-            each.routing = None
+    for each in routers:
+        found[each] = of_each_tensor(lambda tensor_NX: tensor_NX[kept_N], each.routing)
+        each.routing = None
     return found
 
 

@@ -147,12 +147,16 @@ def say_unread(artifact: "Artifact") -> None:
     from minillm.corpus.sources import Rejection
 
     listed = artifact.path / REJECTED
-    found = (Rejection(**fields) for fields in read_json_lines(listed))
-    unread = [each for each in found if each.step == READ]
-    files = list(dict.fromkeys(each.source for each in unread))
+    first, num_unread, names = None, 0, {}
+    for fields in read_json_lines(listed):
+        each = Rejection(**fields)
+        if each.step == READ:
+            first, num_unread = first or each, num_unread + 1
+            names[each.source] = None
+    files = list(names)
     more = f" and {len(files) - MAX_NAMED:,} more files" if len(files) > MAX_NAMED else ""
-    named = f"{counted(len(unread), 'record')} of {', '.join(files[:MAX_NAMED])}{more}"
-    print(f"{named} not read, the first: {in_words(unread[0])}; the list: {listed}")
+    named = f"{counted(num_unread, 'record')} of {', '.join(files[:MAX_NAMED])}{more}"
+    print(f"{named} not read, the first: {in_words(first)}; the list: {listed}")
 
 
 # package only

@@ -234,7 +234,10 @@ def report_dirty_web(args: argparse.Namespace) -> int:
     print(report.table(rows), report.LEGEND, sep="\n", file=notes(args))
     missed = [row.name for row in rows if row.is_reached is False]
     seconds = perf_counter() - started
-    verdict = f"bars not reached: {'; '.join(missed)}" if missed else "every bar is reached"
+    unmeasured = [row.name for row in rows if row.bars and row.is_reached is None]
+    whole = "every measured bar is reached" if unmeasured else "every bar is reached"
+    verdict = f"bars not reached: {'; '.join(missed)}" if missed else whole
+    verdict += f"; not measured: {'; '.join(unmeasured)}" if unmeasured else ""
     print(f"{num_pages:,} pages of seed {seed}, {seconds:.0f} s: {verdict}", file=notes(args))
     if missed and num_pages < report.NUM_PAGES:
         print(report.FEW_PAGES, file=notes(args))

@@ -39,9 +39,9 @@ def say_what_is_replaced(run: "Run", recipe: "Recipe", verb: str, kind: str) -> 
         config = {name: value for name, value in earlier.config.items() if name != "contents"}
         if canonical(config) != canonical(asked[each]):
             print(
-                f"minillm {verb}: run '{run.name}' has a model made with other settings of its "
-                f"{each}; what is made here takes their place, the model stays that of the earlier "
-                f"ones until `minillm train --run {run.name}` (another --run keeps both)",
+                f"minillm {verb}: run '{run.name}' has a model, and {each} of other settings; "
+                "what is made here takes their place, and the model stays as it is until "
+                f"`minillm train --run {run.name}` (another --run keeps both)",
                 file=sys.stderr,
             )
             return

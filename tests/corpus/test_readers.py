@@ -25,7 +25,13 @@ from hypothesis import strategies as st
 
 from minillm.core.records import Run, read_json_lines
 from minillm.corpus import opening, pipeline, readers
-from minillm.corpus.opening import MAX_RECORD_BYTES, Defaults, written_whole
+from minillm.corpus.opening import (
+    MAX_RECORD_BYTES,
+    Defaults,
+    Unusable,
+    utf8_text,
+    written_whole,
+)
 from minillm.corpus.ownfiles import found_in_files, read_own_file, read_own_files
 from minillm.corpus.pipeline import CorpusConfig, make_documents, read_documents
 from minillm.corpus.readers import installed_licences, read_file
@@ -623,3 +629,10 @@ def test_a_head_of_one_column_is_a_table(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text\nwords; and more\n")
     (found,) = read_file(tmp_path / "a.csv", Defaults(source="a.csv"))
     assert found.text == "words; and more"
+
+
+def test_a_comment_that_begins_like_a_pdf_is_a_text():
+    """Of LaTeX, MATLAB or Erlang; a PDF's own first line goes on with its version."""
+    assert utf8_text(b"%PDFLaTeX runs this\n") == "%PDFLaTeX runs this\n"
+    with pytest.raises(Unusable, match="no reader for this form"):
+        utf8_text(b"%PDF-1.7\n")

@@ -191,7 +191,7 @@ def test_what_takes_the_place_of_a_model_s_documents_is_said_before(capsys, tmp_
     ):
         assert main([words[0], *at_home, *words[1:]]) == 0
         said = capsys.readouterr().err
-        warned = f"run 'mine' has a model made with other settings of its {kind}; what is made"
+        warned = f"run 'mine' has a model, and {kind} of other settings; what is made"
         assert said == "" if kind is None else f"minillm {words[0]}: {warned}" in said
         assert said.count("minillm train --run mine") == (kind is not None)
 
