@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minillm.core.records import Run
+from minillm.core.records import Run, sized
 from minillm.corpus import mix, pipeline
 from minillm.corpus.contamination import word_runs
 from minillm.corpus.duplicates import jaccard, shingles
@@ -74,8 +74,8 @@ def test_figures_and_summary_are_those_of_the_files(run, capsys):
     rejected = (artifact.path / "rejected.jsonl").read_text().splitlines()
     assert figures["num_rejected"] == len(rejected) == sum(figures["rejected_by_step"].values())
     assert figures["num_documents"] + len(rejected) == sum(SMALL.stories)
-    megabytes = figures["num_bytes"] / 1e6
-    assert f"documents: {len(train):,} documents, {megabytes:.2f} MB" in capsys.readouterr().out
+    said = f"documents: {len(train):,} documents, {sized(figures['num_bytes'])} →"
+    assert said in capsys.readouterr().out
     first = json.loads(rejected[0]) if rejected else {}
     assert not rejected or set(first) == {"id", "source", "step", "reason", "value", "limit"}
 
