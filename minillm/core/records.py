@@ -241,7 +241,7 @@ def check_replaceable(folder: Path, sign: str, others: Collection[str], option: 
 
     A result has the file `sign`, perhaps the `others`. `option`: what stands before the name.
     """
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise ValueError(f"{option}{folder}: is a file; give the name of a folder")
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if found and not (sign in found and found <= {sign, *others}):

@@ -213,13 +213,18 @@ def spoken_text(document: Document) -> str:
     return HEADING.sub("", WRAPPED.sub(" ", document.text))
 
 
+def is_english_page(document: Document) -> bool:
+    """Whether the quality classifier looks at a text: it has learned from such pages alone."""
+    return document.kind in PROSE and document.language == "en"
+
+
 def good_enough(classifier: Classifier | None = None, threshold: float | None = None) -> Step:
     """Make the step that rejects a page which the quality classifier calls bad."""
     known = classifier or load_classifier("quality")
     limit = known.threshold if threshold is None else threshold
 
     def step(document: Document) -> Document | Rejection:
-        if document.kind not in PROSE or document.language != "en":
+        if not is_english_page(document):
             return document
         value = round(known.probability(document.text), DECIDING_DIGITS)
         return at_most(document, "quality", value, limit)
@@ -243,13 +248,18 @@ def rudest(text: str, classifier: Classifier) -> tuple[float, str]:
     return float(probabilities[worst]), said[worst]
 
 
+def is_in_english(document: Document) -> bool:
+    """Whether the civility classifier looks at a text: a program insults nobody."""
+    return document.kind != "code" and document.language == "en"
+
+
 def civil_enough(classifier: Classifier | None = None, threshold: float | None = None) -> Step:
     """Make the step that rejects prose with a sentence that is probably an insult."""
     known = classifier or load_classifier("civility")
     limit = known.threshold if threshold is None else threshold
 
     def step(document: Document) -> Document | Rejection:
-        if document.kind == "code" or document.language != "en":
+        if not is_in_english(document):
             return document
         value, sentence = rudest(spoken_text(document), known)
         value = round(value, DECIDING_DIGITS)

@@ -8,6 +8,7 @@ machines (Moritz et al., arXiv:1712.05889). Left out: tasks that need each other
 """
 
 import os
+import re
 import socket
 import threading
 from collections import Counter, deque
@@ -34,6 +35,7 @@ RAY_IS_MISSING = 'engine ray: Ray is not installed; install it with: pip install
 # An address that Ray looks up for itself, and then fails at once if there is none.
 FOUND_BY_RAY = ("auto", "local")
 CONNECT_TIMEOUT_S = 5
+PORT, MAX_PORT = re.compile(r"[0-9]{1,5}"), 65_535
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # Without it Ray's servers listen to every network that the machine is in.
 ON_THIS_MACHINE_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -199,18 +201,21 @@ def on_ray(
 
 # package only
 def check_cluster(address: str, dashes: str = "") -> None:
-    """ConnectionError where nobody listens, which Ray would try for minutes; ValueError where the
-    address is none.
+    """ConnectionError where nobody listens, which Ray would try for minutes; ValueError where this
+    is no host with a port.
     """
     given = f"{dashes}address {address}"
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address in FOUND_BY_RAY:
         return
-    if not host or not (port.isascii() and port.isdecimal()):
-        raise ValueError(f"{given}: give HOST:PORT, as `ray start --head` has printed it")
+    malformed = ValueError(f"{given}: give HOST:PORT, as `ray start --head` has printed it")
+    if not host or not PORT.fullmatch(port) or not 0 < int(port) <= MAX_PORT:
+        raise malformed
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
-    except (OSError, OverflowError, UnicodeError) as error:
+    except UnicodeError:  # of a name that no host may have
+        raise malformed from None
+    except OSError as error:
         remedy = "start one (`ray start --head`), or leave the address out for one of this machine"
         words = f"{given}: no Ray cluster answers there ({error}); {remedy}"
         raise ConnectionError(words) from None

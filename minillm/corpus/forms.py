@@ -10,9 +10,10 @@ from pathlib import Path
 
 ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
 PACKED = "packed with {0}; give its name the ending .{0}"
+PDF = re.compile(rb"%PDF-\d")  # and not the comment `%PDF-related macros`
 # The first bytes of forms that hold no plain text.
 MARKS = {
-    b"%PDF-": "PDF", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF",
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"GIF8": "GIF",
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"RIFF": "RIFF (sound or pictures)", b"OggS": "Ogg",
     b"ID3": "MP3", b"fLaC": "FLAC", b"\xd0\xcf\x11\xe0": "an old office document",
     b"PK\x03\x04": "zip, as office documents and e-books are too", b"7z\xbc\xaf": "7z",
@@ -42,13 +43,15 @@ def why_no_file(path: Path) -> str:
 # package only
 def binary_form(data: bytes) -> str | None:
     """The form of bytes that are no text, by their first ones; None if it is not known."""
+    if is_pdf(data):
+        return "PDF"
     return next((name for mark, name in MARKS.items() if data.startswith(mark)), None)
 
 
 # package only
 def is_pdf(data: bytes) -> bool:
     """Whether this is a PDF, which may be UTF-8 throughout and still is no text."""
-    return data.startswith(b"%PDF-")
+    return PDF.match(data) is not None
 
 
 # package only

@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from minillm.corpus.quality import PROSE
+from minillm.corpus.classifier import is_english_page, is_in_english
+from minillm.corpus.language import has_words
 from minillm.corpus.sources import Document
 
-# Which documents a learned step looks at; the others it lets pass.
+# By learned step, whether it looks at a document; the others it lets pass.
 JUDGED: dict[str, Callable[[Document], bool]] = {
-    "language": lambda document: document.kind != "code",
-    "civility": lambda document: document.kind != "code" and document.language == "en",
-    "quality": lambda document: document.kind in PROSE and document.language == "en",
-}
+    "language": has_words, "civility": is_in_english, "quality": is_english_page,
+}  # fmt: skip
 
 
 # package only

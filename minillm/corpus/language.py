@@ -218,13 +218,23 @@ def line_languages(text: str, identifier: Identifier) -> list[tuple[str, str]]:
     return list(zip(lines, names, strict=True))
 
 
+def num_letters(text: str) -> int:
+    """How many letters a text has."""
+    return sum(map(len, LETTERS.findall(text)))
+
+
 def language_shares(text: str, identifier: Identifier) -> dict[str, float]:
     """The share of a page's letters in each language, the largest first."""
     letters: dict[str, int] = {}
     for line, language in line_languages(text, identifier):
-        letters[language] = letters.get(language, 0) + sum(map(len, LETTERS.findall(line)))
+        letters[language] = letters.get(language, 0) + num_letters(line)
     total = sum(letters.values())
     return {name: letters[name] / total for name in sorted(letters, key=letters.get, reverse=True)}
+
+
+def has_words(document: Document) -> bool:
+    """Whether a text is in a language that can be named: no program, and no few letters."""
+    return document.kind != "code" and num_letters(document.text) >= MIN_LETTERS
 
 
 def allowed_languages(
@@ -237,7 +247,7 @@ def allowed_languages(
         raise ValueError(f"languages {names}; there are {', '.join(known.languages)}")
 
     def step(document: Document) -> Document | Rejection:
-        if document.kind == "code" or len(plain_letters(document.text)) < MIN_LETTERS:
+        if not has_words(document):
             return document
         shares = language_shares(document.text, known)
         allowed = sum(share for name, share in shares.items() if name in languages)

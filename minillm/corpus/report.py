@@ -6,6 +6,7 @@ is printed with it, so that nobody has to look it up.
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 from minillm.corpus.contamination import Sets
 from minillm.corpus.copyscores import (
@@ -15,9 +16,9 @@ from minillm.corpus.copyscores import (
     honest_text_row,
     passage_rows,
 )
-from minillm.corpus.dirty.copies import held_out_stories
+from minillm.corpus.dirty.copies import PassageWay, held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
-from minillm.corpus.dirty.passages import make_passage_pages
+from minillm.corpus.dirty.passages import PAGES_A_GROUP, make_passage_pages
 from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import DirtyPage, make_dirty_web
 from minillm.corpus.filescores import file_rows
@@ -43,9 +44,12 @@ NUM_PAGES = 2000
 PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_FILE = 25, 8, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
-    "finding:\nno figure is promised there. ✓ and ✗: every measured bar of the row is reached, "
-    "or not. –:\nnothing was planted, or nothing found, that this could be a share of."
+    "finding:\nno figure is promised there. –: nothing was planted, or nothing found, that this "
+    "could be\na share of. ✓ and ✗: the row's other figures reach their bars, or not; neither: it "
+    "has no other."
 )
+# With fewer, a way to share a passage would have no whole group of pages.
+MIN_PAGES = PAGES_A_PASSAGE * PAGES_A_GROUP * len(get_args(PassageWay))
 FEW_PAGES = (
     f"the bars are meant for {NUM_PAGES:,} pages: among fewer, lines stand on too few pages to be "
     "known as boilerplate, and in a short row one miss weighs much"

@@ -120,7 +120,8 @@ class Experts(nn.Module):
 
 def real_routings(model: nn.Module, batch: Batch) -> dict[Experts, Routing]:
     """What each router said of this batch, the last pass, without padding; it then forgets it."""
-    routers = [each for each in model.modules() if isinstance(each, Experts) and each.routing]
+    experts = [each for each in model.modules() if isinstance(each, Experts)]
+    routers = [each for each in experts if each.routing is not None]
     if not routers:
         return {}
     kept_N = real_places(batch).flatten()

@@ -5,6 +5,7 @@ The result belongs to no run, and is the same to the byte for every engine and n
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -38,9 +39,9 @@ def add_options(made: argparse.ArgumentParser) -> None:
     words += "unknown: what names no licence)"
     add("--licences", metavar="NAME", nargs="+", help=words)
     words = "reject also other languages (in all but source code), insults (in all English but "
-    words += "source code), bad prose (in English pages, books, encyclopaedias, recipes and "
-    words += "stories alone: it says how many others it has not judged), and what holds a part of "
-    words += "what models are evaluated on"
+    words += "source code, but for headings of other texts), bad prose (in English pages, books, "
+    words += "encyclopaedias, recipes and stories alone), and what holds a part of what models are "
+    words += "evaluated on; each says how many documents it has not judged"
     add("--learned", action="store_true", default=None, help=words)
     words = "with --learned: the languages that a document may be in (default: en)"
     add("--languages", metavar="NAME", nargs="+", help=words)
@@ -147,15 +148,15 @@ def say_unread(artifact: "Artifact") -> None:
     from minillm.corpus.sources import Rejection
 
     listed = artifact.path / REJECTED
-    first, num_unread, names = None, 0, {}
+    first, num_by_file = None, Counter()
     for fields in read_json_lines(listed):
         each = Rejection(**fields)
         if each.step == READ:
-            first, num_unread = first or each, num_unread + 1
-            names[each.source] = None
-    files = list(names)
-    more = f" and {len(files) - MAX_NAMED:,} more files" if len(files) > MAX_NAMED else ""
-    named = f"{counted(num_unread, 'record')} of {', '.join(files[:MAX_NAMED])}{more}"
+            first = first or each
+            num_by_file[each.source] += 1
+    files, num_more = list(num_by_file)[:MAX_NAMED], len(num_by_file) - MAX_NAMED
+    more = f" and {counted(num_more, 'more file')}" if num_more > 0 else ""
+    named = f"{counted(num_by_file.total(), 'record')} of {', '.join(files)}{more}"
     print(f"{named} not read, the first: {in_words(first)}; the list: {listed}")
 
 

@@ -45,8 +45,6 @@ OF_A_RUN = ("run", "recipe", "set", "home", "text")
 NO_RUN = "the dirty web belongs to no run; leave it out"
 ONLY_DIRTY_WEB = f"only `minillm corpus {DIRTY}` and `minillm corpus {REPORT}` heed it"
 NUM_ITEMS = 40
-# With fewer, a kind of page may be missing, and there would be nothing to divide by.
-MIN_REPORT_PAGES = 100
 
 
 # package only
@@ -217,16 +215,15 @@ def write_dirty_web(args: argparse.Namespace) -> int:
 # package only
 def report_dirty_web(args: argparse.Namespace) -> int:
     """One table of what each step finds of what was planted; 1 if a bar is not reached."""
-    if args.pages is not None and args.pages < MIN_REPORT_PAGES:
-        raise ValueError(
-            f"--pages {args.pages}: give a report at least {MIN_REPORT_PAGES}, so that every kind"
-            " of page is among them"
-        )
-    check_figures_file(args.out)
-
     from minillm.bench.measuring import save_figures
     from minillm.corpus import report
 
+    if args.pages is not None and args.pages < report.MIN_PAGES:
+        raise ValueError(
+            f"--pages {args.pages}: give a report at least {report.MIN_PAGES}, so that every kind"
+            " of page is among them"
+        )
+    check_figures_file(args.out)
     started = perf_counter()
     seed = report.HELD_OUT_SEED if args.seed is None else args.seed
     num_pages = report.NUM_PAGES if args.pages is None else args.pages
@@ -235,14 +232,15 @@ def report_dirty_web(args: argparse.Namespace) -> int:
     missed = [row.name for row in rows if row.is_reached is False]
     seconds = perf_counter() - started
     unmeasured = [row.name for row in rows if row.bars and row.is_reached is None]
-    whole = "every measured bar is reached" if unmeasured else "every bar is reached"
+    whole = "the others are reached" if unmeasured else "every bar is reached"
     verdict = f"bars not reached: {'; '.join(missed)}" if missed else whole
-    verdict += f"; not measured: {'; '.join(unmeasured)}" if unmeasured else ""
+    if unmeasured:
+        verdict = f"bars with nothing to measure: {'; '.join(unmeasured)}; {verdict}"
     print(f"{num_pages:,} pages of seed {seed}, {seconds:.0f} s: {verdict}", file=notes(args))
-    if missed and num_pages < report.NUM_PAGES:
+    if (missed or unmeasured) and num_pages < report.NUM_PAGES:
         print(report.FEW_PAGES, file=notes(args))
     figures = {"seed": seed, "pages": num_pages, "seconds": round(seconds, 1)}
-    figures |= {"missed": missed, "rows": report.report_figures(rows)}
+    figures |= {"missed": missed, "unmeasured": unmeasured, "rows": report.report_figures(rows)}
     if args.out is not None:
         save_figures(args.out, "minillm corpus report --json", figures)
     figures_out(args, figures)

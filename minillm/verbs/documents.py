@@ -39,8 +39,8 @@ def say_what_is_replaced(run: "Run", recipe: "Recipe", verb: str, kind: str) -> 
         config = {name: value for name, value in earlier.config.items() if name != "contents"}
         if canonical(config) != canonical(asked[each]):
             print(
-                f"minillm {verb}: run '{run.name}' has a model, and {each} of other settings; "
-                "what is made here takes their place, and the model stays as it is until "
+                f"minillm {verb}: run '{run.name}' has a model, and its {each} by other settings "
+                f"than these; what is made here replaces the {each}, and the model stays until "
                 f"`minillm train --run {run.name}` (another --run keeps both)",
                 file=sys.stderr,
             )

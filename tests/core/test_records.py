@@ -3,6 +3,7 @@
 import errno
 import json
 import multiprocessing
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,12 @@ def test_only_an_earlier_result_may_be_replaced(tmp_path: Path, files, is_ours: 
         check_replaceable(folder, "sign", ("more",), "--out ")
     with pytest.raises(ValueError, match="is a file; give the name of a folder"):
         check_replaceable(folder / files[0], "sign", ())
+
+
+def test_a_pipe_is_no_folder_to_replace(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is a file; give the name of a folder"):
+        check_replaceable(tmp_path / "pipe", "sign", ())
 
 
 def test_outside_the_runs_an_artifact_is_shown_with_its_whole_path(

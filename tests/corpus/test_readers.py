@@ -35,7 +35,7 @@ from minillm.corpus.opening import (
 from minillm.corpus.ownfiles import found_in_files, read_own_file, read_own_files
 from minillm.corpus.pipeline import CorpusConfig, make_documents, read_documents
 from minillm.corpus.readers import installed_licences, read_file
-from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.sources import Document, Rejection, read_text_file
 from minillm.tailored import recipe_for_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -631,8 +631,11 @@ def test_a_head_of_one_column_is_a_table(tmp_path):
     assert found.text == "words; and more"
 
 
-def test_a_comment_that_begins_like_a_pdf_is_a_text():
+@pytest.mark.parametrize("comment", ["%PDFLaTeX runs this\n", "%PDF-related macros\n"])
+def test_a_comment_that_begins_like_a_pdf_is_a_text(comment, tmp_path):
     """Of LaTeX, MATLAB or Erlang; a PDF's own first line goes on with its version."""
-    assert utf8_text(b"%PDFLaTeX runs this\n") == "%PDFLaTeX runs this\n"
+    assert utf8_text(comment.encode()) == comment
+    (tmp_path / "notes.txt").write_text(comment)
+    assert read_text_file(str(tmp_path / "notes.txt")) == comment
     with pytest.raises(Unusable, match="no reader for this form"):
         utf8_text(b"%PDF-1.7\n")

@@ -136,6 +136,11 @@ def test_words_without_a_target_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (router_gradients(next_token_loss, padded_batch()) - right).abs().max() > 1e-3
 
 
+def test_a_model_without_routers_does_not_ask_which_places_are_text(monkeypatch) -> None:
+    monkeypatch.setattr(module, "real_places", None)
+    assert real_routings(Transformer(SMALL), padded_batch()) == {}
+
+
 def test_without_padding_gradients_are_those_of_all_places_to_the_last_bit() -> None:
     batch, model, twin = batch_of(tokens()), expert_model(), expert_model()
     next_token_loss(model, batch).backward()

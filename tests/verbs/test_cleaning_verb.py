@@ -6,14 +6,17 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 
 from minillm.__main__ import main
 from minillm.core.records import Artifact
-from minillm.corpus.shardfolders import tidied
+from minillm.corpus.shardfolders import REJECTED, tidied
+from minillm.verbs.cleaning import say_unread
 
 DOCUMENT = {"source": "mine", "kind": "book", "licence": "CC0-1.0", "language": "en"}
 TEXT = "It was a warm day and the girl walked to the market with her brother and a dog. "
@@ -181,6 +184,23 @@ def test_what_cannot_be_read_is_said_and_costs_itself_alone(documents: Path, tmp
     assert json.loads(lines[3])["value"] == "empty"
 
 
+def test_of_many_unread_files_ten_are_named_and_records_are_not_held(tmp_path, capsys):
+    """Two lists of unread records, the second twenty times as long, with as many files."""
+    peaks = []
+    for num_records in (500, 10_000):
+        each = {"id": "a", "step": "read", "reason": "not UTF-8", "value": "", "limit": ""}
+        lines = [json.dumps(each | {"source": f"{n % 12:02}.txt"}) for n in range(num_records)]
+        (tmp_path / REJECTED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        tracemalloc.start()
+        say_unread(SimpleNamespace(path=tmp_path))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        named = ", ".join(f"{n:02}.txt" for n in range(10))
+        said = capsys.readouterr().out
+        assert said.startswith(f"{num_records:,} records of {named} and 2 more files not read, ")
+    assert peaks[1] < 2 * peaks[0]
+
+
 def test_nothing_is_left_beside_the_result_or_after_an_error(documents: Path, tmp_path: Path):
     before = set(tmp_path.iterdir())
     bad = tmp_path / "in" / "a.txt"
@@ -226,7 +246,11 @@ def test_an_address_where_nobody_answers_is_said_at_once(documents, tmp_path, ad
     assert "ray start --head" in error and set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("address", ["localhost", "localhost:x", ":6379"])
+@pytest.mark.parametrize(
+    "address",
+    ["localhost", "localhost:x", ":6379", "localhost:²", "localhost:0", "localhost:65536",
+     f"localhost:{'1' * 5000}", "a..b:1", f"{'a' * 64}:1"],
+)  # fmt: skip
 def test_an_address_without_host_or_port_is_said(documents, tmp_path, address, capsys):
     words = ["--engine", "ray", "--address", address]
     assert cleaned("--documents", documents, "--out", tmp_path / "out", *words) == 1

@@ -5,13 +5,16 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from minillm.__main__ import main, parser
 from minillm.core.records import Run, make_artifact
 from minillm.corpus import report
+from minillm.corpus.dirty.copies import PassageWay
 from minillm.corpus.dirty.crawl import CRAWL, FILES, TRUTH
+from minillm.corpus.dirty.passages import PAGES_A_GROUP, make_passage_pages
 from minillm.corpus.pipeline import LICENCES
 from minillm.corpus.scores import Row
 from minillm.recipes import RECIPES
@@ -53,14 +56,37 @@ def test_bars_missed_by_the_size_of_the_sample_are_told_apart(monkeypatch, capsy
     rows += [Row("leaks: x, pages", 3, {"recall": 0.5}, {"recall": 1})]
     monkeypatch.setattr(report, "corpus_report", lambda *_: rows)
     few = "the bars are meant for 2,000 pages: among fewer"
-    for num_pages, is_said in ((100, True), (1999, True), (2000, False)):
+    for num_pages, is_said in ((128, True), (1999, True), (2000, False)):
         assert main(["corpus", "report", "--pages", str(num_pages)]) == 1
         printed = capsys.readouterr().out
         assert "bars not reached: copies; leaks: x, pages\n" in printed
         assert (few in printed) == is_said
     rows[:] = [Row("copies", 3, {"F1": 1.0}, {"F1": 0.97})]
-    assert main(["corpus", "report", "--pages", "100"]) == 0
-    assert few not in capsys.readouterr().out
+    assert main(["corpus", "report", "--pages", "128"]) == 0
+    printed = capsys.readouterr().out
+    assert few not in printed and printed.endswith(" s: every bar is reached\n")
+
+
+@pytest.mark.parametrize("is_missed", [False, True])
+def test_a_bar_with_nothing_to_measure_is_not_called_reached(is_missed, monkeypatch, capsys):
+    rows = [Row("none planted", 0, {"recall": 0.0}, {"recall": 1.0})]
+    rows += [Row("copies", 3, {"F1": 0.5 if is_missed else 1.0}, {"F1": 0.97})]
+    monkeypatch.setattr(report, "corpus_report", lambda *_: rows)
+    assert main(["corpus", "report", "--pages", "200"]) == is_missed
+    printed = capsys.readouterr().out
+    others = "bars not reached: copies" if is_missed else "the others are reached"
+    assert f" s: bars with nothing to measure: none planted; {others}\n" in printed
+    assert printed.endswith(f"{report.FEW_PAGES}\n")
+    assert main(["corpus", "report", "--pages", "200", "--json"]) == is_missed
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["unmeasured"] == ["none planted"]
+    assert figures["missed"] == (["copies"] if is_missed else [])
+
+
+def test_the_smallest_web_has_every_way_to_share_a_passage():
+    pages = make_passage_pages(report.MIN_PAGES // report.PAGES_A_PASSAGE)
+    ways = Counter(page.passage.way for page in pages)
+    assert ways == dict.fromkeys(get_args(PassageWay), PAGES_A_GROUP)
 
 
 def test_every_evaluation_set_is_looked_for():
@@ -83,7 +109,7 @@ def test_every_evaluation_set_is_looked_for():
         (["report", "--out", "."], "is a folder; name the file"),
         (["report", "--out", __file__], "test_corpus_verb.py: keeps no figures of ours"),
         (["report", "--out", f"{__file__}/x.json"], "test_corpus_verb.py is a file; give"),
-        (["report", "--pages", "99"], "give a report at least 100"),
+        (["report", "--pages", "127"], "give a report at least 128"),
         (["report", "--set", "a=1"], "--set: the dirty web"),
         (["--seed", "3"], "--seed: only"),
         (["--pages", "3"], "--pages: only"),
@@ -191,7 +217,7 @@ def test_what_takes_the_place_of_a_model_s_documents_is_said_before(capsys, tmp_
     ):
         assert main([words[0], *at_home, *words[1:]]) == 0
         said = capsys.readouterr().err
-        warned = f"run 'mine' has a model, and {kind} of other settings; what is made"
+        warned = f"run 'mine' has a model, and its {kind} by other settings than these; what is"
         assert said == "" if kind is None else f"minillm {words[0]}: {warned}" in said
         assert said.count("minillm train --run mine") == (kind is not None)
 

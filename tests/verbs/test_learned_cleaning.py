@@ -253,6 +253,14 @@ def test_what_a_step_has_not_judged_is_what_it_lets_pass(kind, language):
         assert isinstance(step_named(name)(document), Document) == is_unseen
 
 
+def test_a_text_of_few_letters_is_in_no_language_that_was_judged():
+    for text, is_judged in (("eins zwei drei vier f", False), ("eins zwei drei vier fü", False),
+                            ("eins zwei drei vier fünf", True)):  # fmt: skip
+        document = of_kind("text", text)
+        assert isinstance(step_named("language")(document), Document) != is_judged
+        assert ("language" in not_judged([document])) != is_judged
+
+
 def test_a_sentence_over_two_lines_and_a_heading_are_no_insults():
     cut = "{}\n\nMiscellaneous\n\n".format(
         "The licence ends for whoever sues one of those who wrote the program. If You\n"
