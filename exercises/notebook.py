@@ -1,12 +1,13 @@
 """Write a chapter's exercise notebook from its checks and solutions, so that nothing is said twice.
 
 The introduction is the docstring of the checks module, the imports are those of the solutions
-module, and the stub of an exercise is the signature and docstring of its solution.
+modules, and the stub of an exercise is the signature and docstring of its solution.
 """
 
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -28,13 +29,14 @@ def stub(solution: FunctionType) -> str:
     return "\n".join([*lines, "    raise NotImplementedError"])
 
 
-def import_cell(solutions: ModuleType) -> str:
-    """The imports of the solutions module, and the three verbs of an exercise notebook."""
-    source = inspect.getsource(solutions)
-    statements = ast.parse(source).body
-    imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
-    lines = [ast.get_source_segment(source, statement) or "" for statement in imports]
-    return "\n".join([*lines, "from exercises.engine import check, hint, solution"])
+def import_cell(modules: Iterable[ModuleType]) -> str:
+    """The imports of the solutions' modules, each once, and the three verbs of the notebook."""
+    lines: list[str] = []
+    for source in map(inspect.getsource, modules):
+        statements = ast.parse(source).body
+        imports = [s for s in statements if isinstance(s, (ast.Import, ast.ImportFrom))]
+        lines += [ast.get_source_segment(source, statement) or "" for statement in imports]
+    return "\n".join([*dict.fromkeys(lines), "from exercises.engine import check, hint, solution"])
 
 
 def exercise_cells(exercise: Exercise) -> list[nbformat.NotebookNode]:
@@ -55,14 +57,14 @@ def exercise_cells(exercise: Exercise) -> list[nbformat.NotebookNode]:
 def chapter_notebook(chapter: str) -> tuple[Path, nbformat.NotebookNode]:
     """Where the notebook of a chapter ("02") lies, and what it holds before anyone has answered."""
     exercises = exercises_of(chapter)
-    solutions = inspect.getmodule(exercises[0].solution)
+    modules = dict.fromkeys(inspect.getmodule(exercise.solution) for exercise in exercises)
     (checks,) = (FOLDER / "checks").glob(f"c{chapter}_*.py")
     introduction = ast.get_docstring(ast.parse(checks.read_text(encoding="utf-8")))
     title, _, rest = (introduction or "").partition("\n")
     cells = [
         nbformat.v4.new_markdown_cell(f"# {title}\n\n{rest.strip()}".strip(), id="title"),
         nbformat.v4.new_code_cell(
-            import_cell(solutions), id="imports", metadata={"tags": ["imports"]}
+            import_cell(modules), id="imports", metadata={"tags": ["imports"]}
         ),
     ]
     for exercise in exercises:

@@ -1,11 +1,13 @@
 """Exercises 01 · From raw pages to documents
 
-Six small functions that decide what a model reads: how alike two texts are, whether a number may be
-a card's, why a page should go, how to compare texts without reading them again, which part of a
-text is never trained on, and how much of each source is read. They belong to
-[chapter 01](../notebooks/01_corpus.ipynb).
+Seven small functions that decide what a model reads: how alike two texts are, whether a number may
+be a card's, why a page should go, how to compare texts without reading them again, which part of a
+text is never trained on, and how much of each source is read; then who has a thing in a story. They
+belong to [chapter 01](../notebooks/01_corpus.ipynb),
+[01b](../notebooks/01b_story_world.ipynb) and [01c](../notebooks/01c_story_world.ipynb).
 """
 
+from exercises.checks import telling
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c01_corpus as solutions
 
@@ -366,4 +368,5 @@ EXERCISES = (
         ),
         judge=close(1e-9),
     ),
+    *telling.EXERCISES,
 )
