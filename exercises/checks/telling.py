@@ -1,6 +1,9 @@
 """Exercises 01.7 and 01.8, which belong to notebooks 01b, 01c and 01e, with their wrong answers."""
 
-from exercises.engine import Exercise, Mistake
+import math
+from collections.abc import Callable
+
+from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import telling as solutions
 
 Event = tuple[str, str, str, str]
@@ -70,6 +73,114 @@ LOSS = [
     ("want", "Anna", "rope", "Leo"),
     ("return", "Leo", "rope", "Tom"),
 ]
+
+# 01.8 which language
+
+Counts = dict[str, dict[str, int]]
+Shares = dict[str, float]
+
+
+def shares_of(weights: Shares) -> Shares:
+    whole = sum(weights.values())
+    return {language: weight / whole for language, weight in weights.items()}
+
+
+def joint(runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int) -> Shares:
+    """The product of all probabilities, which is 0.0 for a long line."""
+    found = {}
+    for language, seen in counts.items():
+        found[language] = lines[language] / sum(lines.values())
+        for run in runs:
+            share = seen.get(run, 0) / sum(seen.values())
+            found[language] *= 0.95 * share + 0.05 / num_possible
+    return found
+
+
+def with_run_probability(
+    probability: Callable[[dict[str, int], str], float], runs: list[str], counts: Counts,
+    lines: dict[str, int],
+) -> Shares:
+    """The solution, but for the probability of a run."""
+    scores = {
+        language: math.log(lines[language]) + sum(math.log(probability(seen, run)) for run in runs)
+        for language, seen in counts.items()
+    }
+    largest = max(scores.values())
+    return shares_of({name: math.exp(score - largest) for name, score in scores.items()})
+
+
+def no_language_is_commoner(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return solutions.language_probabilities(runs, counts, dict.fromkeys(lines, 1), num_possible)
+
+
+def multiplies(runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int) -> Shares:
+    return shares_of(joint(runs, counts, lines, num_possible))
+
+
+def not_divided_by_the_sum(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return joint(runs, counts, lines, num_possible)
+
+
+def the_best_is_certain(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    found = solutions.language_probabilities(runs, counts, lines, num_possible)
+    return {language: value / max(found.values()) for language, value in found.items()}
+
+
+def unseen_is_impossible(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return with_run_probability(
+        lambda seen, run: seen.get(run, 0) / sum(seen.values()), runs, counts, lines
+    )
+
+
+def spreads_over_the_seen(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return with_run_probability(
+        lambda seen, run: 0.95 * seen.get(run, 0) / sum(seen.values()) + 0.05 / len(seen),
+        runs, counts, lines,
+    )
+
+
+def adds_one_to_each_count(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return with_run_probability(
+        lambda seen, run: (seen.get(run, 0) + 1) / (sum(seen.values()) + num_possible),
+        runs, counts, lines,
+    )
+
+
+def divides_by_different_runs(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return with_run_probability(
+        lambda seen, run: 0.95 * seen.get(run, 0) / len(seen) + 0.05 / num_possible,
+        runs, counts, lines,
+    )
+
+
+def hears_each_run_once(
+    runs: list[str], counts: Counts, lines: dict[str, int], num_possible: int
+) -> Shares:
+    return solutions.language_probabilities(sorted(set(runs)), counts, lines, num_possible)
+
+
+TWO = {"A": {"th": 6, "en": 1, "de": 3}, "B": {"th": 2, "en": 10, "de": 8}}
+THREE = {
+    "da": {"en": 40, "er": 35, "og": 25},
+    "nl": {"en": 90, "er": 30, "de": 60, "ee": 20},
+    "en": {"th": 30, "he": 20},
+}
+CLOSE = {"A": {"th": 12, "en": 8}, "B": {"th": 4, "en": 6}}
+LONG_LINE = ["th", "en"] * 1000 + ["th"]
 
 EXERCISES = (
     Exercise(
@@ -147,5 +258,90 @@ EXERCISES = (
             "Which kinds change the holder, and which of them the owner too? `events[:moment]` "
             "are those that count.",
         ),
+    ),
+    Exercise(
+        id="01.8",
+        title="Which language, and how sure?",
+        question=(
+            "Each run of letters is evidence for a language, and evidence adds up "
+            "([01e](../notebooks/01e_language_and_quality.ipynb)): $P(\\ell \\mid \\text{line}) "
+            "\\propto P(\\ell) \\prod_g p(g \\mid \\ell)$. Return this probability for each "
+            "language, for a line of three runs and for one of two thousand. Of each language's "
+            "probability 5 % goes to what its lines did not show, spread evenly over all "
+            "`num_possible` runs that there could be; and a language in which more of the `lines` "
+            "were is more probable before anything is read."
+        ),
+        solution=solutions.language_probabilities,
+        cases=(
+            (["th"], TWO, {"A": 50, "B": 50}, 1000),
+            (["th", "en", "th"], TWO, {"A": 180, "B": 20}, 1000),
+            ([], TWO, {"A": 30, "B": 10}, 1000),
+            (["ij", "de"], TWO, {"A": 5, "B": 7}, 400),
+            (["en", "ee", "er"], THREE, {"da": 10, "nl": 10, "en": 80}, 30),
+            (["og", "th", "og"], THREE, {"da": 100, "nl": 100, "en": 100}, 30),
+            (LONG_LINE, CLOSE, {"A": 20, "B": 60}, 1000),
+        ),
+        mistakes=(
+            Mistake(
+                "all languages are as common",
+                "Ninety lines of a hundred were Danish: before you read, Danish is probable. Begin "
+                "each sum with the logarithm of the language's share of the lines.",
+                no_language_is_commoner,
+            ),
+            Mistake(
+                "a product of small numbers vanishes",
+                "Two thousand factors below 1 give 0.0, and so does `exp` of the sum of their "
+                "logarithms: 0 / 0. Add logarithms, and take the largest sum from all before "
+                "`exp`.",
+                multiplies,
+            ),
+            Mistake(
+                "the probabilities do not add up to 1",
+                "That is how probable language *and* line are. Divide by the sum over the "
+                "languages: the line is there.",
+                not_divided_by_the_sum,
+            ),
+            Mistake(
+                "the best language always gets 1",
+                "Taking the largest away keeps `exp` from vanishing; the division by the sum is "
+                "still to come.",
+                the_best_is_certain,
+            ),
+            Mistake(
+                "what was never seen is impossible",
+                "One run that its lines did not show would forbid a language for ever: give 5 % of "
+                "its probability to the unseen.",
+                unseen_is_impossible,
+            ),
+            Mistake(
+                "spreads 5 % over the runs that were seen",
+                "They are for what was *not* seen. Divide by all `num_possible` runs, as many in "
+                "every language; else a language with few known runs finds every stranger "
+                "probable.",
+                spreads_over_the_seen,
+            ),
+            Mistake(
+                "adds one to each count",
+                "With a thousand possible runs the ones would outweigh a small language's counts: "
+                "it takes 5 %, whatever the counts are.",
+                adds_one_to_each_count,
+            ),
+            Mistake(
+                "divides by the number of different runs",
+                "A run's share is of all runs that occurred, each as often as it did: "
+                "`sum(seen.values())`.",
+                divides_by_different_runs,
+            ),
+            Mistake(
+                "hears each run once",
+                "A run that comes twice is evidence twice: go through the list, not a set of it.",
+                hears_each_run_once,
+            ),
+        ),
+        hints=(
+            "One sum of logarithms a language; the first is that of its share of the lines.",
+            "Before `exp`, take the largest sum from all; then divide by what they add up to.",
+        ),
+        judge=close(1e-6),
     ),
 )
