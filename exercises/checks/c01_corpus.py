@@ -1,14 +1,15 @@
 """Exercises 01 · From raw pages to documents
 
-Eight small functions that decide what a model reads: how alike two texts are, whether a number may
+Nine small functions that decide what a model reads: how alike two texts are, whether a number may
 be a card's, why a page should go, how to compare texts without reading them again, which part of a
-text is never trained on, and how much of each source is read; then who has a thing in a story, and
-which language a line is in. They belong to [chapter 01](../notebooks/01_corpus.ipynb),
-[01b](../notebooks/01b_story_world.ipynb), [01c](../notebooks/01c_story_world.ipynb) and
-[01e](../notebooks/01e_language_and_quality.ipynb).
+text is never trained on, and how much of each source is read; then who has a thing in a story,
+which language a line is in, and what stands twice. They belong to
+[chapter 01](../notebooks/01_corpus.ipynb), [01b](../notebooks/01b_story_world.ipynb),
+[01c](../notebooks/01c_story_world.ipynb), [01e](../notebooks/01e_language_and_quality.ipynb) and
+[01f](../notebooks/01f_duplicates.ipynb).
 """
 
-from exercises.checks import telling
+from exercises.checks import crawls, telling
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c01_corpus as solutions
 
@@ -370,4 +371,5 @@ EXERCISES = (
         judge=close(1e-9),
     ),
     *telling.EXERCISES,
+    *crawls.EXERCISES,
 )
