@@ -1,12 +1,12 @@
 """Exercises 01 · From raw pages to documents
 
-Nine small functions that decide what a model reads: how alike two texts are, whether a number may
+Ten small functions that decide what a model reads: how alike two texts are, whether a number may
 be a card's, why a page should go, how to compare texts without reading them again, which part of a
 text is never trained on, and how much of each source is read; then who has a thing in a story,
-which language a line is in, and what stands twice. They belong to
+which language a line is in, what stands twice, and whether a page may be used. They belong to
 [chapter 01](../notebooks/01_corpus.ipynb), [01b](../notebooks/01b_story_world.ipynb),
-[01c](../notebooks/01c_story_world.ipynb), [01e](../notebooks/01e_language_and_quality.ipynb) and
-[01f](../notebooks/01f_duplicates.ipynb).
+[01c](../notebooks/01c_story_world.ipynb), [01e](../notebooks/01e_language_and_quality.ipynb),
+[01f](../notebooks/01f_duplicates.ipynb) and [01g](../notebooks/01g_collect.ipynb).
 """
 
 from exercises.checks import crawls, telling

@@ -85,6 +85,93 @@ def longest_length(texts: list[str]) -> int:
     return len(solutions.longest_repeat(texts))
 
 
+# 01.10 may this page be used
+
+Rules = list[tuple[str, str]]
+Groups = dict[str, Rules]
+
+
+def rules_for(groups: Groups, agent: str) -> Rules:
+    """The rules that count for an agent, without those that say nothing."""
+    by_name = {name.lower(): rules for name, rules in groups.items()}
+    return [each for each in by_name.get(agent.lower(), by_name.get("*", [])) if each[1]]
+
+
+def with_rules(rules: Rules, path: str, marks: str) -> bool:
+    """The solution, with these rules for whoever asks."""
+    return solutions.may_be_used({"*": rules}, "anybody", path, marks)
+
+
+def first_rule_decides(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    fitting = [each for each in rules_for(groups, agent) if path.startswith(each[1])]
+    return with_rules(fitting[:1], path, marks)
+
+
+def any_disallow_forbids(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    rules = rules_for(groups, agent)
+    return with_rules([each for each in rules if each[0] == "disallow"], path, marks)
+
+
+def any_allow_allows(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    fitting = [each for each in rules_for(groups, agent) if path.startswith(each[1])]
+    allows = [each for each in fitting if each[0] == "allow"]
+    return with_rules(allows or fitting, path, marks)
+
+
+def tie_forbids(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    fitting = [each for each in rules_for(groups, agent) if path.startswith(each[1])]
+    longest = max((len(rule) for _, rule in fitting), default=0)
+    decides = [each for each in fitting if len(each[1]) == longest]
+    return with_rules([max(decides)] if decides else [], path, marks)
+
+
+def rules_of_all_too(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    return with_rules(rules_for(groups, agent) + rules_for(groups, "*"), path, marks)
+
+
+def case_of_the_name(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    return with_rules(groups.get(agent, groups.get("*", [])), path, marks)
+
+
+def everybody_is_meant(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    return with_rules(rules_for(groups, "*"), path, marks)
+
+
+def empty_rule_fits_all(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    by_name = {name.lower(): rules for name, rules in groups.items()}
+    rules = by_name.get(agent.lower(), by_name.get("*", []))
+    if any(path.startswith(rule) for _, rule in rules if rule):
+        return with_rules(rules, path, marks)
+    return with_rules([(verb, rule or "/") for verb, rule in rules], path, marks)
+
+
+def silence_forbids(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    return with_rules([("disallow", "/"), *rules_for(groups, agent)], path, marks)
+
+
+def robots_alone(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    return solutions.may_be_used(groups, agent, path, "")
+
+
+def case_of_the_mark(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    words = [word for word in marks.split(",") if word.strip().islower()]
+    return solutions.may_be_used(groups, agent, path, ",".join(words))
+
+
+def mark_inside_a_word(groups: Groups, agent: str, path: str, marks: str) -> bool:
+    found = any(mark in marks.lower() for mark in ("noai", "none"))
+    return robots_alone(groups, agent, path, "") and not found
+
+
+SITE = {
+    "*": [
+        ("disallow", "/a"), ("allow", "/a/b"), ("disallow", "/same"), ("allow", "/same"),
+        ("allow", "/shop/window"), ("disallow", "/shop"),
+    ],
+    "GPTBot": [("disallow", "/"), ("allow", "/open"), ("disallow", "/open/not")],
+    "CCBot": [("disallow", "")],
+}
+
 EXERCISES = (
     Exercise(
         id="01.9",
@@ -169,6 +256,108 @@ EXERCISES = (
             "`sorted` puts all suffixes of all texts in order, and `zip` gives the neighbours.",
             "Count the equal letters at the beginning of two neighbours; stop at the end of the "
             "shorter.",
+        ),
+    ),
+    Exercise(
+        id="01.10",
+        title="May this page be used?",
+        question=(
+            "A text that can be fetched is not a text that may be used: the site's `robots.txt` "
+            "and the page's own head are asked first ([01g](../notebooks/01g_collect.ipynb)). The "
+            "longest rule that fits decides: under `disallow /a` and `allow /a/b` the page "
+            "`/a/b/c` may be used, `/a/x` may not. An agent that has rules of its own follows "
+            "these *alone*. A page marked `noai` or `none` is for nobody."
+        ),
+        solution=solutions.may_be_used,
+        cases=(
+            (SITE, "minillm", "/a/b/c", ""),
+            (SITE, "minillm", "/a/x", "index, follow"),
+            (SITE, "minillm", "/elsewhere", ""),
+            (SITE, "minillm", "/shop/window/1", ""),
+            (SITE, "minillm", "/same/page", ""),
+            (SITE, "GPTBot", "/open/day", ""),
+            (SITE, "GPTBot", "/open/not/now", ""),
+            (SITE, "GPTBot", "/a/b/c", ""),
+            (SITE, "gptbot", "/elsewhere", ""),
+            (SITE, "CCBot", "/a/x", ""),
+            (SITE, "ccBot", "/a/x", "noarchive"),
+            (SITE, "CCBot", "/a/x", "index, noai"),
+            (SITE, "CCBot", "/a/x", "NoAI"),
+            (SITE, "CCBot", "/a/x", "max-preview:large, None"),
+            (SITE, "CCBot", "/a/x", "nonexistent"),
+            ({"ours": [("disallow", "/")]}, "theirs", "/", ""),
+            ({}, "minillm", "/", ""),
+        ),
+        mistakes=(
+            Mistake(
+                "the first rule that fits decides",
+                "The order in the file does not matter: the *longest* rule that fits is the most "
+                "exact one.",
+                first_rule_decides,
+            ),
+            Mistake(
+                "what one rule forbids is forbidden",
+                "A longer rule may allow a part of what a shorter one forbids.",
+                any_disallow_forbids,
+            ),
+            Mistake(
+                "what one rule allows is allowed",
+                "A longer rule may forbid a part of what a shorter one allows.",
+                any_allow_allows,
+            ),
+            Mistake(
+                "forbids where two rules are as long",
+                "RFC 9309: of two rules of the same length the one that allows is followed.",
+                tie_forbids,
+            ),
+            Mistake(
+                "adds the rules for everybody",
+                "Who has a group of his own follows that group, and not `*` beside it.",
+                rules_of_all_too,
+            ),
+            Mistake(
+                "minds the case of an agent's name",
+                "`gptbot` is GPTBot: compare both names in lower case.",
+                case_of_the_name,
+            ),
+            Mistake(
+                "asks the rules for everybody alone",
+                "`*` is for those who are not named: look for the agent's own group first.",
+                everybody_is_meant,
+            ),
+            Mistake(
+                "an empty rule forbids everything",
+                "`Disallow:` with nothing behind it forbids nothing, though every path begins with "
+                "the empty string.",
+                empty_rule_fits_all,
+            ),
+            Mistake(
+                "what no rule names is forbidden",
+                "Where no rule fits, robots.txt allows: `max` needs a default.",
+                silence_forbids,
+            ),
+            Mistake(
+                "does not hear the page itself",
+                "robots.txt speaks of fetching. A page marked `noai` may be fetched, and not be "
+                "trained on.",
+                robots_alone,
+            ),
+            Mistake(
+                "minds the case of a mark",
+                "`NoAI` forbids as `noai` does: compare in lower case.",
+                case_of_the_mark,
+            ),
+            Mistake(
+                "finds a mark inside another word",
+                "`nonexistent` is not `none`: cut at the commas, then compare whole words.",
+                mark_inside_a_word,
+            ),
+        ),
+        hints=(
+            "Three questions: which group is for this agent, which of its rules decides, and does "
+            "the page itself object?",
+            "`max` over pairs (length of the rule, whether it allows): a pair with True is larger "
+            "than one as long with False. What is its default?",
         ),
     ),
 )
