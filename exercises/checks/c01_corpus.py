@@ -1,15 +1,16 @@
 """Exercises 01 · From raw pages to documents
 
-Ten small functions that decide what a model reads: how alike two texts are, whether a number may
+Eleven small functions that decide what a model reads: how alike two texts are, whether a number may
 be a card's, why a page should go, how to compare texts without reading them again, which part of a
 text is never trained on, and how much of each source is read; then who has a thing in a story,
-which language a line is in, what stands twice, and whether a page may be used. They belong to
-[chapter 01](../notebooks/01_corpus.ipynb), [01b](../notebooks/01b_story_world.ipynb),
-[01c](../notebooks/01c_story_world.ipynb), [01e](../notebooks/01e_language_and_quality.ipynb),
-[01f](../notebooks/01f_duplicates.ipynb) and [01g](../notebooks/01g_collect.ipynb).
+which language a line is in, what stands twice, whether a page may be used, and what many machines
+decide together. They belong to [chapter 01](../notebooks/01_corpus.ipynb),
+[01b](../notebooks/01b_story_world.ipynb), [01c](../notebooks/01c_story_world.ipynb),
+[01e](../notebooks/01e_language_and_quality.ipynb), [01f](../notebooks/01f_duplicates.ipynb),
+[01g](../notebooks/01g_collect.ipynb) and [01h](../notebooks/01h_many_machines.ipynb).
 """
 
-from exercises.checks import crawls, telling
+from exercises.checks import crawls, dealing, telling
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c01_corpus as solutions
 
@@ -372,4 +373,5 @@ EXERCISES = (
     ),
     *telling.EXERCISES,
     *crawls.EXERCISES,
+    *dealing.EXERCISES,
 )

@@ -1,4 +1,4 @@
-"""Exercises of chapter 01 from 01.9 on, which belong to 01f to 01h, with their wrong answers."""
+"""Exercises 01.9 and 01.10, which belong to notebooks 01f and 01g, with their wrong answers."""
 
 from exercises.engine import Exercise, Mistake
 from exercises.solutions import crawls as solutions

@@ -1,4 +1,4 @@
-"""Solutions of chapter 01 from 01.9 on: what a crawl holds. They belong to 01f, 01g and 01h."""
+"""Solutions of chapter 01, 01.9 and 01.10: what a crawl holds. They belong to 01f and 01g."""
 
 
 def longest_repeat(texts: list[str]) -> str:
