@@ -1,11 +1,13 @@
 """Exercises 02 · The tokenizer
 
 You write byte-pair encoding once more, in seven small functions, without looking at the notebook:
-count, choose, merge, encode, show text as it comes, measure, find the merge behind a token. Run the
-cell below an answer to have it checked; a wrong one is told its mistake, if others have made it
+count, choose, merge, encode, show text as it comes, measure, find the merge behind a token. An
+eighth cuts a word where pieces have probabilities, after [02b](../notebooks/02b_unigram.ipynb). Run
+the cell below an answer to have it checked; a wrong one is told its mistake, if others have made it
 before you.
 """
 
+from exercises.checks import unigram
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import c02_tokenizer as solutions
 
@@ -438,4 +440,5 @@ EXERCISES = (
             "`ranks.get(left + right, len(ranks))` is the rank of a pair, or more than any.",
         ),
     ),
+    *unigram.EXERCISES,
 )
