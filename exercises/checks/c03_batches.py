@@ -1,11 +1,12 @@
 """Exercises 03 · Batches
 
-Five small functions that decide what a model reads: the answer at each place, the choice that
-fills a row, the cut of a long document, a rank's share, and the place in the epochs that one
-integer stands for.
-They belong to [chapter 03](../notebooks/03_batches.ipynb).
+Six small functions that decide what a model reads: the answer at each place, the choice that
+fills a row, the cut of a long document, a rank's share, the place in the epochs that one integer
+stands for, and what a rank reads at a step.
+They belong to [chapter 03](../notebooks/03_batches.ipynb) and [03b](../notebooks/03b_stream.ipynb).
 """
 
+from exercises.checks import ordering
 from exercises.engine import Exercise, Mistake
 from exercises.solutions import c03_batches as solutions
 
@@ -281,4 +282,5 @@ EXERCISES = (
             "While `position` is not within the epoch, subtract the epoch's batches and go on.",
         ),
     ),
+    *ordering.EXERCISES,
 )
