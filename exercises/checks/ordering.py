@@ -63,6 +63,14 @@ def a_block_of_the_batch_each(
     return batch[rank * size : (rank + 1) * size]
 
 
+def a_block_of_a_full_batch_each(
+    orders: Orders, seed: int, step: int, batch_size: int, rank: int, world_size: int
+) -> list[int]:
+    batch = solutions.rows_of_step(orders, seed, step, batch_size, 0, 1)
+    size = batch_size // world_size
+    return batch[rank * size : (rank + 1) * size]
+
+
 def a_batch_for_each_rank(
     orders: Orders, seed: int, step: int, batch_size: int, rank: int, world_size: int
 ) -> list[int]:
@@ -152,9 +160,15 @@ EXERCISES = (
             ),
             Mistake(
                 "gives each rank a block of the batch",
-                "They take turns, so that a short batch is shared evenly: every `world_size`-th "
+                "They take turns, so that neighbours go to different ranks: every `world_size`-th "
                 "row.",
                 a_block_of_the_batch_each,
+            ),
+            Mistake(
+                "gives each rank a block of a full batch",
+                "In a short batch the first ranks would have full hands and the last ones empty "
+                "ones: they take turns.",
+                a_block_of_a_full_batch_each,
             ),
             Mistake(
                 "gives each rank a batch of its own",

@@ -17,6 +17,7 @@ def who_has_it(
     - "want", "ask": nothing
 
     Before anything is told of the thing: `(None, None)`.
+
     `who_has_it([("have", "Ella", "marble", ""), ("lend", "Ella", "marble", "Adam")], "marble", 2)`
     is `("Adam", "Ella")`.
     """
