@@ -122,8 +122,8 @@ EXERCISES = (
             ),
             Mistake(
                 "counts shards instead of pages",
-                "How many *shards* have a line depends on how pages were dealt out. Within a shard, "
-                "count each of its pages.",
+                "How many *shards* have a line depends on how pages were dealt out. Count each "
+                "page of a shard.",
                 counts_shards,
             ),
             Mistake(
