@@ -62,6 +62,7 @@ def truth_of(page: DirtyPage) -> dict[str, object]:
         "copy_way": page.copy_way,
         "leak": asdict(page.leak) if page.leak else None,
         "passage": asdict(page.passage) if page.passage else None,
+        "origin": page.origin,
         "personal_data": page.personal_data,
         "decoys": page.decoys,
         "boilerplate": [*page.frame.links, *page.frame.before, *page.frame.after],

@@ -40,7 +40,9 @@ FAULTS = tuple(FAULT_WEIGHTS)
 PASSAGE = "copied passage"
 REPAIRS = frozenset(("repair", "encoding", "personal data", "decoys", PASSAGE))
 CLOSED_LICENCE = "all rights reserved"
+PUBLIC_DOMAIN = '<link rel="license" href="https://creativecommons.org/publicdomain/mark/1.0/">'
 LICENCE_MARKS = {
+    "public-domain": PUBLIC_DOMAIN,
     STORY_LICENCE: '<link rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">',
     FOUND_LICENCE: '<link rel="license" href="https://creativecommons.org/licenses/by-sa/4.0/">',
     CLOSED_LICENCE: '<meta name="copyright" content="all rights reserved">',
@@ -71,6 +73,7 @@ class DirtyPage:
     declared: str | None = "utf-8"
     headers: tuple[tuple[str, str], ...] = ()
     passage: PlantedPassage | None = None
+    origin: str | None = None
 
     @property
     def should_go(self) -> bool:
@@ -101,6 +104,7 @@ class Content:
     leak: PlantedLeak | None = None
     passage: PlantedPassage | None = None
     clean_text: str | None = None  # where it is another than the text
+    origin: str | None = None  # of a text that was found: the id of its document
 
 
 # package only
@@ -154,14 +158,18 @@ def make_page(
 def page_with(
     content: Content, identity: str, fault: str | None, rng: random.Random
 ) -> DirtyPage:
-    """A page with this text and what stands around it; without a fault sometimes more in it."""
+    """A page with this text and what stands around it; without a fault sometimes more in it.
+
+    A found text is left as it is.
+    """
     text = content.text
     clean = text if content.clean_text is None else content.clean_text
     faults, personal, decoys = {fault} - {None}, (), ()
-    if fault is None and rng.random() < 0.3:
+    is_ours = fault is None and content.origin is None
+    if is_ours and rng.random() < 0.3:
         text, clean, personal = add_sentences(text, clean, PERSONAL, rng.randrange(2, 6), rng)
         faults.add("personal data")
-    if fault is None and rng.random() < 0.3:
+    if is_ours and rng.random() < 0.3:
         text, clean, decoys = add_sentences(text, clean, DECOYS, rng.randrange(1, 4), rng)
         faults.add("decoys")
     shown = text
@@ -179,7 +187,7 @@ def page_with(
     return DirtyPage(
         Document(identity, html, site, "web", licence, "en"), clean, frozenset(faults), lines,
         content.copy_of, content.copy_way, content.leak, personal, decoys, text, frame, encoding,
-        declared, headers, content.passage,
+        declared, headers, content.passage, content.origin,
     )  # fmt: skip
 
 
