@@ -42,7 +42,8 @@ def likeness(one: Document, other: Document) -> float:
 def main() -> int:
     """Write the file, and say how large it is."""
     known = known_sources()
-    texts = [text for name in REAL_SOURCES for text in chosen_texts(read_source(known[name], ("en",)))]
+    found = [read_source(known[name], ("en",)) for name in REAL_SOURCES]
+    texts = [text for documents in found for text in chosen_texts(documents)]
     write_json_lines(FIXTURE, texts)
     print(f"✓ {FIXTURE.name}: {len(texts)} texts, {FIXTURE.stat().st_size / 1000:.0f} kB")
     return 0

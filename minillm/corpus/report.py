@@ -19,9 +19,11 @@ from minillm.corpus.copyscores import (
 from minillm.corpus.dirty.copies import PassageWay, held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.passages import PAGES_A_GROUP, make_passage_pages
+from minillm.corpus.dirty.real import make_real_pages
 from minillm.corpus.dirty.walled import make_walled_pages
 from minillm.corpus.dirty.web import DirtyPage, make_dirty_web
 from minillm.corpus.filescores import file_rows
+from minillm.corpus.realscores import apart, real_rows
 from minillm.corpus.scores import (
     Cleaned,
     Row,
@@ -40,8 +42,8 @@ from minillm.corpus.scores import (
 HELD_OUT_SEED = 20_261
 NUM_PAGES = 2000
 # Of the pages of a web: how many more there are behind robots.txt, how many that share passages,
-# and how many other files.
-PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_FILE = 25, 8, 5
+# how many of real text, and how many other files.
+PAGES_A_WALLED, PAGES_A_PASSAGE, PAGES_A_REAL, PAGES_A_FILE = 25, 8, 10, 5
 LEGEND = (
     "n: how many were planted, or found where nothing has that name. A row without a bar is a "
     "finding:\nno figure is promised there. –: nothing was planted, or nothing found, that this "
@@ -57,17 +59,24 @@ FEW_PAGES = (
 
 
 def report_pages(seed: int, num_pages: int, sets: Sets) -> list[DirtyPage]:
-    """The dirty web, and behind it pages that robots.txt forbids and pages that share passages."""
+    """The dirty web; behind it pages that robots.txt forbids, that share passages, of real text."""
     return [
         *make_dirty_web(num_pages, seed, sets),
         *make_walled_pages(num_pages // PAGES_A_WALLED, seed),
         *make_passage_pages(num_pages // PAGES_A_PASSAGE, seed),
+        *make_real_pages(num_pages // PAGES_A_REAL, seed),
     ]
 
 
+# package only
+def cleaned_parts(seed: int, num_pages: int, sets: Sets) -> tuple[Cleaned, Cleaned]:
+    """All pages, taken through the steps together: the invented ones, and those of real text."""
+    return apart(clean_web(report_pages(seed, num_pages, sets), sets))
+
+
 def cleaned_web(seed: int, num_pages: int, sets: Sets) -> Cleaned:
-    """The report's pages, taken through all steps."""
-    return clean_web(report_pages(seed, num_pages, sets), sets)
+    """The report's invented pages, taken through all steps."""
+    return cleaned_parts(seed, num_pages, sets)[0]
 
 
 def corpus_report(
@@ -75,14 +84,15 @@ def corpus_report(
 ) -> list[Row]:
     """All rows for the dirty web of a seed."""
     sets = held_out_stories() if sets is None else sets
-    cleaned = cleaned_web(seed, num_pages, sets)
+    cleaned, real = cleaned_parts(seed, num_pages, sets)
     files = make_dirty_files(num_pages // PAGES_A_FILE, seed)
     family = found_families(cleaned)
     return [
         *step_rows(cleaned), robots_row(cleaned), *letter_rows(cleaned), boilerplate_row(cleaned),
         *personal_rows(cleaned), family_row(cleaned, family), *copy_rows(cleaned, family),
         *passage_rows(cleaned), honest_text_row(cleaned),
-        language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned), *file_rows(files),
+        language_row(cleaned), *leak_rows(cleaned, sets), *text_rows(cleaned), *real_rows(real),
+        *file_rows(files),
     ]  # fmt: skip
 
 

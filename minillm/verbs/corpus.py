@@ -58,8 +58,8 @@ def add_web_options(made: argparse.ArgumentParser) -> None:
     """Which dirty web."""
     made.add_argument("--seed", type=int, help="which web (default: 0; of report: a held-out one)")
     words = "how many pages (default: 2000); beside them are made a 25th as many below /members, "
-    words += "half of them forbidden, an eighth as many that share passages, and a fifth as many "
-    words += "papers and programs"
+    words += "half of them forbidden, an eighth as many that share passages, a tenth as many of "
+    words += "real text, and a fifth as many papers and programs"
     made.add_argument("--pages", type=int, metavar="M", help=words)
 
 
