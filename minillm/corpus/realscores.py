@@ -47,7 +47,6 @@ def source_of(page: DirtyPage) -> str:
     return page.origin.partition("/")[0]
 
 
-# package only
 def lost_by_step(cleaned: Cleaned) -> Counter[str]:
     """How many of the pages each step has taken, in the order of the steps."""
     lost = Counter(each.step for each in cleaned.rejected)
@@ -55,7 +54,6 @@ def lost_by_step(cleaned: Cleaned) -> Counter[str]:
     return +lost
 
 
-# package only
 def without_frame(cleaned: Cleaned, page: DirtyPage) -> str:
     """What is left of a page, without the lines that stood around its text."""
     frame = {*page.frame.before, *page.frame.after}
@@ -63,7 +61,6 @@ def without_frame(cleaned: Cleaned, page: DirtyPage) -> str:
     return "\n".join(line for line in lines if line not in frame)
 
 
-# package only
 def real_rows(cleaned: Cleaned) -> Iterable[Row]:
     """Pages kept, of all and by source; pages lost, by step; and what of the kept ones is exact."""
     pages = cleaned.pages

@@ -1,4 +1,4 @@
-"""Pages of real text: whole, licensed, drawn apart from all others; what is lost of them is seen."""
+"""Pages of real text: whole, licensed, with draws of their own; what is lost of them is seen."""
 
 import hashlib
 import json

@@ -29,10 +29,10 @@ def test_dirty_writes_a_crawl_and_its_truth(tmp_path, capsys):
     words = ["corpus", "dirty", "--seed", "3", "--pages", "50", "--out", str(tmp_path), "--json"]
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["pages"] == 58 and figures["should_go"] > 5  # 2 behind robots.txt, 6 that share
+    assert figures["pages"] == 63 and figures["should_go"] > 5  # 2 behind robots.txt, 6 + 5 more
     assert len(list((tmp_path / FILES).iterdir())) == figures["files"] == 10
     assert (tmp_path / CRAWL).stat().st_size == figures["bytes"]
-    assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 58
+    assert len((tmp_path / TRUTH).read_text(encoding="utf-8").splitlines()) == 63
 
 
 def test_report_prints_one_table_and_gives_its_figures(capsys, tmp_path):

@@ -34,14 +34,12 @@ def real_texts() -> tuple[Document, ...]:
     return tuple(Document(**fields) for fields in read_json_lines(FIXTURE))
 
 
-# package only
 def page_lines(text: str) -> str:
     """The lines of a text as a page can show them: none that is empty, one space between words."""
     lines = (PAGE_SPACE.sub(" ", line).strip(" ") for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
-# package only
 def make_real_page(number: int, text: Document, rng: random.Random) -> DirtyPage:
     """One text in a page, with nothing planted among its words."""
     shown = page_lines(text.text)
@@ -50,7 +48,6 @@ def make_real_page(number: int, text: Document, rng: random.Random) -> DirtyPage
     return page_with(content, f"real/{number}", None, rng)
 
 
-# package only
 def make_real_pages(num_pages: int, seed: int = 0) -> list[DirtyPage]:
     """Pages of each source in turn, no text twice: so never more pages than there are texts."""
     rng, by_source = random.Random(f"real texts {seed}"), []
