@@ -1,4 +1,4 @@
-"""Ways through the lattice of one word: the best, the n best, one drawn by its probability.
+"""Ways through the lattice of one word: the best, the n best, one drawn, of all or of the best.
 
 In: for each place in a word, the pieces that end there. Out: the places at which a segmentation
 cuts. `lattice` does sums over all words of a corpus at once; this is for encoding, one word at a
@@ -7,7 +7,7 @@ time (Viterbi 1967; forward filtering and backward sampling, as in Kudo 2018, ar
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
 
@@ -78,3 +78,12 @@ def sampled_path(arriving: Arriving, alpha: float, chance: random.Random) -> lis
         weights = [math.exp(total[begin] + alpha * log_p - here) for begin, log_p in edges]
         cuts.append(chance.choices([begin for begin, _ in edges], weights)[0])
     return cuts[::-1]
+
+
+def sampled_way(
+    ranked: Sequence[tuple[float, list[int]]], alpha: float, chance: random.Random
+) -> list[int]:
+    """One of the ways that are given with their log-probabilities, drawn ∝ P^alpha among them."""
+    largest = max(log_p for log_p, _ in ranked)
+    weights = [math.exp(alpha * (log_p - largest)) for log_p, _ in ranked]
+    return chance.choices([way for _, way in ranked], weights)[0]

@@ -30,6 +30,7 @@ from minillm.tokenizer.paths import (
     edges_of_word,
     n_best_paths,
     sampled_path,
+    sampled_way,
 )
 from minillm.tokenizer.pieces import UNKNOWN_PENALTY, learn_pieces
 
@@ -112,10 +113,19 @@ class UnigramTokenizer(TokenTable):
             ranked = nlargest(n, longer, key=itemgetter(0))
         return ranked
 
-    def sample(self, text: str, alpha: float, chance: random.Random) -> list[int]:
-        """Ids drawn with probability ∝ P(segmentation)^alpha: 0 draws evenly, ∞ is `encode`."""
+    def sample(
+        self, text: str, alpha: float, chance: random.Random, num_best: int | None = None
+    ) -> list[int]:
+        """Ids drawn with probability ∝ P(segmentation)^alpha: 0 draws evenly, ∞ is `encode`.
+
+        Of all ways to write the text, or of its `num_best` most probable ones.
+        """
         if not 0 <= alpha < math.inf:
             raise ValueError(f"alpha is {alpha}; give a number ≥ 0 (.1 to .5 are usual)")
+        if num_best is not None:
+            if num_best < 1:
+                raise ValueError(f"num_best is {num_best}; give at least 1, or None for all ways")
+            return sampled_way(self.n_best(text, num_best), alpha, chance)
         ids: list[int] = []
         for word in split_words(text):
             ids += self.ids_of(word, sampled_path(self.arriving(word), alpha, chance))

@@ -18,6 +18,7 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 from tokenizers import Tokenizer as PeerTokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -167,6 +168,68 @@ def test_drawing_without_what_came_before_is_noticed(small: UnigramTokenizer):
         mean = 20_000 * math.exp(score) / total
         worst = max(worst, abs(drawn[cuts] - mean) / math.sqrt(mean))
     assert worst > 5
+
+
+TEXT, NUM_BEST, NUM_DRAWS = "abab bab", 4, 20_000
+SPACED = SMALL | {" ": -1.2, " b": -2.9, " ba": -4.3}
+
+
+@pytest.fixture(scope="module")
+def probabilities() -> dict[tuple[str, ...], float]:
+    """P of every way to write the text, best first: those of its two words, in all pairs."""
+    ways = {
+        (*cuts, *(len(first) + cut for cut in more[1:])): math.exp(log_p + and_log_p)
+        for first, second in [(TEXT[:4], TEXT[4:])]
+        for cuts, log_p in segmentations(first, SPACED).items()
+        for more, and_log_p in segmentations(second, SPACED).items()
+    }
+    pieces = {
+        tuple(TEXT[i:j] for i, j in itertools.pairwise(cuts)): p for cuts, p in ways.items()
+    }
+    return dict(sorted(pieces.items(), key=lambda each: -each[1]))
+
+
+def p_value_of_the_best(
+    probabilities: dict[tuple[str, ...], float], alpha: float, judged_by: float
+) -> float:
+    """Of χ²: draws among the best at one exponent against what another one makes exact."""
+    drawing = UnigramTokenizer(SPACED)
+    best = list(probabilities.items())[:NUM_BEST]
+    weights = [p**judged_by for _, p in best]
+    chance = random.Random(3)
+    drawn = Counter(
+        tuple(drawing.decode([token]) for token in drawing.sample(TEXT, alpha, chance, NUM_BEST))
+        for _ in range(NUM_DRAWS)
+    )
+    assert set(drawn) == {pieces for pieces, _ in best}, "the best ways, all of them, no other"
+    expected = [NUM_DRAWS * weight / sum(weights) for weight in weights]
+    return chisquare([drawn[pieces] for pieces, _ in best], expected).pvalue
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_among_the_best_ways_each_is_drawn_as_often_as_its_share_of_them(
+    probabilities: dict[tuple[str, ...], float], alpha: float
+):
+    """Kudo 2018, section 3.1: P(x)^α over its sum for the l best segmentations of the text."""
+    ranked = list(probabilities.values())
+    assert len(ranked) == 36 and ranked[NUM_BEST - 1] > 1.05 * ranked[NUM_BEST]
+    assert sum(ranked[:NUM_BEST]) < 0.8 * sum(ranked), "the others count if they are let in"
+    assert p_value_of_the_best(probabilities, alpha, judged_by=alpha) > 1e-4
+
+
+@pytest.mark.parametrize(("alpha", "judged_by"), [(1.0, 0.3), (0.3, 0.2), (0.0, 0.1)])
+def test_another_exponent_among_the_best_is_noticed(
+    probabilities: dict[tuple[str, ...], float], alpha: float, judged_by: float
+):
+    assert p_value_of_the_best(probabilities, alpha, judged_by) < 1e-9
+
+
+def test_of_one_best_the_best_is_drawn_and_of_very_many_all(small: UnigramTokenizer):
+    chance = random.Random(4)
+    assert all(small.sample(TEXT, 0.0, chance, 1) == small.encode(TEXT) for _ in range(20))
+    many = {tuple(small.sample("abab", 0.0, chance, 10_000)) for _ in range(500)}
+    assert len(many) == len(segmentations("abab", SMALL))
+    assert small.sample("", 0.3, chance, 3) == []
 
 
 def test_a_large_alpha_draws_the_best_and_the_same_seed_the_same(tokenizer: UnigramTokenizer):
@@ -342,5 +405,9 @@ def test_wrong_numbers_are_refused(tokenizer: UnigramTokenizer):
     for alpha in (-0.1, math.inf, math.nan):
         with pytest.raises(ValueError, match="alpha is .*; give a number ≥ 0"):
             tokenizer.sample("a", alpha, random.Random(0))
+    for num_best in (0, -1):
+        message = f"num_best is {num_best}; give at least 1, or None for all ways"
+        with pytest.raises(ValueError, match=message):
+            tokenizer.sample("a", 0.3, random.Random(0), num_best)
     with pytest.raises(ValueError, match="surrogates not allowed"):
         tokenizer.encode("half a pair: \ud83d")
