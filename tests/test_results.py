@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minillm.bench.optimizers import with_interval
+from minillm.bench.tokenizer import NUM_FUZZ_STRINGS
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
 from tools.results import BENCH, RESULTS, results
 
@@ -67,6 +68,7 @@ def test_the_recorded_tokenizer_holds_its_bars() -> None:
     assert found["encode_cold_times_tokenizers"] >= 1.3
     assert found["encode_warm_times_tokenizers"] >= 2.3
     assert found["encode_warm_times_tiktoken"] >= 0.5
+    assert found["fuzz_strings_equal"] == found["fuzz_strings"] == NUM_FUZZ_STRINGS == 10_000
 
 
 def test_the_recorded_search_for_duplicates_holds_its_bars() -> None:

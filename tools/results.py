@@ -115,6 +115,10 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         ("4,096: times rustbpe", ("train_4096_times_rustbpe",), ".2f"),
         ("encoding, cold: times tokenizers", ("encode_cold_times_tokenizers",), ".2f"),
         ("encoding, warm: times tiktoken", ("encode_warm_times_tiktoken",), ".2f"),
+        ("awkward strings over all planes of Unicode", ("fuzz_strings",), ",.0f"),
+        ("of these with the ids of tokenizers and of tiktoken", ("fuzz_strings_equal",), ",.0f"),
+        ("code points left out: letters to one library's Unicode, not to another's",
+         ("fuzz_code_points_left_out",), ",.0f"),
     )),
     "unigram": ("The unigram tokenizer, beside SentencePiece", (
         ("seconds over its seconds (below 1 is better)", ("spaced_seconds_ratio",), ".2f"),

@@ -2,7 +2,8 @@
 
 In: real text of the pinned sources. Out: medians of interleaved repeats, one thread each, and the
 ratios that follow. A comparison counts only if the results are the same, so merges and ids are
-compared first; rustbpe breaks ties by another rule, so only its time is taken.
+compared first; rustbpe breaks ties by another rule, so only its time is taken. `python -m
+minillm.bench.tokenizer` counts the awkward strings that get the same ids, and measures no time.
 """
 
 import json
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from minillm.bench.fuzz import fuzz_strings, told_apart
 from minillm.bench.measuring import median_seconds
 from minillm.corpus.sources import known_sources, read_source
 from minillm.tokenizer.alphabet import SPLIT_PATTERN, Merge, vocabulary
@@ -20,6 +22,7 @@ from minillm.tokenizer.merges import count_words, learn_merges
 
 SOURCES = ("encyclopaedia", "recipes", "plays")
 NUM_MERGES = (4096, 8192)
+NUM_FUZZ_STRINGS = 10_000
 REPEATS = 5
 ONE_THREAD = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -145,9 +148,37 @@ def encoding_figures(texts: list[str], repeats: int) -> dict[str, float | bool]:
 
 
 # package only
+def fuzz_figures(texts: list[str]) -> dict[str, int]:
+    """How many strings over all planes of Unicode get the same ids from all, and of how many.
+
+    Code points that are letters to one library's Unicode and not to another's are left out.
+    """
+    strings = fuzz_strings(NUM_FUZZ_STRINGS)
+    merges = learn_merges(count_words(texts), 256 + NUM_MERGES[0])
+    with TemporaryDirectory() as folder:
+        encoded = {
+            name: [encode(text) for text in strings]
+            for name, encode in ((name, make()) for name, make in encoders(merges, Path(folder)))
+        }
+    return {
+        "fuzz_strings": len(strings),
+        "fuzz_strings_equal": sum(
+            ours == hugging_face == ranked
+            for ours, hugging_face, ranked in zip(*encoded.values(), strict=True)
+        ),
+        "fuzz_code_points_left_out": len(told_apart()),
+    }
+
+
+# package only
 def measure(texts: list[str] | None = None, repeats: int = REPEATS) -> dict[str, float | bool]:
     """All figures; `texts` in place of the pinned sources."""
     os.environ |= ONE_THREAD  # read by the peers when they begin
     texts = real_texts() if texts is None else texts
     size = {"megabytes": sum(len(text.encode()) for text in texts) / 1e6}
-    return size | training_figures(texts, repeats) | encoding_figures(texts, repeats)
+    figures = training_figures(texts, repeats) | encoding_figures(texts, repeats)
+    return size | figures | fuzz_figures(texts)
+
+
+if __name__ == "__main__":
+    print(json.dumps(fuzz_figures(real_texts())))

@@ -111,7 +111,6 @@ def training_lines(lines: Iterable[Line]) -> dict[str, list[str]]:
     return dict(spoken)
 
 
-# package only
 def passages(lines: Iterable[Line], num_characters: int) -> list[Line]:
     """Held-out documents cut into pieces that reach `num_characters` with their last word."""
     texts: dict[tuple[str, str, str], list[str]] = defaultdict(list)

@@ -126,7 +126,6 @@ def make_lattice(words: Sequence[str], pieces: Sequence[str]) -> Lattice:
     return Lattice(np.array([len(word) for word in words]), find_edges(words, pieces))
 
 
-# package only
 def detours(pieces: Sequence[str], num_long: int) -> Lattice:
     """How else each of the first `num_long` pieces can be written: all edges but the piece itself.
 

@@ -55,7 +55,6 @@ def n_best_paths(arriving: Arriving, n: int) -> list[tuple[float, list[int]]]:
     return [(score, unrolled(path)) for score, path in ranked[-1]]
 
 
-# package only
 def unrolled(path: tuple | None) -> list[int]:
     """The cuts of a chain (end, (end before, …)), in the order of the text."""
     cuts: list[int] = []

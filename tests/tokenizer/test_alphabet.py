@@ -6,9 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minillm.bench.fuzz import SCRIPTS, fuzz_strings
 from minillm.tokenizer import alphabet
 from minillm.tokenizer.alphabet import SPLIT, cut_at_spaces, split_words
-from tests.tokenizer.texts import SCRIPTS, fuzz_strings, larger_training_texts
+from tests.tokenizer.texts import larger_training_texts
 
 WHITESPACE = " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u2003\u3000"
 AWKWARD = st.text(WHITESPACE + "aA\u0301é女1½'s.!-_\0", max_size=14)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minillm.bench.fuzz import fuzz_strings
 from minillm.core.records import Run
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.tokenizer import bytepair
@@ -19,7 +20,7 @@ from minillm.tokenizer.bytepair import (
     make_tokenizer,
     train_tokenizer,
 )
-from tests.tokenizer.texts import fuzz_strings, training_texts
+from tests.tokenizer.texts import training_texts
 
 
 @pytest.fixture(scope="module")

@@ -16,20 +16,16 @@ from tokenizers import Tokenizer as PeerTokenizer
 from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
+from minillm.bench.fuzz import LETTERS_AND_NUMBERS, code_points, fuzz_strings, told_apart
 from minillm.tokenizer import bytepair
 from minillm.tokenizer.alphabet import SPLIT_PATTERN, spell, split_words, vocabulary
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
-from tests.tokenizer.texts import (
-    CODES,
-    LETTERS_AND_NUMBERS,
-    TOLD_APART,
-    fuzz_strings,
-    larger_training_texts,
-)
+from tests.tokenizer.texts import larger_training_texts
 
 Encode = Callable[[str], list[int]]
 
 NUM_STRINGS = 10_000
+CODES, TOLD_APART = code_points(), told_apart()
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiktoken.load import load_tiktoken_bpe
 
+from minillm.bench.fuzz import fuzz_strings
 from minillm.tokenizer.alphabet import SPLIT_PATTERN
 from minillm.tokenizer.bytepair import SPECIAL_TOKENS, Tokenizer, TokenizerConfig, train_tokenizer
 from minillm.tokenizer.formats import from_printable, merge_of, printable, tokenizer_json
-from tests.tokenizer.texts import fuzz_strings, training_texts
+from tests.tokenizer.texts import training_texts
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minillm.bench.fuzz import fuzz_strings
 from minillm.bench.tokenizer import peer_merges
 from minillm.tokenizer import merges
 from minillm.tokenizer.alphabet import SPLIT, spell, vocabulary
@@ -25,7 +26,7 @@ from minillm.tokenizer.merges import (
     neighbours,
     occurrences,
 )
-from tests.tokenizer.texts import fuzz_strings, larger_training_texts, training_texts
+from tests.tokenizer.texts import larger_training_texts, training_texts
 
 Merges = list[tuple[bytes, bytes]]
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minillm.bench.fuzz import SCRIPTS, fuzz_strings
 from minillm.tokenizer import streaming
 from minillm.tokenizer.bytepair import Tokenizer, TokenizerConfig, train_tokenizer
 from minillm.tokenizer.streaming import decode_stream, encode_blocks, encode_texts
-from tests.tokenizer.texts import SCRIPTS, fuzz_strings, larger_training_texts, training_texts
+from tests.tokenizer.texts import larger_training_texts, training_texts
 
 TOKENIZER = train_tokenizer(training_texts(), TokenizerConfig(vocab_size=900))
 TEXT = st.one_of(st.text(), st.text("".join(SCRIPTS) + " \n\r\n  "))

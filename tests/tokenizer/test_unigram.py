@@ -22,11 +22,12 @@ from scipy.stats import chisquare
 from tokenizers import Tokenizer as PeerTokenizer
 from transformers import PreTrainedTokenizerFast
 
+from minillm.bench.fuzz import fuzz_strings
 from minillm.tokenizer import unigram
 from minillm.tokenizer.bytepair import SPECIAL_TOKENS
 from minillm.tokenizer.paths import Arriving, best_path, n_best_paths, sampled_path
 from minillm.tokenizer.unigram import UnigramConfig, UnigramTokenizer, train_unigram
-from tests.tokenizer.texts import fuzz_strings, larger_training_texts, training_texts
+from tests.tokenizer.texts import larger_training_texts, training_texts
 
 SMALL = {"ab": -2.0, "a": -1.5, "b": -2.5, "ba": -3.0, "aba": -4.5, "c": -4.0}
 
