@@ -22,9 +22,9 @@ test: setup
 	@OMP_NUM_THREADS=1 $(ENV) -m pytest -q -n $(JOBS) --dist loadfile \
 	    --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks $(PYTEST)
 
-# What takes too long for every push: drills, races, double executions. Results go to bench/proofs.json.
+# What takes too long for every push: drills, races, double executions. Results go to bench/proofs.json and RESULTS.md.
 proofs: setup
-	@$(ENV) -m pytest -q -m proof tests $(PYTEST)
+	@$(ENV) -m pytest -q -m proof tests $(PYTEST); proved=$$?; $(ENV) -m tools.results && exit $$proved
 
 # JupyterLab on the notebooks.
 lab: setup

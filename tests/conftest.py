@@ -2,8 +2,8 @@
 
 import datetime
 import json
-import os
 import platform
+import shlex
 from pathlib import Path
 
 import minillm  # noqa: F401  first of all: it chooses Triton's interpreter where there is no GPU
@@ -11,10 +11,28 @@ import minillm  # noqa: F401  first of all: it chooses Triton's interpreter wher
 import matplotlib
 import pytest
 
+from minillm.bench.measuring import machine
+
 matplotlib.use("Agg")
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "proofs.json"
+
+
+def record_of(report: pytest.TestReport) -> dict[str, object]:
+    """What is kept of a proof: the command that repeats it alone, and the figures it handed over.
+
+    It hands them over by `record_property(name, number)`, before it asserts anything of them.
+    """
+    figures = {"figures": dict(report.user_properties)} if report.user_properties else {}
+    return figures | {
+        "command": f"python -m pytest -m proof {shlex.quote(report.nodeid)}",
+        "outcome": report.outcome,
+        "seconds": round(report.duration, 1),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "python": platform.python_version(),
+    }
 
 
 def pytest_terminal_summary(
@@ -23,21 +41,12 @@ def pytest_terminal_summary(
     """After `make proofs`, what was proved, where and when, goes into bench/proofs.json."""
     if config.getoption("markexpr") != "proof":
         return
-    reports = [
-        report
-        for outcome in ("passed", "failed")
-        for report in terminalreporter.stats.get(outcome, [])
-        if report.when == "call"
-    ]
     recorded = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
-    for report in reports:
-        recorded[report.nodeid] = {
-            "outcome": report.outcome,
-            "seconds": round(report.duration, 1),
-            "date": datetime.date.today().isoformat(),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-            "python": platform.python_version(),
-        }
+    # an error is a failure before the call or after it
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if report.when == "call" or report.failed:
+                recorded[report.nodeid] = record_of(report)
     RESULTS.parent.mkdir(exist_ok=True)
     text = json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False)
     RESULTS.write_text(text + "\n", encoding="utf-8")

@@ -32,6 +32,41 @@ def test_another_figure_is_another_page(tmp_path: Path) -> None:
     assert "| the same with the width rule | 1.40 |" in results(folder)
 
 
+def proof(**fields: object) -> dict[str, object]:
+    """A record as it was kept before commands and figures were, and what it has beyond that."""
+    old = {"date": "2026-11-29", "machine": "x, 2 cores", "outcome": "passed", "python": "3.11.7"}
+    return old | {"seconds": 48.4} | fields
+
+
+def test_the_cases_of_a_proof_stand_in_one_row_with_what_they_found(tmp_path: Path) -> None:
+    figures = {"peak_memory_mb": 1231, "allowed_memory_mb": 500}
+    records = {
+        "tests/a.py::test_a_kill[0]": proof(),
+        "tests/a.py::test_a_kill[1]": proof(outcome="failed", date="2026-11-30"),
+        "tests/b.py::test_a_stream[a.gz]": proof(command="python -m pytest", figures=figures),
+        "tests/b.py::test_alone": proof(figures={"tries": 3}),
+    }
+    (tmp_path / "proofs.json").write_text(json.dumps(records), encoding="utf-8")
+    page = results(tmp_path)
+    dates, machine = "2026-11-29, 2026-11-30", "x, 2 cores"
+    assert f"| a kill (`tests/a.py`) | 1 of 2 | 97 |  | {dates} | {machine} |\n" in page
+    memory = "[a.gz] peak memory 1,231 MB, allowed memory 500 MB"
+    assert f"| a stream (`tests/b.py`) | 1 of 1 | 48 | {memory} | 2026-11-29 |" in page
+    assert "| alone (`tests/b.py`) | 1 of 1 | 48 | tries 3 | 2026-11-29 |" in page
+
+
+def test_every_recorded_proof_is_there_passed_and_stayed_within_its_memory() -> None:
+    proofs = json.loads((BENCH / "proofs.json").read_text(encoding="utf-8"))
+    assert proofs
+    for nodeid, record in proofs.items():
+        file, _, name = nodeid.partition("::")
+        text = (BENCH.parent / file).read_text(encoding="utf-8")
+        assert f"def {name.partition('[')[0]}(" in text
+        assert record["outcome"] == "passed"
+        figures = record.get("figures", {})
+        assert figures.get("peak_memory_mb", 0) <= figures.get("allowed_memory_mb", 0)
+
+
 def test_a_note_stands_above_its_rows(tmp_path: Path) -> None:
     recorded = json.loads((BENCH / "transfer.json").read_text(encoding="utf-8"))
     recorded["note"] = "A part is of another day"

@@ -10,17 +10,19 @@ from statistics import mean
 
 from minillm.bench.stories import VARIANTS
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
+from tools.proofs import proofs_section
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
 RESULTS = BENCH / "RESULTS.md"
-# proofs by name: no bench
-NO_BENCH = {"proofs.json"}
+# of another form: proofs by name, no bench
+PROOFS = "proofs.json"
 HEAD = """# What was measured
 
 Made by `python -m tools.results` from the JSON files beside it, each written by `minillm bench …
 --out FILE`: ours and the named peers in one run, in turns, medians. Ratios above 1 are in our
-favour unless it says otherwise. What did not work is in [LOG.md](../LOG.md).
+favour unless it says otherwise. The proofs at the end were recorded by `make proofs`. What did not
+work is in [LOG.md](../LOG.md).
 
 What `minillm corpus report` says of ours, two commands say of ours and of the peers on the same
 pages and lines of the dirty web: `minillm bench duplicates` of families of copies, `minillm bench
@@ -248,10 +250,11 @@ def section(name: str, folder: Path = BENCH) -> str:
 def results(folder: Path = BENCH) -> str:
     """The whole page; KeyError for a recorded bench without a section."""
     for path in folder.glob("*.json"):
-        if path.name not in NO_BENCH and path.stem not in SECTIONS:
+        if path.name != PROOFS and path.stem not in SECTIONS:
             raise KeyError(f"{path.name} has no section in tools/results.py; give it one")
     kept = [name for name in SECTIONS if (folder / f"{name}.json").is_file()]
-    return "\n".join([HEAD, *(section(name, folder) for name in kept)])
+    proofs = [proofs_section(folder / PROOFS)] if (folder / PROOFS).is_file() else []
+    return "\n".join([HEAD, *(section(name, folder) for name in kept), *proofs])
 
 
 if __name__ == "__main__":
