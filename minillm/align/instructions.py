@@ -9,27 +9,17 @@ Left out: conversations that people wrote, and a second model as the writer (arX
 """
 
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from minillm.align.chat import Message
+from minillm.align.retelling import retelling
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import Story
-from minillm.corpus.storyworld.questions import Question, ask_questions, holders, people_of
-from minillm.corpus.storyworld.stories import LEVELS
-from minillm.corpus.storyworld.tell import people_in, slots, usable_phrases, with_pronouns
-from minillm.corpus.storyworld.words import (
-    DAYTIMES,
-    GLAD,
-    PLACES,
-    SEX,
-    SPOTS,
-    THINGS,
-    UNHAPPY,
-    WEATHERS,
-)  # fmt: skip
-from minillm.corpus.storyworld.world import Event
+from minillm.corpus.storyworld.questions import KINDS, Question, ask_questions, holders, people_of
+from minillm.corpus.storyworld.wide.questions import WIDE_KINDS
+from minillm.corpus.storyworld.wide.words import EVERY_PLACE
+from minillm.corpus.storyworld.words import SEX
 
 STORY_KINDS = ("questions", "continue", "words", "summary")
 # of a hundred stories so many serve each kind: a story that the assistant tells teaches at each of
@@ -45,11 +35,6 @@ SUMMARY = "Sum up this story:"
 REWRITE = "Tell this story again in other words:"
 WHAT_IS = "What is {title}?"
 HOW_TO_MAKE = "How do I make {title}?"
-# what a sentence may tell of an event or not, and what a question may then ask for
-DETAILS = {word.split()[-1] for word in (*WEATHERS, *DAYTIMES, *PLACES, *SPOTS)}
-DETAILS |= {look for thing in THINGS.values() for look in thing.looks}
-# who is meant, and which of the words for glad and sad is taken: no other phrase by itself
-LOOSE_WORDS = {*SEX, *GLAD, *UNHAPPY, "he", "she", "him", "her", "his", "hers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +74,14 @@ def summary_prompt(story_text: str) -> Message:
 def words_of(story: Story) -> tuple[str, str, str]:
     """A thing, a place and a person of the story: words that a request can ask for."""
     first = story.events[0]
-    place = next(each.place for each in story.events if each.place in PLACES)
+    place = next(each.place for each in story.events if each.place in EVERY_PLACE)
     return next(iter(holders(list(story.events)))), place, first.who
 
 
 def summary(story: Story) -> str:
     """Who, where, and who has what in the end: true, because it is read off the events."""
     events = list(story.events)
-    place = PLACES[events[0].place or ""][0]
+    place = EVERY_PLACE[events[0].place or ""][0]
     ends = [(who, thing) for thing, (who, _) in holders(events).items() if who in SEX]
     has = listed([f"{who} has the {thing}" for who, thing in ends])
     return f"{listed(people_of(events))} are {place}, and in the end {has}."
@@ -109,8 +94,10 @@ def questions_of(story: Story, count: int, rng: random.Random) -> list[Question]
     asked mostly that learns to shrug.
     """
     found: dict[str, Question] = {}
+    # the same five kinds at every level, as that level asks them: a hotel is no hot day
+    kinds = KINDS if story.level < 4 else {kind: WIDE_KINDS[kind] for kind in KINDS}
     for _ in range(3):
-        asked = ask_questions(list(story.events), list(story.sentences), rng)
+        asked = ask_questions(list(story.events), list(story.sentences), rng, kinds)
         for each in asked:
             found.setdefault(each.text if each.answerable else each.kind, each)
     questions = list(found.values())
@@ -155,63 +142,6 @@ def story_conversations(stories: Sequence[Story], seed: int) -> Iterator[Convers
 def rewrite_prompt(story_text: str) -> Message:
     """The wish for a story in other words."""
     return Message("user", f"{REWRITE} {story_text}")
-
-
-# package only
-def details(sentence: str) -> set[str]:
-    """The words that say the weather, the time of day, a place, a spot, or how a thing looks."""
-    return DETAILS.intersection(re.findall(r"\b[a-z]+", sentence))
-
-
-# package only
-def wording(sentence: str) -> list[str]:
-    """The words of the phrase in which something is said, without those that fill it."""
-    words = [word if word in SEX else word.lower() for word in re.findall(r"[A-Za-z]+", sentence)]
-    return [word for word in words if word not in LOOSE_WORDS]
-
-
-# package only
-def ways_to_say(
-    event: Event, sentence: str, looks: dict[str, str], recent: set[str], doer: str,
-    rng: random.Random,
-) -> list[str]:
-    """The event in each phrase that tells the details of the sentence: no more and no less."""
-    told, found = details(sentence), []
-    for phrase in usable_phrases(event):
-        words = slots(event, looks, rng)
-        words |= {"weather": word for word in told if word in WEATHERS}
-        words |= {"daytime": word for word in told if word in DAYTIMES}
-        said = phrase.format_map(with_pronouns(event, phrase, words, recent, doer, rng))
-        if details(said) == told:
-            found.append(said[0].upper() + said[1:])
-    return found
-
-
-# package only
-def retelling(story: Story, rng: random.Random) -> list[str]:
-    """The events of a story once more, each in another phrase where there is one that fits.
-
-    As `tell` of the story world, but with the details of the first telling. ValueError for level 4.
-    """
-    if story.level not in LEVELS or not story.events:
-        raise ValueError(
-            f"a story of level {story.level} with {len(story.events)} events cannot be told again; "
-            f"give one from tell_story, of a level of {LEVELS}"
-        )
-    looks = {
-        event.thing: next(iter(details(sentence)), "")
-        for event, sentence in zip(story.events, story.sentences, strict=True)
-        if event.kind == "have"
-    }
-    sentences: list[str] = []
-    doer, recent = "", set()
-    for event, sentence in zip(story.events, story.sentences, strict=True):
-        ways = ways_to_say(event, sentence, looks, recent, doer, rng)
-        others = [each for each in ways if wording(each) != wording(sentence)]
-        sentences.append(rng.choice(others or ways))
-        doer = "" if event.kind == "go" else event.who
-        recent = people_in(event, sentences[-1])
-    return sentences
 
 
 # package only
