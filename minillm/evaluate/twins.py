@@ -16,7 +16,6 @@ from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_SPOT
 from minillm.corpus.storyworld.words import BOYS, EVERY_BOY, EVERY_GIRL, GIRLS, PLACES, SEX
 
 
-# package only
 def retold(story: Story, tell: Callable[[str], str]) -> Story:
     """The story with each of its texts told anew; the events are dropped."""
     questions = tuple(
@@ -29,7 +28,6 @@ def retold(story: Story, tell: Callable[[str], str]) -> Story:
     )  # fmt: skip
 
 
-# package only
 def substituted(words: dict[str, str]) -> Callable[[str], str]:
     """Replace whole phrases, all at once, and keep the capital with which one begins."""
     longest_first = sorted(words, key=lambda phrase: (-len(phrase), phrase))
@@ -45,7 +43,6 @@ def substituted(words: dict[str, str]) -> Callable[[str], str]:
     return lambda text: pattern.sub(other, text)
 
 
-# package only
 def renamed(story: Story, rng: random.Random) -> Story:
     """The story told of other people of the same sex, who are not in it."""
     girls, boys = (EVERY_GIRL, EVERY_BOY) if story.level == 4 else (GIRLS, BOYS)

@@ -10,7 +10,7 @@ from minillm.corpus.storyworld import Story, check_story, tell_story
 from minillm.corpus.storyworld.words import SEX
 from minillm.evaluate.bias import twin
 from minillm.evaluate.minimal_pairs import CHANGES, contradicts, pairs_of
-from minillm.evaluate.twins import moved, renamed, retold
+from minillm.evaluate.twins import moved, renamed, retold, substituted
 
 STORIES = [tell_story(seed, level) for level in (1, 2, 3, 4) for seed in range(150)]
 WIDE = [story for story in STORIES if story.level == 4]
@@ -28,6 +28,16 @@ def test_other_names_of_the_same_sex_leave_a_true_story():
         sexes = [[SEX[name] for name in names(each.text)] for each in (story, other)]
         assert sexes[0] == sexes[1]
         assert [q.kind for q in other.questions] == [q.kind for q in story.questions]
+
+
+def test_the_names_put_back_give_the_story_and_put_back_wrongly_they_do_not():
+    for story in STORIES:
+        other = renamed(story, random.Random(story.seed))
+        back = dict(zip(names(other.text), names(story.text), strict=True))
+        again = retold(other, substituted(back))
+        assert (again.text, again.questions) == (story.text, story.questions)
+        turned = dict(zip(back, reversed(back.values()), strict=True))
+        assert turned == back or retold(other, substituted(turned)).text != story.text
 
 
 def test_another_place_leaves_a_true_story():
