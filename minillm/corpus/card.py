@@ -1,25 +1,26 @@
 """The data card: what a corpus is made of, what was thrown away, who is in it, what it is fit for.
 
-In: documents and rejections. Out: figures, and a page for people beside the documents. The idea: a
-model can only be judged by what it has read, so every number that somebody will ask for is counted
-while the text is there (Gebru et al., arXiv:1803.09010; Bender and Friedman, TACL 2018). Left out:
-who wrote the texts, and consent, which no count shows.
+In: documents and rejections. Out: figures, which `cardpage.py` writes beside the documents. The
+ideas: a model can only be judged by what it has read, so every number that somebody will ask for is
+counted while the text is there (Gebru et al., arXiv:1803.09010; Bender and Friedman, TACL 2018);
+and what one document adds is counted apart, so that the machines of a cluster can share the work.
+Left out: who wrote the texts, and consent, which no count shows.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from minillm.core.records import atomic_write, counted
+from minillm.core.records import counted
 from minillm.corpus.contamination import word_runs
-from minillm.corpus.duplicates import near_duplicates, words_of
+from minillm.corpus.duplicates import alike_pairs, family_heads
+from minillm.corpus.mentioned import mentioned, representation
 from minillm.corpus.personal import personal_data
 from minillm.corpus.reasons import rejected_by_reason
+from minillm.corpus.signatures import blocks, candidate_pairs, minhash
 from minillm.corpus.sources import Document, Rejection
 
 STYLES = ("prose", "dialogue", "list", "code")
@@ -27,15 +28,15 @@ QUOTED = re.compile(r'"[^"\n]{2,}"')
 SPEAKER = re.compile(r"^[A-Z][A-Z .]{1,30}$|^[A-Z][A-Za-z ]{1,30}: ")
 ITEM = re.compile(r"^\s*(?:[-*•]|\d+[.)]) ")
 MIN_STYLE_FRACTION = 0.15
-# Of whom a text speaks, by the words that say it; her is his and him.
-PAIRS = (
-    "she / he", "her hers / him his", "girl girls / boy boys", "woman women / man men",
-    "mother mothers / father fathers", "daughter daughters / son sons", "queen queens / king kings",
-)  # fmt: skip
 MAX_EXAMPLE_CHARACTERS = 240
-NUM_SHOWN_WORDS = 8
+# A crawl may have a source for each of a million sites; so many are named, the others together.
+MAX_NAMED = 30
 # The source of what a user gives with --text.
 OWN_TEXT = "text"
+FIELDS = ("source", "kind", "language", "licence", "split")
+
+# Counts by what is counted: `{"language": {"en": 12_000}, …}`.
+Tally = dict[str, Counter[str]]
 
 
 def style_of(document: Document) -> str:
@@ -72,47 +73,6 @@ def empty_cells(
     return [cell for cell in wanted if cells.get(cell, 0) == 0]
 
 
-def mentions(documents: Iterable[Document]) -> dict[str, tuple[int, int]]:
-    """How often the words on each side of a pair occur: `{"she / he": (12, 30), …}`."""
-    counts: Counter[str] = Counter()
-    for each in documents:
-        counts.update(words_of(each.text))
-    sides = {pair: [side.split() for side in pair.split(" / ")] for pair in PAIRS}
-    return {
-        pair: (sum(counts[word] for word in left), sum(counts[word] for word in right))
-        for pair, (left, right) in sides.items()
-    }
-
-
-def words_after(documents: Iterable[Document], word: str) -> Counter[str]:
-    """What stands directly after a word: for `she` and `he`, mostly what they do."""
-    following: Counter[str] = Counter()
-    for each in documents:
-        words = words_of(each.text)
-        following.update(
-            after for before, after in zip(words, words[1:], strict=False) if before == word
-        )
-    return following
-
-
-def log_odds(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, float]:
-    """How much more a word belongs to the left than to the right, in standard errors.
-
-    Log-odds with both sides together as prior (Monroe, Colaresi and Quinn 2008, equations 16–22);
-    0 where a side has no other word.
-    """
-    prior, scores = Counter(left) + Counter(right), {}
-    for word, prior_count in prior.items():
-        counts = [side.get(word, 0) + prior_count for side in (left, right)]
-        sides = [sum(side.values()) + prior.total() for side in (left, right)]
-        others = [total - count for total, count in zip(sides, counts, strict=True)]
-        scores[word] = 0.0
-        if all(others):
-            odds = np.log(counts[0] / others[0]) - np.log(counts[1] / others[1])
-            scores[word] = float(odds / np.sqrt(1 / counts[0] + 1 / counts[1]))
-    return scores
-
-
 @dataclass(frozen=True, slots=True)
 class Fitness:
     """One question of the checklist: what was measured, what is allowed, and whether it holds."""
@@ -123,158 +83,143 @@ class Fitness:
     holds: bool
 
 
+def tally(documents: Iterable[Document]) -> Tally:
+    """All that can be counted document by document; the tallies of parts add up to the whole's.
+
+    Sizes are bytes; `train source` and its like count characters, as shares of text are asked for.
+    """
+    counts: Tally = {name: Counter() for name in (*FIELDS, "cell", "documents")}
+    counts |= {f"train {name}": Counter() for name in ("source", "language", "licence")}
+    kept = list(documents)
+    for cell, size in coverage(kept).items():
+        counts["cell"][" / ".join(cell)] += size
+    for each in kept:
+        for name in FIELDS:
+            counts[name][getattr(each, name)] += len(each.text.encode())
+        counts["documents"]["all"] += 1
+        if each.split == "train":
+            counts["documents"].update(train=1, private=bool(personal_data(each.text)))
+            for name in ("source", "language", "licence"):
+                counts[f"train {name}"][getattr(each, name)] += len(each.text)
+    return counts | mentioned(kept)
+
+
+def added(tallies: Iterable[Mapping[str, Mapping[str, int]]]) -> Tally:
+    """The tally of a whole from those of its parts."""
+    total = tally(())
+    for each in tallies:
+        for name, counts in each.items():
+            total[name].update(counts)
+    return total
+
+
+def near_copy_share(documents: Iterable[Document]) -> float:
+    """The share of training documents that are alike an earlier one, in two readings of all.
+
+    Only signatures (512 bytes a text), and those texts that may be alike another, are held.
+    """
+    train = (each.text for each in documents if each.split == "train")
+    signatures = [minhash(block) for block in blocks(train)]
+    if not signatures:
+        return 0.0
+    stacked = np.concatenate(signatures)
+    wanted = set(candidate_pairs(stacked).ravel().tolist())
+    train = (each.text for each in documents if each.split == "train")
+    compared = [text for place, text in enumerate(train) if place in wanted]
+    heads = family_heads(len(compared), alike_pairs(compared))
+    return sum(head != place for place, head in enumerate(heads)) / len(stacked)
+
+
 def checklist(
-    documents: Sequence[Document], languages: Sequence[str], licences: Sequence[str]
+    documents: Iterable[Document],
+    languages: Sequence[str] | None,
+    licences: Sequence[str] | None,
+    counts: Tally | None = None,
+    is_mix: bool = True,
 ) -> list[Fitness]:
     """Is the corpus fit for the purpose it was made for? Each answer is a measured number.
 
-    Of a user's own text nobody knows the language, and nobody asked for a licence or a mix.
+    What nobody asked for (None) is no question, and a user's own text was asked for nothing.
     """
-    train = [each for each in documents if each.split == "train"]
-    held_out = [each for each in documents if each.split != "train"]
-    size = max(1, sum(len(each.text) for each in train))
-    by_source: Counter[str] = Counter()
-    for each in train:
-        by_source[each.source] += len(each.text)
+    counts = tally(documents) if counts is None else counts
+    size = max(1, counts["train source"].total())
 
-    def share(is_counted: Iterable[bool]) -> float:
-        pairs = zip(train, is_counted, strict=True)
-        return sum(len(each.text) for each, counts in pairs if counts) / size
+    def others(name: str, allowed: Sequence[str]) -> float:
+        sizes = counts[f"train {name}"]
+        return sum(count for each, count in sizes.items() if each not in allowed) / size
 
-    exam = {run for each in held_out for run in word_runs(each.text)}
-    leaked = sum(not exam.isdisjoint(word_runs(each.text)) for each in train)
-    heads = near_duplicates([each.text for each in train])
-    copies = sum(head != index for index, head in enumerate(heads)) / max(1, len(heads))
-    private = sum(bool(personal_data(each.text)) for each in train)
-    foreign = share(each.language not in languages for each in train)
-    forbidden = share(each.licence not in licences for each in train)
-    largest = max(by_source.values(), default=0) / size
-    asked = {
-        "share of text under other licences than allowed": (forbidden, 0),
-        "share of text in other languages than asked for": (foreign, 0.05),
-        "share of text from the largest source": (largest, 0.9),
-    }
-    at_most = {
-        "training documents that share 13 words with held-out ones": (leaked, 0),
-        "training documents with personal data": (private, 0),
-        "share of near copies among training documents": (copies, 0.02),
-    } | ({} if by_source.keys() == {OWN_TEXT} else asked)
+    held_out = [each.text for each in documents if each.split != "train"]
+    exam = {run for text in held_out for run in word_runs(text)}
+    train = (each.text for each in documents if exam and each.split == "train")
+    leaked = sum(not exam.isdisjoint(word_runs(text)) for text in train)
+    is_own = counts["train source"].keys() == {OWN_TEXT}
+    at_most: dict[str, tuple[float, float]] = {}
+    if held_out:
+        at_most["training documents that share 13 words with held-out ones"] = (leaked, 0)
+    private = counts["documents"]["private"]
+    at_most["training documents with personal data"] = (private, 0)
+    copies = near_copy_share(documents)
+    at_most["share of near copies among training documents"] = (copies, 0.02)
+    if licences is not None and not is_own:
+        forbidden = others("licence", licences)
+        at_most["share of text under other licences than allowed"] = (forbidden, 0)
+    if languages is not None and not is_own:
+        foreign = others("language", languages)
+        at_most["share of text in other languages than asked for"] = (foreign, 0.05)
+    if is_mix and not is_own:
+        largest = max(counts["train source"].values(), default=0) / size
+        at_most["share of text from the largest source"] = (largest, 0.9)
     return [Fitness(name, value, limit, value <= limit) for name, (value, limit) in at_most.items()]
 
 
 # package only
-def data_card(
-    documents: Sequence[Document],
-    rejected: Sequence[Rejection],
-    languages: Sequence[str],
-    licences: Sequence[str],
-) -> dict[str, object]:
-    """Everything that the card says, as figures."""
-    sizes: dict[str, Counter[str]] = {
-        name: Counter() for name in ("source", "kind", "language", "licence", "split")
-    }
-    for each in documents:
-        for name, counter in sizes.items():
-            counter[getattr(each, name)] += len(each.text.encode())
-    cells = coverage(documents)
-    kinds = sorted(sizes["kind"])
-    is_own = sizes["source"].keys() == {OWN_TEXT}
-    empty = empty_cells(cells, sorted(sizes["language"]) if is_own else languages, kinds)
-    scores = log_odds(words_after(documents, "she"), words_after(documents, "he"))
-    ranked = sorted(scores, key=lambda word: (-scores[word], word))
-    hers = [word for word in ranked if scores[word] > 0][:NUM_SHOWN_WORDS]
-    his = [word for word in reversed(ranked) if scores[word] < 0][:NUM_SHOWN_WORDS]
-    return {
-        "num_documents": len(documents),
-        "num_bytes": sum(sizes["split"].values()),
-        "bytes_by": {name: dict(counter.most_common()) for name, counter in sizes.items()},
-        "coverage": {" / ".join(cell): count for cell, count in sorted(cells.items())},
-        "empty_cells": [" / ".join(cell) for cell in empty],
-        "rejected_by_step": dict(Counter(each.step for each in rejected).most_common()),
-        "rejected_by_reason": rejected_by_reason(rejected),
-        "mentions": mentions(documents),
-        "after_she": {word: round(scores[word], 1) for word in hers},
-        "after_he": {word: round(-scores[word], 1) for word in his},
-        "checklist": [asdict(each) for each in checklist(documents, languages, licences)],
-        "examples": examples(documents),
-    }
+def named(counts: Mapping[str, int]) -> dict[str, int]:
+    """The largest counts, each with its name, and the sum of all others."""
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    shown = {name: counts[name] for name in ranked[:MAX_NAMED]}
+    rest = ranked[MAX_NAMED:]
+    return shown | ({counted(len(rest), "other"): sum(map(counts.get, rest))} if rest else {})
 
 
 # package only
-def examples(documents: Sequence[Document]) -> dict[str, str]:
-    """The first document of each source, in short."""
+def examples(documents: Iterable[Document], sources: Mapping[str, int]) -> dict[str, str]:
+    """The first document of each of these sources, in short."""
     kept: dict[str, str] = {}
     for each in documents:
-        kept.setdefault(each.source, each.text[:MAX_EXAMPLE_CHARACTERS])
+        if each.source in sources:
+            kept.setdefault(each.source, each.text[:MAX_EXAMPLE_CHARACTERS])
     return kept
 
 
 # package only
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown; what would end a cell is written so that it does not."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([str(each).replace("|", "\\|").replace("\n", " ") for each in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+def data_card(
+    documents: Iterable[Document],
+    rejected: Iterable[Rejection],
+    languages: Sequence[str] | None,
+    licences: Sequence[str] | None,
+    counts: Tally | None = None,
+    is_mix: bool = True,
+) -> dict[str, object]:
+    """Everything that the card says, as figures.
 
-
-# package only
-def thrown_out(card: Mapping) -> list[str]:
-    """How many each step has rejected, and why; one word where none has any."""
-    if not card["rejected_by_step"]:
-        return ["Nothing."]
-    counts = table(("step", "how many"), card["rejected_by_step"].items())
-    rows: list[Sequence[object]] = []
-    for step, found in card["rejected_by_reason"].items():
-        for each in found["reasons"]:
-            first = each["first"]
-            example = (f"{first['id']}: {first['reason']}", first["value"], first["limit"])
-            rows.append((step, each["reason"], each["count"], *example))
-        if found["num_in_other_reasons"]:
-            others = f"and {counted(found['num_other_reasons'], 'other reason')}"
-            rows.append((step, others, found["num_in_other_reasons"], "", "", ""))
-    head = ("step", "reason", "how many", "the first one", "its value", "limit")
-    return [counts, table(head, rows)]
-
-
-# package only
-def card_page(card: Mapping) -> str:
-    """The card for people, as Markdown."""
-    parts = [
-        "# Data card",
-        f"{counted(card['num_documents'], 'document')}, {counted(card['num_bytes'], 'byte')}.",
-        "## Fit for its purpose?",
-        table(
-            ("question", "measured", "at most", "holds"),
-            (
-                (each["question"], f"{each['value']:.4g}", f"{each['limit']:.4g}",
-                 "✓" if each["holds"] else "✗")
-                for each in card["checklist"]
-            ),
-        ),
-        "## What it is made of",
-    ]  # fmt: skip
-    for name, sizes in card["bytes_by"].items():
-        rows = ((key, f"{size:,}") for key, size in sizes.items())
-        parts.append(table((name, "bytes"), rows))
-    rows = ((cell, f"{size:,}") for cell, size in card["coverage"].items())
-    parts += ["## By language, kind and style", table(("language / kind / style", "bytes"), rows)]
-    empty = ", ".join(card["empty_cells"]) or "none"
-    parts += [f"Without a byte, so that a model of this text has never read such: {empty}."]
-    parts += ["## Thrown out", *thrown_out(card)]
-    rows = [(pair, *counts) for pair, counts in card["mentions"].items()]
-    nobody = f"Nobody, by these words: {'; '.join(PAIRS)}."
-    is_any = any(map(sum, card["mentions"].values()))
-    parts += ["## Who is mentioned", table(("pair", "first", "second"), rows) if is_any else nobody]
-    for name in ("she", "he"):
-        words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
-        words = words or "nothing"
-        parts.append(f"What follows *{name}* more often (by so many standard errors): {words}.")
-    parts += ["## Examples", table(("source", "beginning"), card["examples"].items())]
-    return "\n\n".join(parts) + "\n"
-
-
-# package only
-def write_card(folder: Path, card: Mapping) -> None:
-    """`card.json` and `card.md`, beside the documents."""
-    atomic_write(folder / "card.json", json.dumps(card, ensure_ascii=False, indent=1) + "\n")
-    atomic_write(folder / "card.md", card_page(card))
+    Documents and rejections are gone through several times, and may lie on disk. `counts`: their
+    tally, if it is there; None and `is_mix` as for `checklist`.
+    """
+    counts = tally(documents) if counts is None else counts
+    sizes = {name: named(counts[name]) for name in FIELDS}
+    is_unasked = languages is None or counts["source"].keys() == {OWN_TEXT}
+    wanted = sorted(set(sizes["language"]) & set(counts["language"])) if is_unasked else languages
+    empty = map(" / ".join, empty_cells({}, wanted, sorted(counts["kind"])))
+    answers = checklist(documents, languages, licences, counts, is_mix)
+    return {
+        "num_documents": counts["documents"]["all"],
+        "num_bytes": counts["split"].total(),
+        "bytes_by": sizes,
+        "coverage": named(counts["cell"]),
+        "empty_cells": [cell for cell in empty if not counts["cell"][cell]],
+        "rejected_by_step": dict(Counter(each.step for each in rejected).most_common()),
+        "rejected_by_reason": rejected_by_reason(rejected),
+        **representation(counts),
+        "checklist": [asdict(each) for each in answers],
+        "examples": examples(documents, sizes["source"]),
+    }

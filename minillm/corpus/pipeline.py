@@ -25,7 +25,8 @@ from minillm.core.records import (
     sized,
 )
 from minillm.corpus import mix, quality
-from minillm.corpus.card import data_card, write_card
+from minillm.corpus.card import data_card
+from minillm.corpus.cardpage import write_card
 from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import drop_contaminated, without_canary
 from minillm.corpus.duplicates import drop_near_copies, exact_duplicates

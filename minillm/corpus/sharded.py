@@ -1,7 +1,7 @@
 """The corpus steps over shards: walks over all of them, with a decision between two walks.
 
-In: files in any form that has a reader. Out: an artifact with `documents.jsonl` and
-`rejected.jsonl`, to the byte those of one process that holds everything, whatever the engine and
+In: files in any form that has a reader. Out: an artifact with `documents.jsonl`, `rejected.jsonl`
+and the data card, to the byte those of one process that holds everything, whatever the engine and
 the number of shards. The one idea: a step that looks at all documents divides the list of steps
 into walks (MapReduce; Dean and Ghemawat, 2004). A run that was killed redoes the shards that were
 not finished. The machines of a cluster share the folder. Left out: reading the input in parallel.
@@ -28,12 +28,14 @@ from minillm.core.records import (
     make_artifact,
     sha256_of,
 )
+from minillm.corpus.card import tally
 from minillm.corpus.engines import Engine, check_engine, open_engine
 from minillm.corpus.gathered import GATHERED, Json, Unseen, step_for_shards
 from minillm.corpus.inputs import input_hashes
 from minillm.corpus.pipeline import LICENCES, StepMaker
 from minillm.corpus.shardfolders import (
     COLLECTED,
+    COUNTS,
     DOCUMENTS,
     REJECTED,
     Numbered,
@@ -46,6 +48,7 @@ from minillm.corpus.shardfolders import (
     shard_names,
     tidied,
     write_corpus,
+    write_corpus_card,
 )
 from minillm.corpus.sources import Document, Rejection
 
@@ -130,6 +133,8 @@ def clean_shard(task: ShardTask) -> dict:
     if phase.collects is not None:
         collect = GATHERED[phase.collects].rounds[phase.round].collect
         files[COLLECTED] = (json.dumps(collect(kept, decision)),)
+    else:  # the last walk: what it leaves is what the data card counts
+        files[COUNTS] = (json.dumps(tally([document for _, document in kept])),)
     figures = {"num_documents": len(before), "num_kept": len(kept), "began_s": began_s}
     return put_in_place(task.target, task.key, files, figures)
 
@@ -217,6 +222,8 @@ def walk_shards(walk: Walk, shards: Mapping[str, Path], folder: Path) -> dict[st
             decision = walk.work / f"phase_{number}" / "decision.json"
             atomic_write(decision, json.dumps(earlier))
     figures = write_corpus(folder, sources.values(), walked)
+    tallies = (json.loads((task.target / COUNTS).read_text("utf-8")) for task in tasks.values())
+    write_corpus_card(folder, tallies, walk.options)
     return figures | {"num_shards_done": counts["done"], "num_shards_reused": counts["reused"]}
 
 

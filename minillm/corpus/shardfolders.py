@@ -1,10 +1,10 @@
 """What the shards of a corpus leave on disk: dealt out, put in place whole, merged again.
 
 In: files of documents, and what workers write. Out: a folder for each shard in each phase, and at
-the end the two files of a corpus. The one idea: a folder is renamed into place when it is whole,
-and its manifest holds a key of all that it depends on, so whoever comes later knows by the key
-whether there is something left to do. A document carries its place in the input, by which shards
-are merged: how many there were leaves no trace.
+the end the files of a corpus and its data card. The one idea: a folder is renamed into place when
+it is whole, and its manifest holds a key of all that it depends on, so whoever comes later knows by
+the key whether there is something left to do. A document carries its place in the input, by which
+shards are merged: how many there were leaves no trace.
 """
 
 import heapq
@@ -15,10 +15,10 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from platform import node
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -31,16 +31,20 @@ from minillm.core.records import (
     sha256_of,
     sized,
 )
+from minillm.corpus.card import added, data_card
+from minillm.corpus.cardpage import write_card
 from minillm.corpus.inputs import read_inputs
 from minillm.corpus.opening import READ
 from minillm.corpus.ownfiles import in_words
 from minillm.corpus.sources import Document, Rejection
 
 Numbered = tuple[int, Document]
+Record = TypeVar("Record", Document, Rejection)
 
 # Each shard is an open file while they are dealt and merged, and systems allow about a thousand.
 MAX_SHARDS = 500
 DOCUMENTS, REJECTED, COLLECTED = "documents.jsonl", "rejected.jsonl", "collected.json"
+COUNTS = "counts.json"
 
 
 # package only
@@ -187,6 +191,32 @@ def write_corpus(
         "documents_by_source": dict(by_source), "rejected_by_step": dict(by_step),
         "id_hash": sha256_of("\n".join(sorted(fingerprints))),
     }  # fmt: skip
+
+
+# package only
+@dataclass(frozen=True, slots=True)
+class Filed(Generic[Record]):
+    """The records of a file, read from the disk each time that one goes through them."""
+
+    path: Path
+    kind: type[Record]
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self.kind(**fields) for fields in read_json_lines(self.path))
+
+
+# package only
+def write_corpus_card(
+    folder: Path, tallies: Iterable[Mapping], options: Mapping[str, object]
+) -> None:
+    """The data card beside what `write_corpus` wrote, from the shards' tallies and the two files.
+
+    Of languages and licences it asks what the options of the steps ask; nobody asked for a mix.
+    """
+    documents = Filed(folder / DOCUMENTS, Document)
+    rejected = Filed(folder / REJECTED, Rejection)
+    asked = [options.get(name) for name in ("languages", "licences")]
+    write_card(folder, data_card(documents, rejected, *asked, added(tallies), is_mix=False))
 
 
 # package only

@@ -69,12 +69,13 @@ def check_documents(paths: Sequence[Path]) -> None:
 def check_out(folder: Path, inputs: Sequence[Path]) -> None:
     """ValueError unless the folder is new, empty, or holds nothing but an earlier result."""
     from minillm.core.records import MANIFEST, check_replaceable
+    from minillm.corpus.cardpage import CARD_FILES
     from minillm.corpus.shardfolders import DOCUMENTS, REJECTED
 
     for path in inputs:
         if path.resolve().parent == folder.resolve():
             raise ValueError(f"--out {folder}: holds the input {path.name}; choose another folder")
-    check_replaceable(folder, MANIFEST, (DOCUMENTS, REJECTED), "--out ")
+    check_replaceable(folder, MANIFEST, (DOCUMENTS, REJECTED, *CARD_FILES), "--out ")
 
 
 # package only

@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 
 from minillm.core.records import Run
 from minillm.corpus import card
-from minillm.corpus.card import (
-    card_page,
-    checklist,
-    coverage,
-    data_card,
-    empty_cells,
-    log_odds,
-    mentions,
-    style_of,
-    words_after,
-)
+from minillm.corpus.card import checklist, coverage, data_card, empty_cells, style_of, tally
+from minillm.corpus.cardpage import card_page
+from minillm.corpus.duplicates import near_duplicates
+from minillm.corpus.mentioned import log_odds, mentions, words_after
 from minillm.corpus.mix import tell_documents
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.sources import Document, Rejection
@@ -157,6 +150,56 @@ def test_the_share_of_near_copies_does_not_fall_with_the_size_of_the_corpus():
     documents = [document(text, id=str(index)) for index, text in enumerate(texts)]
     values = {each.question: each.value for each in checklist(documents, ("en",), LICENCES)}
     assert values["share of near copies among training documents"] == 500 / 5000
+
+
+def test_the_share_of_near_copies_is_that_of_families_over_all_texts():
+    train = [each for each in sound_corpus() if each.split == "train"]
+    again = [replace(each, id=f"{each.id} again") for each in train[::7]]
+    told = [replace(each, text=f"{each.text} The end.", id=f"{each.id} told") for each in again]
+    documents = [*train[:50], *told, *train[50:], *again, *tell_documents(1, 5, "validation")]
+    texts = [each.text for each in documents if each.split == "train"]
+    heads = near_duplicates(texts)
+    expected = sum(head != place for place, head in enumerate(heads)) / len(texts)
+    assert expected > 0.1 and card.near_copy_share(documents) == expected
+    assert card.near_copy_share([]) == 0
+
+
+@given(st.lists(st.integers(0, 3), min_size=12, max_size=12))
+def test_the_tallies_of_parts_add_up_to_that_of_the_whole(part_of: list[int]):
+    documents = [*tell_documents(2, 8, "train"), *tell_documents(1, 2, "validation")]
+    documents += [document("She ran. <x> pat.0123@example.org"), document("x = 1", kind="code")]
+    parts = [
+        [each for each, part in zip(documents, part_of, strict=True) if part == number]
+        for number in range(4)
+    ]
+    whole = tally(documents)
+    through_files = [json.loads(json.dumps(tally(part))) for part in parts]
+    assert card.added(through_files) == whole and whole["documents"]["private"] == 1
+    cards = [data_card(documents, [], ("en",), LICENCES, counts)
+             for counts in (None, card.added(through_files))]  # fmt: skip
+    assert cards[0] == cards[1] and card_page(cards[0]) == card_page(cards[1])
+
+
+def test_what_nobody_asked_for_is_no_question():
+    train = [document("Ella ran.")]
+    asked = [each.question for each in checklist(train, None, None, is_mix=False)]
+    assert asked == [
+        "training documents with personal data", "share of near copies among training documents",
+    ]  # fmt: skip
+    held_out = replace(document("Adam sat."), split="validation")
+    more = [each.question for each in checklist([*train, held_out], ("en",), LICENCES)]
+    assert len(more) == 6 and "held-out" in more[0]
+
+
+def test_of_many_sources_the_largest_are_named_and_the_others_counted():
+    sizes = range(1, card.MAX_NAMED + 4)
+    documents = [replace(document("x" * n), source=f"site {n}", id=str(n)) for n in sizes]
+    made = data_card(documents, [], None, None)
+    sources = made["bytes_by"]["source"]
+    assert list(sources)[:2] == ["site 33", "site 32"] and len(sources) == card.MAX_NAMED + 1
+    assert list(sources.items())[-1] == ("3 others", 1 + 2 + 3)
+    assert sum(sources.values()) == made["num_bytes"] == sum(sizes)
+    assert set(made["examples"]) == set(sources) - {"3 others"}
 
 
 def test_a_checklist_that_forgets_the_held_out_side_would_not_see_the_leak(monkeypatch):

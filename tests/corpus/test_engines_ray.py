@@ -100,6 +100,7 @@ def test_ray_gives_what_one_process_gives(cluster, crawl, tmp_path, num_shards):
     path, expected = crawl
     artifact = clean_files([path], tmp_path / "out", engine="ray", num_shards=num_shards)
     assert artifact.figures["id_hash"] == expected
+    assert artifact.sha256 == clean_files([path], tmp_path / "local").sha256, "with its data card"
 
 
 def kill_when_at_work(cluster: object, node: object, seen: Path) -> None:

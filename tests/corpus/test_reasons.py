@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from minillm.core.records import read_json_lines
 from minillm.corpus import reasons
-from minillm.corpus.card import card_page, data_card
+from minillm.corpus.card import data_card
+from minillm.corpus.cardpage import card_page
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.pipeline import apply_steps, steps, write_json_lines
 from minillm.corpus.reasons import reason_name, rejected_by_reason

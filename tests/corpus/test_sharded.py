@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -20,14 +21,23 @@ from minillm.__main__ import main
 from minillm.core import records
 from minillm.core.progress import Progress
 from minillm.core.records import read_json_lines
-from minillm.corpus import gathered, pipeline, sharded
+from minillm.corpus import gathered, pipeline, sharded, shardfolders
+from minillm.corpus.card import added, data_card, tally
+from minillm.corpus.cardpage import card_page
 from minillm.corpus.clean import drop_boilerplate
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.gathered import GATHERED, Gathered, Round, step_for_shards
 from minillm.corpus.inputs import read_inputs
 from minillm.corpus.pipeline import apply_steps, steps, write_json_lines
 from minillm.corpus.sharded import Phase, apply_phase, clean_files, phases
-from minillm.corpus.shardfolders import finished, id_hash, json_line, put_in_place
+from minillm.corpus.shardfolders import (
+    Filed,
+    finished,
+    id_hash,
+    json_line,
+    put_in_place,
+    write_corpus_card,
+)
 from minillm.corpus.sources import Document, Rejection
 from tests.corpus import planted
 
@@ -174,6 +184,59 @@ def test_a_step_that_looks_at_all_documents_without_saying_how_is_refused():
             step_for_shards("average", make, None)(crawl()[0])
 
 
+def card_of(artifact: records.Artifact) -> dict:
+    """The sealed data card, with pairs as pairs, which JSON writes as lists."""
+    assert {"card.json", "card.md"} <= set(artifact.files) and artifact.verify()
+    made = json.loads((artifact.path / "card.json").read_text(encoding="utf-8"))
+    return made | {"mentions": {key: tuple(pair) for key, pair in made["mentions"].items()}}
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [lambda tallies: added(list(tallies)[:1]), lambda tallies: added([*tallies, *tallies])],
+    ids=["one shard alone is counted", "all is counted twice"],
+)
+def test_a_card_of_other_counts_than_the_documents_is_noticed(tmp_path, monkeypatch, forget):
+    path = written(tmp_path / "crawl.jsonl", crawl())
+    monkeypatch.setattr(shardfolders, "added", lambda tallies: forget(list(tallies)))
+    kept, rejected = apply_steps(crawl(), steps())
+    made = card_of(clean_files([path], tmp_path / "out", num_shards=3))
+    assert made != data_card(kept, rejected, None, pipeline.LICENCES, is_mix=False)
+
+
+def test_the_card_of_a_cleaning_asks_what_the_options_ask(tmp_path):
+    write_json_lines(tmp_path / "documents.jsonl", [replace(crawl()[0], text="It ran.")])
+    write_json_lines(tmp_path / "rejected.jsonl", [])
+    counts = [tally([replace(crawl()[0], text="It ran.")])]
+    asked = {"licences": ["CC0-1.0"], "languages": ["de"]}
+    for names in ((), ("licences",), ("licences", "languages")):
+        write_corpus_card(tmp_path, counts, {name: asked[name] for name in names})
+        made = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+        questions = " ".join(each["question"] for each in made["checklist"])
+        assert ("licences" in questions, "languages" in questions) == (
+            "licences" in names, "languages" in names
+        )  # fmt: skip
+        assert "largest source" not in questions and "held-out" not in questions
+        wanted = {cell.split(" / ")[0] for cell in made["empty_cells"]}
+        assert wanted == ({"de"} if "languages" in names else {"en"})
+
+
+def test_a_card_holds_no_more_texts_than_may_be_copies(tmp_path):
+    """Ten times the documents, of 5 kB each, and hardly more memory; the first time tables come."""
+    peaks = []
+    for num_documents in (1, 100, 1000):
+        texts = (" ".join(f"w{n}x{word}" for word in range(600)) for n in range(num_documents))
+        some = (Document(f"{n}", text, "a", "web", "CC0-1.0", "en") for n, text in enumerate(texts))
+        path = tmp_path / "documents.jsonl"
+        path.write_text("".join(json_line(asdict(each)) for each in some), encoding="utf-8")
+        documents = Filed(path, Document)
+        tracemalloc.start()
+        data_card(documents, (), None, None, tally(()), is_mix=False)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] - peaks[1] < 0.3 * path.stat().st_size
+
+
 @pytest.fixture(scope="module")
 def expected() -> tuple[str, list, list]:
     kept, rejected = apply_steps(crawl(), steps())
@@ -196,6 +259,8 @@ def test_engines_and_shards_leave_no_trace(tmp_path, expected, engine, workers, 
     write_json_lines(tmp_path / "rejected", rejected)
     for name, file in (("kept", "documents.jsonl"), ("rejected", "rejected.jsonl")):
         assert (artifact.path / file).read_bytes() == (tmp_path / name).read_bytes()
+    assert card_of(artifact) == data_card(kept, rejected, None, pipeline.LICENCES, is_mix=False)
+    assert (artifact.path / "card.md").read_text("utf-8") == card_page(card_of(artifact))
     assert artifact.figures["num_documents"] == len(kept)
     assert artifact.figures["num_rejected"] == len(rejected)
     assert sorted(each.name for each in tmp_path.iterdir() if each.is_dir()) == ["out"]

@@ -16,7 +16,7 @@ from filelock import FileLock
 from minillm.__main__ import main
 from minillm.core.records import Artifact
 from minillm.corpus.shardfolders import REJECTED, tidied
-from minillm.verbs.cleaning import say_unread
+from minillm.verbs.cleaning import check_out, say_unread
 
 DOCUMENT = {"source": "mine", "kind": "book", "licence": "CC0-1.0", "language": "en"}
 TEXT = "It was a warm day and the girl walked to the market with her brother and a dog. "
@@ -45,6 +45,36 @@ def test_the_result_and_what_was_rejected_are_named(documents: Path, tmp_path: P
     printed = capsys.readouterr().out
     assert "rejected by licence 1" in printed and f"→ {tmp_path / 'out'}" in printed
     assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0, "its own may go"
+
+
+def test_the_data_card_lies_beside_and_an_earlier_result_with_or_without_one_may_go(
+    documents: Path, tmp_path: Path
+):
+    out = tmp_path / "out"
+    assert cleaned("--documents", documents, "--out", out) == 0
+    names = {"card.json", "card.md", "documents.jsonl", "manifest.json", "rejected.jsonl"}
+    assert {path.name for path in out.iterdir()} == names
+    made = json.loads((out / "card.json").read_text(encoding="utf-8"))
+    assert made["num_documents"] == 2 and made["rejected_by_step"] == {"licence": 1}
+    assert all(each["holds"] for each in made["checklist"])
+    first = Artifact.load(out)
+    check_out(out, [documents])
+    for name in ("card.json", "card.md"):
+        (out / name).unlink()
+    check_out(out, [documents])
+    assert cleaned("--documents", documents, "--out", out, "--licences", "user") == 0
+    assert {path.name for path in out.iterdir()} == names
+    assert cleaned("--documents", documents, "--out", out, "--shards", "1") == 0
+    assert Artifact.load(out).sha256 == first.sha256
+    (out / "diary.txt").write_text("mine")
+    with pytest.raises(ValueError, match="exists and holds other things"):
+        check_out(out, [documents])
+
+
+def test_where_nothing_is_left_there_is_a_card_all_the_same(documents: Path, tmp_path: Path):
+    assert cleaned("--documents", documents, "--out", tmp_path / "out", "--licences", "no") == 1
+    page = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")
+    assert "0 documents, 0 bytes." in page and "| licence | 3 |" in page
 
 
 def test_the_folder_is_named_as_it_was_given_and_its_kind_is_always_the_same(

@@ -1,0 +1,95 @@
+"""Who is mentioned in a corpus, and how: counts of words for people, and of what stands by them.
+
+In: documents. Out: counts, which add up over the parts of a corpus, and what of two counts differs
+surely. The idea: a model repeats the company that words keep, so that company is counted. Left out:
+what is meant: a word is counted, not a person, and *her* is his and him.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+
+from minillm.corpus.duplicates import words_of
+from minillm.corpus.sources import Document
+
+# Of whom a text speaks, by the words that say it; her is his and him.
+PAIRS = (
+    "she / he", "her hers / him his", "girl girls / boy boys", "woman women / man men",
+    "mother mothers / father fathers", "daughter daughters / son sons", "queen queens / king kings",
+)  # fmt: skip
+NUM_SHOWN_WORDS = 8
+
+
+def by_pair(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """The counts of words, added up on each side of each pair."""
+    found = {}
+    for pair in PAIRS:
+        left, right = (side.split() for side in pair.split(" / "))
+        found[pair] = sum(counts.get(w, 0) for w in left), sum(counts.get(w, 0) for w in right)
+    return found
+
+
+def mentions(documents: Iterable[Document]) -> dict[str, tuple[int, int]]:
+    """How often the words on each side of a pair occur: `{"she / he": (12, 30), …}`."""
+    counts: Counter[str] = Counter()
+    for each in documents:
+        counts.update(words_of(each.text))
+    return by_pair(counts)
+
+
+def words_after(documents: Iterable[Document], word: str) -> Counter[str]:
+    """What stands directly after a word: for `she` and `he`, mostly what they do."""
+    following: Counter[str] = Counter()
+    for each in documents:
+        words = words_of(each.text)
+        following.update(
+            after for before, after in zip(words, words[1:], strict=False) if before == word
+        )
+    return following
+
+
+def log_odds(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, float]:
+    """How much more a word belongs to the left than to the right, in standard errors.
+
+    Log-odds with both sides together as prior (Monroe, Colaresi and Quinn 2008, equations 16–22);
+    0 where a side has no other word.
+    """
+    prior, scores = Counter(left) + Counter(right), {}
+    for word, prior_count in prior.items():
+        counts = [side.get(word, 0) + prior_count for side in (left, right)]
+        sides = [sum(side.values()) + prior.total() for side in (left, right)]
+        others = [total - count for total, count in zip(sides, counts, strict=True)]
+        scores[word] = 0.0
+        if all(others):
+            odds = np.log(counts[0] / others[0]) - np.log(counts[1] / others[1])
+            scores[word] = float(odds / np.sqrt(1 / counts[0] + 1 / counts[1]))
+    return scores
+
+
+# package only
+def mentioned(documents: Collection[Document]) -> dict[str, Counter[str]]:
+    """All counts of who is mentioned and how, which add up over the parts of a corpus."""
+    said = {word for pair in PAIRS for word in pair.split()}
+    words: Counter[str] = Counter()
+    for each in documents:
+        words.update(word for word in words_of(each.text) if word in said)
+    return {
+        "words": words,
+        "after she": words_after(documents, "she"),
+        "after he": words_after(documents, "he"),
+    }
+
+
+# package only
+def representation(counts: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
+    """What the card says of people, from these counts."""
+    scores = log_odds(counts["after she"], counts["after he"])
+    ranked = sorted(scores, key=lambda word: (-scores[word], word))
+    hers = [word for word in ranked if scores[word] > 0][:NUM_SHOWN_WORDS]
+    his = [word for word in reversed(ranked) if scores[word] < 0][:NUM_SHOWN_WORDS]
+    return {
+        "mentions": by_pair(counts["words"]),
+        "after_she": {word: round(scores[word], 1) for word in hers},
+        "after_he": {word: round(-scores[word], 1) for word in his},
+    }
