@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from minillm.core.records import atomic_write, counted
-from minillm.corpus.mentioned import PAIRS
+from minillm.corpus.mentioned import PAIRS, PLACES, WORK
 
 CARD_FILES = ("card.json", "card.md")
 
@@ -41,6 +41,27 @@ def thrown_out(card: Mapping) -> list[str]:
 
 
 # package only
+def people(card: Mapping) -> list[str]:
+    """Who is mentioned and how, each in a table or a sentence; of what nobody is, the words."""
+    rows = [(pair, *counts) for pair, counts in card["mentions"].items()]
+    nobody = f"Nobody, by these words: {'; '.join(PAIRS)}."
+    is_any = any(map(sum, card["mentions"].values()))
+    parts = [table(("pair", "first", "second"), rows) if is_any else nobody]
+    for name in ("she", "he"):
+        words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
+        words = words or "nothing"
+        parts.append(f"What follows *{name}* more often (by so many standard errors): {words}.")
+    names = ", ".join(f"{name} ({count:,})" for name, count in card["names"].items())
+    said = f"{counted(card['num_names'], 'name')}, most often: {names}" if names else "nobody"
+    parts.append(f"Who speaks, or is asked, by name: {said}.")
+    places = ", ".join(f"{place} ({count:,})" for place, count in card["places"].items())
+    parts.append(f"Of {len(PLACES)} countries and their peoples: {places or 'none'}.")
+    work = [(name, *counts) for name, counts in card["work"].items()]
+    head = ("occupation", "then she", "then he", "then neither")
+    return [*parts, table(head, work) if work else f"Of {len(WORK)} occupations: none."]
+
+
+# package only
 def card_page(card: Mapping) -> str:
     """The card for people, as Markdown."""
     parts = [
@@ -65,14 +86,7 @@ def card_page(card: Mapping) -> str:
     empty = ", ".join(card["empty_cells"]) or "none"
     parts += [f"Without a byte, so that a model of this text has never read such: {empty}."]
     parts += ["## Thrown out", *thrown_out(card)]
-    rows = [(pair, *counts) for pair, counts in card["mentions"].items()]
-    nobody = f"Nobody, by these words: {'; '.join(PAIRS)}."
-    is_any = any(map(sum, card["mentions"].values()))
-    parts += ["## Who is mentioned", table(("pair", "first", "second"), rows) if is_any else nobody]
-    for name in ("she", "he"):
-        words = ", ".join(f"{word} ({score})" for word, score in card[f"after_{name}"].items())
-        words = words or "nothing"
-        parts.append(f"What follows *{name}* more often (by so many standard errors): {words}.")
+    parts += ["## Who is mentioned", *people(card)]
     parts += ["## Examples", table(("source", "beginning"), card["examples"].items())]
     return "\n\n".join(parts) + "\n"
 

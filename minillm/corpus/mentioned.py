@@ -5,12 +5,13 @@ surely. The idea: a model repeats the company that words keep, so that company i
 what is meant: a word is counted, not a person, and *her* is his and him.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
-from minillm.corpus.duplicates import words_of
+from minillm.corpus.duplicates import WORD, words_of
 from minillm.corpus.sources import Document
 
 # Of whom a text speaks, by the words that say it; her is his and him.
@@ -19,6 +20,29 @@ PAIRS = (
     "mother mothers / father fathers", "daughter daughters / son sons", "queen queens / king kings",
 )  # fmt: skip
 NUM_SHOWN_WORDS = 8
+# Who speaks or is asked is a person: a capital in mid-sentence, beside one of these.
+SAYING = "said|says|asked|asks|cried|called|replied|answered|whispered|shouted|thought|explained"
+NAME = r"[A-Z][^\W\d_]+"
+SPOKEN = re.compile(rf"\b(?:{SAYING}) ({NAME})\b|(?<=[\w,;] )({NAME})(?= (?:{SAYING})\b)")
+# Some countries with their peoples: not all that there are.
+PLACES = (
+    "America American Americans", "Brazil Brazilian Brazilians", "Britain British",
+    "China Chinese", "Egypt Egyptian Egyptians", "England English", "Ethiopia Ethiopian Ethiopians",
+    "France French", "Germany German Germans", "Greece Greek Greeks", "India Indian Indians",
+    "Iran Iranian Iranians", "Ireland Irish", "Israel Israeli Israelis", "Italy Italian Italians",
+    "Japan Japanese", "Kenya Kenyan Kenyans", "Mexico Mexican Mexicans",
+    "Nigeria Nigerian Nigerians", "Poland Polish Poles", "Russia Russian Russians",
+    "Spain Spanish", "Turkey Turkish Turks", "Ukraine Ukrainian Ukrainians",
+)  # fmt: skip
+COUNTRY = {word: names.split()[0] for names in PLACES for word in names.split()}
+WORK = frozenset(
+    "artist baker builder chef cook dancer doctor driver engineer farmer judge king lawyer nurse"
+    " pilot poet priest queen sailor scientist secretary singer soldier teacher writer".split()
+)
+GENDER = dict.fromkeys(("she", "her", "hers", "herself"), "she")
+GENDER |= dict.fromkeys(("he", "him", "his", "himself"), "he")
+# A pronoun so many words after an occupation is taken to mean whoever has it.
+MAX_PRONOUN_WORDS = 10
 
 
 def by_pair(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
@@ -67,6 +91,27 @@ def log_odds(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, flo
     return scores
 
 
+def names_of(text: str) -> list[str]:
+    """Who speaks in a text, or is asked, by name: `and Ella said`, `asked Tom`; not `He said`."""
+    return [before or after for after, before in SPOKEN.findall(text)]
+
+
+def places_of(text: str) -> list[str]:
+    """The countries of a text, also by their peoples, as often as they are named."""
+    return [COUNTRY[word] for word in WORD.findall(text) if word in COUNTRY]
+
+
+def work_of(text: str) -> list[str]:
+    """Each occupation with the first pronoun soon after it: `nurse / she`, or `nurse / neither`."""
+    words, found = words_of(text), []
+    for place, word in enumerate(words):
+        if word in WORK:
+            after = words[place + 1 : place + 1 + MAX_PRONOUN_WORDS]
+            genders = (GENDER[each] for each in after if each in GENDER)
+            found.append(f"{word} / {next(genders, 'neither')}")
+    return found
+
+
 # package only
 def mentioned(documents: Collection[Document]) -> dict[str, Counter[str]]:
     """All counts of who is mentioned and how, which add up over the parts of a corpus."""
@@ -78,6 +123,9 @@ def mentioned(documents: Collection[Document]) -> dict[str, Counter[str]]:
         "words": words,
         "after she": words_after(documents, "she"),
         "after he": words_after(documents, "he"),
+        "names": Counter(name for each in documents for name in names_of(each.text)),
+        "places": Counter(place for each in documents for place in places_of(each.text)),
+        "work": Counter(pair for each in documents for pair in work_of(each.text)),
     }
 
 
@@ -88,7 +136,17 @@ def representation(counts: Mapping[str, Mapping[str, int]]) -> dict[str, object]
     ranked = sorted(scores, key=lambda word: (-scores[word], word))
     hers = [word for word in ranked if scores[word] > 0][:NUM_SHOWN_WORDS]
     his = [word for word in reversed(ranked) if scores[word] < 0][:NUM_SHOWN_WORDS]
+    names = sorted(counts["names"], key=lambda name: (-counts["names"][name], name))
+    places = sorted(counts["places"], key=lambda place: (-counts["places"][place], place))
+    work = sorted({pair.split(" / ")[0] for pair in counts["work"]})
+    sides = ("she", "he", "neither")
     return {
+        "num_names": len(names),
+        "names": {name: counts["names"][name] for name in names[:NUM_SHOWN_WORDS]},
+        "places": {place: counts["places"][place] for place in places},
+        "work": {
+            each: [counts["work"].get(f"{each} / {side}", 0) for side in sides] for each in work
+        },
         "mentions": by_pair(counts["words"]),
         "after_she": {word: round(scores[word], 1) for word in hers},
         "after_he": {word: round(-scores[word], 1) for word in his},

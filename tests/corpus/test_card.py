@@ -1,6 +1,7 @@
 """The data card counts what is there, names what is not, and notices what cleaning forgot."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from math import log, sqrt
@@ -15,10 +16,19 @@ from minillm.corpus import card
 from minillm.corpus.card import checklist, coverage, data_card, empty_cells, style_of, tally
 from minillm.corpus.cardpage import card_page
 from minillm.corpus.duplicates import near_duplicates
-from minillm.corpus.mentioned import log_odds, mentions, words_after
+from minillm.corpus.mentioned import (
+    NAME,
+    log_odds,
+    mentions,
+    names_of,
+    places_of,
+    words_after,
+    work_of,
+)
 from minillm.corpus.mix import tell_documents
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.storyworld.words import BOYS, GIRLS
 
 LICENCES = ("CC0-1.0",)
 
@@ -66,6 +76,52 @@ def test_mentions_and_what_follows_are_counted_by_hand():
     assert counts["her hers / him his"] == (1, 0)
     assert counts["girl girls / boy boys"] == (0, 2)
     assert words_after(texts, "she") == {"saw": 1, "ran": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('"Hi!" said Ella. Then Tom asked Zoë.', ["Ella", "Tom", "Zoë"]),
+        ("In the end, Ella said yes, and Ella ran.", ["Ella"]),
+        ("The door said nothing. Nobody asked. He said so. I thought so.", []),
+        ("Said the fox: Paris is what London called it", ["London"]),
+        ("He said hello to Ella. It was said. Ella ran.", []),
+    ],
+)
+def test_who_speaks_in_mid_sentence_is_a_name(text: str, names: list[str]):
+    assert names_of(text) == names
+
+
+def test_in_the_story_world_each_name_found_is_a_persons_and_few_are_missed():
+    told = [each.text for level in (1, 2, 3) for each in tell_documents(level, 200, "train")]
+    found = {name for text in told for name in names_of(text)}
+    everybody = {*GIRLS, *BOYS}
+    assert found <= everybody and len(found) > 0.9 * len(everybody)
+    anybody = re.compile(rf"\b({NAME})\b")
+    careless = {name for text in told for name in anybody.findall(text)}
+    assert not careless <= everybody, "any capital would name The and Please too"
+
+
+def test_countries_and_occupations_are_counted_by_hand():
+    assert places_of("The French and Germans in France; turkey, Turkey.") == [
+        "France", "Germany", "France", "Turkey",
+    ]  # fmt: skip
+    text = "The nurse lost her hat; the doctor and his dog. A cook. " + "so " * 10 + "she went"
+    assert work_of(text) == ["nurse / she", "doctor / he", "cook / neither"]
+    assert work_of("The cook " + "so " * 9 + "she went") == ["cook / she"]
+
+
+def test_the_card_shows_names_countries_and_occupations_where_there_are_any():
+    text = '"No," said Ella to the baker from Spain, and he sat. "Yes," said Ella. So said Tom.'
+    made = data_card([document(text)], [], ("en",), LICENCES)
+    assert made["names"] == {"Ella": 2, "Tom": 1} and made["num_names"] == 2
+    assert made["places"] == {"Spain": 1} and made["work"] == {"baker": [0, 1, 0]}
+    page = card_page(made)
+    assert "Who speaks, or is asked, by name: 2 names, most often: Ella (2), Tom (1)." in page
+    assert "countries and their peoples: Spain (1)." in page and "| baker | 0 | 1 | 0 |" in page
+    nobody = card_page(data_card([document("E")], [], ("en",), LICENCES))
+    assert "by name: nobody." in nobody and "peoples: none." in nobody
+    assert "occupations: none." in nobody
 
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1)
