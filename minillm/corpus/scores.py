@@ -17,9 +17,10 @@ from minillm.corpus.clean import drop_boilerplate, page_to_text, repair_text
 from minillm.corpus.contamination import Sets, drop_leaks, leak_report
 from minillm.corpus.dirty.crawl import CRAWL, crawl_of
 from minillm.corpus.dirty.walled import WALLED
-from minillm.corpus.dirty.web import FAULTS, REPAIRS, DirtyPage
+from minillm.corpus.dirty.web import REPAIRS, DirtyPage
 from minillm.corpus.hits import precision_recall_f1
 from minillm.corpus.language import allowed_languages, load_identifier
+from minillm.corpus.markup import main_text
 from minillm.corpus.passages import passage_steps
 from minillm.corpus.permission import ROBOTS_FILE
 from minillm.corpus.personal import masking, personal_data
@@ -74,7 +75,8 @@ def hits(found: Counter, true: Counter) -> dict[str, float | None]:
 class Cleaned:
     """The pages of a dirty web, their texts after the repairs, and what all steps made of them.
 
-    `cut` is what the steps that cut copied passages then leave of the pages kept.
+    `cut` is what the steps that cut copied passages then leave of the pages kept; `makers` are the
+    steps before them.
     """
 
     pages: Sequence[DirtyPage]
@@ -84,6 +86,7 @@ class Cleaned:
     kept: Mapping[str, Document]
     cut: Mapping[str, Document]
     rejected: Sequence[Rejection]
+    makers: Mapping[str, StepMaker]
 
 
 # package only
@@ -112,24 +115,7 @@ def clean_web(pages: Sequence[DirtyPage], sets: Sets) -> Cleaned:
     kept, rejected = apply_steps(documents, makers)
     cut, _ = apply_steps(kept, passage_steps())
     by_id = [{each.id: each for each in some} for some in (documents, repaired, texts, kept, cut)]
-    return Cleaned(pages, *by_id, rejected)
-
-
-# package only
-def step_rows(cleaned: Cleaned) -> Iterable[Row]:
-    """For each step the share of its rejections that deserved it, for each fault the share gone."""
-    should_go = {page.document.id for page in cleaned.pages if page.should_go}
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for rejection in cleaned.rejected:
-        found[rejection.step].add(rejection.id)
-    for name in dict.fromkeys((*FAULTS, *found)):
-        true = {page.document.id for page in cleaned.pages if name in page.faults}
-        figures = {"precision": None}
-        if found[name]:
-            figures["precision"] = len(found[name] & should_go) / len(found[name])
-        if true:
-            figures["recall"] = len(true - cleaned.kept.keys()) / len(true)
-        yield Row(f"step: {name}", len(true or found[name]), figures)
+    return Cleaned(pages, *by_id, rejected, makers)
 
 
 def robots_row(cleaned: Cleaned) -> Row:
@@ -155,11 +141,11 @@ def letter_rows(cleaned: Cleaned) -> Iterable[Row]:
 
 
 # package only
-def boilerplate_row(cleaned: Cleaned) -> Row:
-    """Lines around the text that are gone, and characters of good texts that are left."""
+def frame_and_text(cleaned: Cleaned, texts: Mapping[str, Document]) -> tuple[int, dict[str, float]]:
+    """How many lines stand around the texts; of them the share gone, of good texts what is left."""
     num_lines = num_gone = num_characters = num_left = 0
     for page in cleaned.pages:
-        left = Counter(cleaned.texts[page.document.id].text.split("\n"))
+        left = Counter(texts[page.document.id].text.split("\n"))
         frame = (*page.frame.before, *page.frame.after)
         num_lines += len(frame)
         num_gone += sum(line not in left for line in frame)
@@ -167,8 +153,27 @@ def boilerplate_row(cleaned: Cleaned) -> Row:
             true = Counter(cleaned.repaired[page.document.id].text.split("\n")) - Counter(frame)
             num_characters += sum(len(line) * count for line, count in true.items())
             num_left += sum(len(line) * count for line, count in (left & true).items())
-    figures = {"recall": num_gone / num_lines, "kept": num_left / num_characters}
+    return num_lines, {"recall": num_gone / num_lines, "kept": num_left / num_characters}
+
+
+# package only
+def boilerplate_row(cleaned: Cleaned) -> Row:
+    """Lines around the text that are gone, and characters of good texts that are left."""
+    num_lines, figures = frame_and_text(cleaned, cleaned.texts)
     return Row("boilerplate: lines gone, text kept", num_lines, figures, BOILERPLATE_BARS)
+
+
+def library_row(cleaned: Cleaned) -> Row:
+    """The same of the same pages, by the extractor that `main_text` wraps instead of our steps.
+
+    It looks at one page alone, at its tags and links; ours counts which lines a crawl repeats.
+    """
+    texts = {
+        identity: repair_text(replace(page, text=main_text(page.text)))
+        for identity, page in cleaned.raw.items()
+    }
+    num_lines, figures = frame_and_text(cleaned, texts)
+    return Row("boilerplate: the same, by resiliparse", num_lines, figures)
 
 
 # package only
@@ -240,9 +245,13 @@ def leak_rows(cleaned: Cleaned, sets: Sets) -> Iterable[Row]:
 
 # package only
 def text_rows(cleaned: Cleaned) -> Iterable[Row]:
-    """Of the good pages how many are kept, and of those how many are exactly their own text."""
+    """Of the good pages how many are kept, and of those how many are exactly their own text.
+
+    Both after the cuts: a copied passage is no part of the text that its page should have.
+    """
     good = {page.document.id: page.clean_text for page in cleaned.pages if not page.should_go}
     same = [each.text == good[identity] for identity, each in cleaned.cut.items()
             if identity in good]  # fmt: skip
     yield Row("good pages: kept", len(good), {"kept": len(same) / len(good)})
-    yield Row("kept pages: exactly the text put in", len(same), {"kept": sum(same) / len(same)})
+    yield Row("kept pages, passages cut: the text put in", len(same),
+              {"kept": sum(same) / len(same)})  # fmt: skip

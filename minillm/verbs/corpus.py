@@ -8,10 +8,8 @@ files through them, on one machine or many: none of these reads a run.
 import argparse
 import io
 from contextlib import redirect_stdout
-from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from minillm.verbs import cleaning
 from minillm.verbs.arguments import (
@@ -24,9 +22,7 @@ from minillm.verbs.arguments import (
     refuse,
 )
 from minillm.verbs.documents import say_what_is_replaced, say_what_the_card_denies
-
-if TYPE_CHECKING:
-    from minillm.corpus.contamination import Sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 DIRTY, REPORT = "dirty", "report"
 # Of each action what it does, and what its --out is.
@@ -44,7 +40,6 @@ ACTIONS = {
 OF_A_RUN = ("run", "recipe", "set", "home", "text")
 NO_RUN = "the dirty web belongs to no run; leave it out"
 ONLY_DIRTY_WEB = f"only `minillm corpus {DIRTY}` and `minillm corpus {REPORT}` heed it"
-NUM_ITEMS = 40
 
 
 # package only
@@ -59,7 +54,8 @@ def add_web_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=int, help="which web (default: 0; of report: a held-out one)")
     words = "how many pages (default: 2000); beside them are made a 25th as many below /members, "
     words += "half of them forbidden, an eighth as many that share passages, a tenth as many of "
-    words += "real text, and a fifth as many papers and programs"
+    words += "real text, a 50th as many that quote evaluation sets, and a fifth as many papers and "
+    words += "programs"
     made.add_argument("--pages", type=int, metavar="M", help=words)
 
 
@@ -102,46 +98,6 @@ def add_options(made: argparse.ArgumentParser) -> None:
     cleaning.add_options(made.add_argument_group(f"with {cleaning.CLEAN}"))
     words = "; ".join(f"{name}: {out}" for name, (_, out) in ACTIONS.items())
     add_out(made.add_argument_group("with an action"), words)
-
-
-# package only
-@cache
-def evaluation_sets() -> "Sets":
-    """Every set that a model of this course is evaluated on, a part of each, by name and item."""
-    from minillm.align.instructions import question_prompt, story_conversations
-    from minillm.corpus.mix import LEVELS, tell_documents
-    from minillm.corpus.storyworld import tell_story
-    from minillm.evaluate.items import EvaluateConfig, evaluation_stories, one_pair, one_question
-    from minillm.evaluate.redteam import PROBES
-    from minillm.monitor.feedback import FIRST_SLICE_SEED
-
-    told = evaluation_stories(EvaluateConfig(stories=NUM_ITEMS, levels=LEVELS))
-    stories = {f"{each.level}/{each.seed}": each for each in told}
-    pairs = [pair for pair in map(one_pair, told) if pair is not None]
-    questions = {name: one_question(each) for name, each in stories.items() if each.questions}
-    held_out = [
-        each for level in LEVELS for each in tell_documents(level, NUM_ITEMS, "validation")
-    ]
-    attacks = [each for probe in PROBES for each in probe.attacks(told[:: len(LEVELS)])]
-    return {
-        "held-out stories": {each.id: each.text for each in held_out},
-        "evaluation stories": {name: each.text for name, each in stories.items()},
-        "minimal pairs": {each.id: each.context + each.true for each in pairs},
-        "questions": {
-            name: f"{question_prompt(stories[name].text, each.text).content} {each.answer}"
-            for name, each in questions.items()
-        },
-        "conversations": {
-            each.source: "\n".join(message.content for message in each.messages)
-            for each in story_conversations(told, seed=0)
-        },
-        "attacks": {
-            each.id: "\n".join(message.content for message in each.messages) for each in attacks
-        },
-        "the loop's slice": {
-            str(at): tell_story(FIRST_SLICE_SEED + at, 1).text for at in range(NUM_ITEMS)
-        },
-    }
 
 
 # package only

@@ -20,13 +20,14 @@ from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
 from minillm.corpus.dirty.passages import make_passage_pages
 from minillm.corpus.dirty.texts import make_article
+from minillm.corpus.dirty.leaky import make_leaky_pages
 from minillm.corpus.dirty.walled import ROBOTS_BY_SITE, WALLED, make_walled_pages
 from minillm.corpus.dirty.web import PASSAGE, REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles
 from minillm.corpus.hits import precision_and_recall
 from minillm.corpus.permission import site_allows
 from minillm.corpus.pipeline import StepMaker, apply_steps, steps
-from minillm.corpus.report import report_pages
+from minillm.corpus.report import OTHER_FORMS, report_pages
 from minillm.corpus.sources import Document, Rejection
 from minillm.corpus.spoken import read_lines
 from minillm.corpus.webarchive import read_pages
@@ -253,6 +254,22 @@ def test_pages_behind_robots_txt_have_a_generator_of_their_own():
     for page in make_dirty_web(60, 3):
         assert page.document.id.startswith("web/") and WALLED not in page.faults
     assert {page.document.source for page in walled} <= set(ROBOTS_BY_SITE) == set(SITES)
+
+
+def test_a_set_in_another_form_leaks_on_pages_of_its_own_and_leaves_the_others_as_they_are():
+    first = {"a set": {"1": "All of it stands here for you to see, said the old man."}}
+    other = {"twins": {"1": "All of it stands here for you to see, said the old woman."},
+             "typos": {"1": "All of it stnds here for yu to see, said the old man."}}  # fmt: skip
+    assert set(other) == set(OTHER_FORMS)
+    pages, more = report_pages(3, 200, first), report_pages(3, 200, first | other)
+    assert more[: len(pages)] == pages
+    leaky = more[len(pages) :]
+    assert leaky == make_leaky_pages(4, 3, other) == make_leaky_pages(9, 3, other)[:4]
+    assert [page.leak.set for page in leaky] == ["twins", "typos"] * 2
+    for page in make_leaky_pages(40, 3, other):
+        quoted = other[page.leak.set]["1"] in page.clean_text
+        assert quoted == (page.leak.way == "verbatim") and page.should_go
+    assert make_leaky_pages(4, 3, {}) == []
 
 
 def test_files_are_written_beside_the_crawl_with_their_truth(tmp_path):

@@ -18,7 +18,9 @@ from minillm.corpus.copyscores import (
 )
 from minillm.corpus.dirty.copies import held_out_stories
 from minillm.corpus.dirty.files import make_dirty_files
+from minillm.corpus.dirty.site import Frame
 from minillm.corpus.dirty.walled import make_walled_pages
+from minillm.corpus.dirty.web import DirtyPage
 from minillm.corpus.duplicates import PartRule, drop_copied_parts
 from minillm.corpus.filescores import file_rows
 from minillm.corpus.passages import PART_RULES, passage_steps
@@ -32,10 +34,13 @@ from minillm.corpus.scores import (
     hits,
     language_row,
     leak_rows,
+    library_row,
     personal_rows,
     robots_row,
-    step_rows,
+    text_rows,
 )
+from minillm.corpus.sources import Document, Rejection
+from minillm.corpus.stepscores import rejected_alone, step_rows
 
 SEED, NUM_PAGES = 20_262, 1200
 
@@ -137,6 +142,36 @@ def test_flagging_everything_misses_the_bar_for_clean_pages(monkeypatch):
     assert "leaks: clean pages left alone" in missed
 
 
+def framed_in(tag: str) -> Cleaned:
+    """A page whose frame of two lines stands in elements of this tag, and nothing else."""
+    text = "It rained on the day of the fair, and yet all of the town came to see the horses."
+    before, after = "Home and News", "All rights reserved by the town"
+    html = f"<body><{tag}>{before}</{tag}><p>{text}</p><{tag}>{after}</{tag}></body>"
+    page = DirtyPage(Document("p", html, "s", "web", "", "en"), text, frozenset(),
+                     frame=Frame((), (before,), (after,)))  # fmt: skip
+    shown = {"p": replace(page.document, text=f"{before}\n{text}\n{after}")}
+    return Cleaned([page], {"p": page.document}, shown, shown, shown, shown, [], {})
+
+
+def test_the_library_s_row_judges_the_same_lines_as_ours(monkeypatch):
+    rows = {tag: library_row(framed_in(tag)) for tag in ("footer", "div")}
+    assert [(row.count, row.bars) for row in rows.values()] == [(2, {}), (2, {})]
+    assert rows["footer"].figures == {"recall": 1.0, "kept": 1.0}
+    assert rows["div"].figures == boilerplate_row(framed_in("div")).figures
+    assert rows["div"].figures == {"recall": 0.0, "kept": 1.0}
+    monkeypatch.setattr(scores, "main_text", lambda page: "")
+    assert library_row(framed_in("div")).figures == {"recall": 1.0, "kept": 0.0}
+    ours, its = boilerplate_row(cleaned()), library_row(cleaned())
+    assert ours.count == its.count and its.figures["kept"] == 0
+
+
+def test_texts_are_compared_after_the_cuts_that_the_truth_knows():
+    rows = [list(text_rows(web)) for web in (cleaned(), replace(cleaned(), cut=cleaned().kept))]
+    (kept, same), (kept_before, same_before) = rows
+    assert kept.figures == kept_before.figures and "passages cut" in same.name
+    assert same.figures["kept"] > same_before.figures["kept"] + 0.05
+
+
 def test_a_reader_that_asks_no_robots_file_misses_the_bar(monkeypatch):
     walled = make_walled_pages(40, SEED)
     row = robots_row(clean_web(walled, {}))
@@ -224,7 +259,67 @@ def test_every_fault_and_every_rejecting_step_has_a_row():
     rows = {row.name.removeprefix("step: "): row for row in step_rows(cleaned())}
     assert {each.step for each in cleaned().rejected} <= set(rows)
     assert all(0 <= value <= 1 for row in rows.values() for value in row.measured.values())
-    assert rows["licence"].figures == {"precision": 1.0, "recall": 1.0}
+    assert rows["licence"].figures == {"precision": 1.0, "recall": 1.0, "by itself": 1.0}
+    assert all({"precision", "recall", "by itself"} <= set(row.measured) for row in rows.values())
+    for fault, step in (("toxic", "civility"), ("code", "quality"), ("mixed language", "language")):
+        assert rows[fault].figures["precision"] == rows[step].figures["precision"]
+    assert rows["quality"].count == rows["gibberish"].count + rows["code"].count
+
+
+def rejecting(name: str, *words: str) -> StepMaker:
+    """The maker of a step that rejects a text with one of these words."""
+
+    def step(document: Document) -> Document | Rejection:
+        found = [word for word in words if word in document.text]
+        return Rejection.of(document, name, "has it", len(found), 0) if found else document
+
+    return lambda _: step
+
+
+def test_what_a_step_finds_by_itself_by_hand():
+    """Of two songs one falls to the rule for length too; one bad text is found by another step."""
+    planted = {"song short": ["repeated lines"], "song": ["repeated lines"], "fine": [],
+               "rude": ["toxic"], "salad": ["gibberish"]}  # fmt: skip
+    pages = [
+        DirtyPage(Document(text, text, "s", "web", "", "en"), text, frozenset(faults))
+        for text, faults in planted.items()
+    ]
+    makers = {
+        "length": rejecting("length", "short", "salad"),
+        "repeated lines": rejecting("repeated lines", "song"),
+        "civility": rejecting("civility", "fine"),
+        "quality": rejecting("quality", "rude", "salad"),
+    }
+    documents = {page.document.id: page.document for page in pages}
+    kept, rejected = apply_steps(list(documents.values()), makers)
+    web = Cleaned(pages, documents, documents, documents, {each.id: each for each in kept}, {},
+                  rejected, makers)  # fmt: skip
+    rows = {row.name.removeprefix("step: "): row for row in step_rows(web)}
+    assert {name: (row.count, row.measured) for name, row in rows.items() if row.measured} == {
+        "length": (2, {"precision": 1.0}),
+        "repeated lines": (2, {"precision": 1.0, "recall": 1.0, "by itself": 1.0}),
+        "gibberish": (1, {"precision": 1.0, "recall": 1.0, "by itself": 1.0}),
+        "code": (1, {"precision": 1.0}),
+        "toxic": (1, {"precision": 0.0, "recall": 1.0, "by itself": 0.0}),
+        "civility": (1, {"precision": 0.0, "recall": 1.0, "by itself": 0.0}),
+        "quality": (1, {"precision": 1.0, "recall": 1.0, "by itself": 1.0}),
+    }
+
+
+def test_by_itself_a_step_meets_what_others_reject_and_what_repairs_have_left():
+    documents = [Document(text, text, "s", "web", "", "en") for text in ("bad", "worse", "good")]
+    makers = {
+        "first": rejecting("first", "bad"),
+        "repair": lambda _: lambda each: replace(each, text=each.text.replace("worse", "bad")),
+        "second": rejecting("second", "bad"),
+        "all": lambda some: rejecting("all", *(each.text for each in some))(some),
+    }
+    everyone = {"bad", "worse", "good"}
+    assert rejected_alone(documents, makers) == {
+        "first": {"bad"}, "repair": set(), "second": {"bad", "worse"}, "all": everyone,
+    }  # fmt: skip
+    _, rejected = apply_steps(documents, makers)
+    assert {each.id for each in rejected if each.step == "second"} == {"worse"}
 
 
 def test_table_and_figures_say_the_same():
