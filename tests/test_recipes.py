@@ -31,6 +31,18 @@ def test_fields_are_changed_by_name_and_the_rest_stays() -> None:
     assert changed.model == smoke().model
 
 
+def test_a_recipe_of_four_levels_is_set_kept_and_read_again(tmp_path: Path) -> None:
+    wide = with_fields(smoke(), [
+        "name=wide", "corpus.stories=[5, 0, 0, 7]", "corpus.starts=[0, 0.1, 0.2, 0.5]",
+        "corpus.held_out_stories=3", "evaluation.levels=[1, 2, 3, 4]",
+    ])  # fmt: skip
+    open_run("wide", wide, tmp_path)
+    assert open_run("wide", home=tmp_path)[1] == wide
+    assert wide.evaluation.levels == (1, 2, 3, 4)
+    held_out = stages.held_out_stories(wide.corpus)
+    assert [each.level for each in held_out] == [1, 1, 1, 4, 4, 4]
+
+
 @pytest.mark.parametrize(
     "assignment, message",
     [

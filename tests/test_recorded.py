@@ -16,6 +16,7 @@ from minillm.model.loss import bits_per_byte
 from minillm.recipes import laptop
 from minillm.train.checkpoint import load_model
 from tools.readme import assistant_section, pipeline_picture, readme_section
+from tools.record import some_of_each_level
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "data" / "models"
@@ -146,3 +147,8 @@ def test_the_readme_says_what_the_assistant_can_and_what_it_costs() -> None:
     assert "says so where it does not, *why*" in text and "without a contradiction" in text
     assert "+0.10%" in text and "+2.00%" in text and "3.5 times smaller" in text
     assert "old -10.0% [-20.0%, +0.0%]" in text
+
+
+def test_a_record_asks_stories_of_every_level_that_the_run_holds_out() -> None:
+    stories = [tell_story(seed, level) for level in (1, 4) for seed in range(3)]
+    assert some_of_each_level(stories) == stories

@@ -43,6 +43,7 @@ from minillm.core.records import (
 )
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import Story, check_story
+from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.evaluate.answering import distance_name, guess_is_right
 from minillm.evaluate.intervals import wilson
 from minillm.evaluate.questions import Answer, ask
@@ -69,7 +70,7 @@ def story_figures(
 ) -> tuple[dict, dict]:
     """Scores and the first samples by level: 200 held-out openings each, as the recipe samples."""
     documents = read_documents(run.artifact("documents").path, "train")
-    told = {level: [] for level in (1, 2, 3)}
+    told = {level: [] for level in ALL_LEVELS}
     for document in documents:
         if document.level:
             told[document.level].append(document.text)
@@ -194,7 +195,7 @@ def continued_figures(model: Transformer, tokenizer: Tokenizer, stories: list[St
 
 def some_of_each_level(stories: list[Story]) -> list[Story]:
     """The first STORIES_PER_LEVEL of each level."""
-    by_level = {level: [each for each in stories if each.level == level] for level in (1, 2, 3)}
+    by_level = {level: [each for each in stories if each.level == level] for level in ALL_LEVELS}
     return [story for some in by_level.values() for story in some[:STORIES_PER_LEVEL]]
 
 

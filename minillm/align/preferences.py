@@ -31,6 +31,7 @@ from minillm.core.records import (
 )
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import Story, tell_story
+from minillm.corpus.storyworld.stories import ALL_LEVELS, LEVELS
 from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
@@ -82,6 +83,12 @@ class PreferenceConfig:
             raise ValueError(
                 f"group_size = {self.group_size}: must be at least 2, replies are compared"
             )
+        for name, levels in (("pair_stories", LEVELS), ("reward_stories", ALL_LEVELS)):
+            if len(getattr(self, name)) > len(levels):
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: takes stories of levels {levels}; give at "
+                    f"most {len(levels)} counts"
+                )
         if sum(self.reward_stories) < self.prompts_per_batch:
             raise ValueError(
                 f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "

@@ -31,6 +31,7 @@ from minillm.core.runtime import detect
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 from minillm.model.experts import with_balance
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
@@ -82,6 +83,11 @@ class SftConfig:
         if not self.stories or min(self.stories) < 0 or not any(self.stories):
             raise ValueError(
                 f"stories = {self.stories}: give a count of at least 0 for each level, one above 0"
+            )
+        if len(self.stories) > len(LEVELS):
+            raise ValueError(
+                f"stories = {self.stories}: conversations are made from stories of levels {LEVELS}; "
+                f"give at most {len(LEVELS)} counts"
             )
         if min(len(self.starts), len(self.ends)) < len(self.stories) or not all(
             0 <= start < end <= 1 for start, end in zip(self.starts, self.ends, strict=False)

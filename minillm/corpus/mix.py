@@ -12,12 +12,28 @@ from hashlib import sha256
 
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import ALL_LEVELS
 
-LEVELS = (1, 2, 3)
+LEVELS = (1, 2, 3)  # those that every run counts; level 4 is read where it is asked for
 STORY_LICENCE = "CC0-1.0"
 
 # Seeds below a million belong to nobody: notebooks tell stories that no model was trained on.
 FIRST_SEED = {"train": 1_000_000, "validation": 2_000_000_000}
+
+
+# package only
+def check_levels(stories: Sequence[int], starts: Sequence[float]) -> None:
+    """ValueError unless there are counts for three levels or for all four, and a start for each."""
+    if len(stories) not in (len(LEVELS), len(ALL_LEVELS)) or min(stories) < 0:
+        raise ValueError(
+            f"stories is {stories}; give three counts ≥ 0, of levels {LEVELS}, or four, of "
+            f"{ALL_LEVELS}"
+        )
+    if len(starts) != len(stories) or not all(0 <= start < 1 for start in starts):
+        raise ValueError(
+            f"starts is {starts}; give {len(stories)} fractions, 0 ≤ fraction < 1, as many as "
+            f"stories {stories} has counts: where in the training order each level joins"
+        )
 
 
 def story_seed(index: int, split: str) -> int:

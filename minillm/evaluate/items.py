@@ -14,6 +14,7 @@ from minillm.corpus.mix import chance
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import Question, Story, tell_story
 from minillm.corpus.storyworld.questions import ask_untold
+from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.evaluate.minimal_pairs import Pair, pairs_of
 
 # below a million: no model is trained on these, and no other chapter's stories are among them
@@ -40,8 +41,8 @@ class EvaluateConfig:
             if getattr(self, name) < 2:
                 remedy = "must be at least 2; an interval needs items that can differ"
                 raise ValueError(f"{name} = {getattr(self, name)}: {remedy}")
-        if not self.levels or not set(self.levels) <= {1, 2, 3}:
-            raise ValueError(f"levels = {self.levels}: choose some of 1, 2 and 3")
+        if not self.levels or not set(self.levels) <= set(ALL_LEVELS):
+            raise ValueError(f"levels = {self.levels}: choose some of {ALL_LEVELS}")
         for name in ("typo_rate", "margin"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must lie between 0 and 1")

@@ -14,7 +14,7 @@ from minillm.align.grpo import (
     rewarded,
     story_reward,
 )
-from minillm.align.preferences import PreferenceConfig
+from minillm.align.preferences import PreferenceConfig, stories_for
 from minillm.batches.stream import IGNORE
 from minillm.corpus.storyworld import tell_story
 from minillm.model.transformer import Transformer
@@ -183,6 +183,21 @@ def test_the_end_of_a_document_does_not_end_a_turn(tokenizer):
 def test_too_few_stories_for_a_batch_are_named():
     with pytest.raises(ValueError, match=r"prompts_per_batch = 3: reward_stories = \(1, 1\)"):
         PreferenceConfig(reward_stories=(1, 1))
+
+
+def test_stories_of_a_level_that_cannot_be_used_are_named():
+    with pytest.raises(ValueError, match=r"pair_stories = \(1, 1, 1, 1\): .* at most 3 counts"):
+        PreferenceConfig(pair_stories=(1, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"reward_stories = \(1, 1, 1, 1, 1\): .* at most 4 counts"):
+        PreferenceConfig(reward_stories=(1, 1, 1, 1, 1))
+    config = PreferenceConfig(reward_stories=(1, 1, 1, 2))
+    assert [each.level for each in stories_for(config.reward_stories, 0)] == [1, 2, 3, 4, 4]
+
+
+def test_what_the_checker_believes_of_level_4_is_rewarded():
+    for story in stories_for((0, 0, 0, 30), 0):
+        rest = story.text.removeprefix(story.opening).strip()
+        assert story_reward(story.opening, rest, True, 3) == 1.0
 
 
 def ended(index: int, reply: str, is_ended: bool) -> float:

@@ -197,6 +197,7 @@ def test_each_conversation_comes_once_an_epoch_and_a_stream_resumes(examples, to
         ({"stories": (5, -1)}, "at least 0 for each level"),
         ({"starts": (0.0,)}, "give 0 ≤ start < end ≤ 1 for each of the 3 levels"),
         ({"ends": (0.0, 0.5, 1.0)}, "start < end"),
+        ({"stories": (5, 5, 5, 5)}, r"stories = .*levels \(1, 2, 3\); give at most 3 counts"),
         ({"max_documents": -1}, "max_documents = -1: must be at least 0"),
     ],
 )

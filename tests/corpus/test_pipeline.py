@@ -14,8 +14,12 @@ from minillm.corpus.contamination import word_runs
 from minillm.corpus.duplicates import jaccard, shingles
 from minillm.corpus.pipeline import CorpusConfig, apply_steps, make_documents, read_documents, steps
 from minillm.corpus.sources import Document, Source
+from minillm.corpus.storyworld import tell_story
 
 SMALL = CorpusConfig(stories=(60, 40, 30), held_out_stories=10)
+FOUR = CorpusConfig(
+    stories=(60, 40, 30, 50), starts=(0.0, 0.1, 0.25, 0.5), held_out_stories=10
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -63,6 +67,25 @@ def test_training_documents_come_in_training_order_and_then_validation(run):
     }  # fmt: skip
     assert {each.level for each in train[: len(train) // 20]} == {1}
     assert len({each.id for each in documents}) == len(documents)
+
+
+def test_a_fourth_count_adds_level_4_and_moves_no_other_story(run, tmp_path):
+    three = make_documents(SMALL, Run(name="three", path=tmp_path / "runs" / "three"))
+    four = make_documents(FOUR, run)
+    texts, others = ({d.id: d.text for d in read_documents(each.path)} for each in (four, three))
+    assert {name: texts[name] for name in others} == others
+    added = [texts[name] for name in texts.keys() - others.keys()]
+    wide = [
+        tell_story(mix.story_seed(index, split), 4).text
+        for split, count in (("train", 50), ("validation", 10)) for index in range(count)
+    ]  # fmt: skip
+    assert sorted(added) == sorted(wide)
+    assert four.figures["num_rejected"] == three.figures["num_rejected"]
+    train = list(read_documents(four.path, "train"))
+    assert [each.level for each in train].index(4) > len(train) // 4, "level 4 joins at half"
+    places = [mix.training_place(each, FOUR.starts, FOUR.seed) for each in train]
+    assert places == sorted(places)
+    check_no_leak(list(read_documents(four.path)))
 
 
 def test_figures_and_summary_are_those_of_the_files(run, capsys):
@@ -232,7 +255,13 @@ def test_a_bad_file_stops_the_run_before_anything_is_written(run, tmp_path):
         ({"stories": (1, 2)}, "stories is"),
         ({"stories": (1, -2, 3)}, "stories is"),
         ({"stories": (0, 0, 0)}, "all empty"),
+        ({"stories": ()}, r"stories is \(\); give three counts ≥ 0, of .*1, 2, 3\), or four"),
+        ({"stories": (1, 2, 3, 4, 5)}, r"stories is .* 5\); give three counts ≥ 0, .* or four"),
+        ({"stories": (1, 2, 3, -4)}, "stories is"),
         ({"starts": (0.0, 0.5, 1.0)}, "starts is"),
+        ({"stories": (1, 2, 3, 4)}, r"starts is \(0.0, 0.1, 0.25\); give 4 fractions, .* \(1, 2,"),
+        ({"starts": (0.0, 0.1, 0.2, 0.3)}, r"starts is .*; give 3 fractions, 0 ≤ fraction < 1, as"),
+        ({"stories": FOUR.stories, "starts": (0.0, 0.1, 0.2, 1.0)}, "starts is"),
         ({"sources": ("wikipedia",)}, "sources has 'wikipedia'; there are encyclopaedia"),
         ({"sources": "plays"}, "sources is 'plays'; give a tuple"),
         ({"languages": "en"}, "languages is 'en'"),

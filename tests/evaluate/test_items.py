@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import Story, check_story, tell_story
 from minillm.corpus.storyworld.questions import UNKNOWN
-from minillm.corpus.storyworld.words import SEX
+from minillm.corpus.storyworld.wide.words import EVERY_PLACE, EVERY_THING
+from minillm.corpus.storyworld.words import PLACES, SEX, THINGS
 from minillm.evaluate.bias import answer_differences, logprob_differences, owner_is_girl, twin
 from minillm.evaluate.hallucination import answers_anyway, invented, invents
 from minillm.evaluate.intervals import bootstrap_mean
@@ -192,6 +193,22 @@ def test_made_up_people_things_and_places_are_seen() -> None:
     assert invents(answer(f"{stranger}.")) and not invents(answer("The story does not say."))
 
 
+def test_made_up_things_that_only_level_4_knows_are_seen_in_answers_about_it() -> None:
+    wide = [tell_story(seed, 4) for seed in range(150)]
+    for story in wide:
+        for each in story.questions:
+            assert not invents(Answer(story, each, each.answer)), each
+    things = sorted(EVERY_THING.keys() - THINGS.keys())
+    places = sorted(place.split()[-1] for place in EVERY_PLACE.keys() - PLACES.keys())
+    for number, story in enumerate(wide):
+        for words in (things, places):
+            word = words[number % len(words)]
+            if word not in story.text:
+                assert invents(Answer(story, story.questions[0], f"Maybe the {word}."))
+    # a story of a level below is told in fewer words, and judged by those
+    assert not invents(answer(f"Maybe the {things[0]}."))
+
+
 def test_an_answer_where_the_story_does_not_say_is_counted() -> None:
     assert answers_anyway(answer("Mia.", answerable=False))
     assert not answers_anyway(answer("the story does not say", answerable=False))
@@ -223,9 +240,24 @@ def test_items_are_the_same_every_time_and_asked_once() -> None:
     assert len(evaluation_stories(config)) == 16
 
 
+def test_level_4_is_asked_beside_the_others_and_changes_none_of_theirs() -> None:
+    below = evaluation_items(EvaluateConfig(stories=30, levels=(1, 2, 3)), [])
+    items = evaluation_items(EvaluateConfig(stories=30, levels=(1, 2, 3, 4)), [])
+    assert items.stories[:90] == below.stories and items.pairs[: len(below.pairs)] == below.pairs
+    wide, pairs = items.stories[90:], items.pairs[len(below.pairs) :]
+    assert [each.level for each in wide] == [4] * 30 == [each.level for each in pairs]
+    assert evaluation_stories(EvaluateConfig(stories=30, levels=(4,))) == list(wide)
+    once = asked_once(wide)
+    assert len(once) == 30
+    assert {each.questions[0].kind for each in once} >= {"who did", "what"}
+    for pair in pairs:
+        assert contradicts(pair.context, pair.false.strip())
+        assert not contradicts(pair.context, pair.true.strip())
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("stories", 1), ("attacks", 0), ("levels", (4,)), ("levels", ()), ("typo_rate", 1.2),
+    [("stories", 1), ("attacks", 0), ("levels", (4, 5)), ("levels", (0,)), ("levels", ()), ("typo_rate", 1.2),
      ("margin", -0.1)],
 )  # fmt: skip
 def test_an_evaluation_that_cannot_be_is_refused(name: str, value: object) -> None:

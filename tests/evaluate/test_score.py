@@ -134,6 +134,18 @@ def test_the_stage_scores_each_model_with_what_makes_sense(tmp_path: Path) -> No
     assert again.sha256 == artifact.sha256
 
 
+def test_the_card_has_a_line_for_each_level_asked_of_level_4_too(tmp_path: Path) -> None:
+    config = replace(CONFIG, stories=8, levels=(1, 2, 3, 4))
+    artifact = evaluate(config, a_run(tmp_path, length=900))
+    for kind, card in read_cards(artifact.path).items():
+        assert card.figures["stories/level4"].n == config.sampled_stories
+        pairs = [name for name in card.figures["pairs/all"].items if name.startswith("4/")]
+        assert len(pairs) == config.stories
+        assert ("questions/level/4" in card.figures) == (kind == "assistant")
+    page = (artifact.path / "card.html").read_text(encoding="utf-8")
+    assert "own stories of level 4 free of contradictions" in page and "… level 4" in page
+
+
 def test_the_stage_gives_the_same_bytes_when_made_anew(tmp_path: Path) -> None:
     first, second = (evaluate(CONFIG, a_run(tmp_path / name, ("model",))) for name in "ab")
     assert first.files == second.files
