@@ -86,8 +86,8 @@ class SftConfig:
             )
         if len(self.stories) > len(LEVELS):
             raise ValueError(
-                f"stories = {self.stories}: conversations are made from stories of levels {LEVELS}; "
-                f"give at most {len(LEVELS)} counts"
+                f"stories = {self.stories}: conversations are made from stories of levels "
+                f"{LEVELS}; give at most {len(LEVELS)} counts"
             )
         if min(len(self.starts), len(self.ends)) < len(self.stories) or not all(
             0 <= start < end <= 1 for start, end in zip(self.starts, self.ends, strict=False)

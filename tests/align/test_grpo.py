@@ -188,7 +188,7 @@ def test_too_few_stories_for_a_batch_are_named():
 def test_stories_of_a_level_that_cannot_be_used_are_named():
     with pytest.raises(ValueError, match=r"pair_stories = \(1, 1, 1, 1\): .* at most 3 counts"):
         PreferenceConfig(pair_stories=(1, 1, 1, 1))
-    with pytest.raises(ValueError, match=r"reward_stories = \(1, 1, 1, 1, 1\): .* at most 4 counts"):
+    with pytest.raises(ValueError, match=r"reward_stories = \(1, .*: .* at most 4 counts"):
         PreferenceConfig(reward_stories=(1, 1, 1, 1, 1))
     config = PreferenceConfig(reward_stories=(1, 1, 1, 2))
     assert [each.level for each in stories_for(config.reward_stories, 0)] == [1, 2, 3, 4, 4]

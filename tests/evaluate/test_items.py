@@ -257,8 +257,8 @@ def test_level_4_is_asked_beside_the_others_and_changes_none_of_theirs() -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("stories", 1), ("attacks", 0), ("levels", (4, 5)), ("levels", (0,)), ("levels", ()), ("typo_rate", 1.2),
-     ("margin", -0.1)],
+    [("stories", 1), ("attacks", 0), ("levels", (4, 5)), ("levels", (0,)), ("levels", ()),
+     ("typo_rate", 1.2), ("margin", -0.1)],
 )  # fmt: skip
 def test_an_evaluation_that_cannot_be_is_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} = "):
