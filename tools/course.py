@@ -38,7 +38,7 @@ MAX_LANES = 2  # notebooks at a time: each holds a model and its pictures in mem
 # it by the recipe that made it, so they make nothing anew, and no chapter waits for them.
 READERS = ("01", "02", "03", "04", "05", "06", "07", "08")
 # The longest readers go first: begun last, one of them would run beside an idle core at the end.
-LONGEST = ("04d", "07b", "07c", "07e")
+LONGEST = ("04d", "07b", "07c", "07d", "07e", "08")
 # They take the model that chapter 11 has promoted, and leave it as it is; what one of them makes
 # beside another is made once, for an artifact has a lock.
 SIBLINGS = ("12", "13", "14")
