@@ -2,16 +2,18 @@
 
 In: documents. Out: counts, which add up over the parts of a corpus, and what of two counts differs
 surely. The idea: a model repeats the company that words keep, so that company is counted. Left out:
-what is meant: a word is counted, not a person, and *her* is his and him.
+what is meant: a word is counted, not a person, and *her* is his and him; occupations of several
+(*nurses*), whose pronoun is *they*; and names are those of whoever has a capital and speaks:
+*London called* and *said Father* are taken for such.
 """
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from minillm.corpus.duplicates import WORD, words_of
+from minillm.corpus.duplicates import WORD
 from minillm.corpus.sources import Document
 
 # Of whom a text speaks, by the words that say it; her is his and him.
@@ -22,8 +24,20 @@ PAIRS = (
 NUM_SHOWN_WORDS = 8
 # Who speaks or is asked is a person: a capital in mid-sentence, beside one of these.
 SAYING = "said|says|asked|asks|cried|called|replied|answered|whispered|shouted|thought|explained"
-NAME = r"[A-Z][^\W\d_]+"
+# Of Latin, Greek and Cyrillic: patterns know no class of capitals.
+CAPITAL = f"[{''.join(filter(str.isupper, map(chr, range(0x530))))}]"
+NAME = rf"{CAPITAL}[^\W\d_]+(?:-{CAPITAL}[^\W\d_]+)*"
 SPOKEN = re.compile(rf"\b(?:{SAYING}) ({NAME})\b|(?<=[\w,;] )({NAME})(?= (?:{SAYING})\b)")
+# What has a capital beside such a verb because a sentence, a quotation or a day begins with it.
+NO_NAMES = frozenset(
+    "All An And Another Any Are As At Both But By Can Come Could Did Do Does Each Every Everybody"
+    " Everyone For From Go Good Had Has Have He Hello Her Here His How If In Into Is It Its Just"
+    " Let Look Many Maybe Most My Never No Nobody None Not Nothing Now Of Oh Okay On One Only Or"
+    " Other Others Our People Perhaps Please She Should So Some Somebody Someone Something Sometimes"
+    " Still Stop Such Thank Thanks That The Their Them Then There These They This Those To Two Wait"
+    " Was We Well Were What When Where Which Who Whose Why With Would Yes Yet You Your Monday"
+    " Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+)
 # Some countries with their peoples: not all that there are.
 PLACES = (
     "America American Americans", "Brazil Brazilian Brazilians", "Britain British",
@@ -54,23 +68,15 @@ def by_pair(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def mentions(documents: Iterable[Document]) -> dict[str, tuple[int, int]]:
-    """How often the words on each side of a pair occur: `{"she / he": (12, 30), …}`."""
-    counts: Counter[str] = Counter()
-    for each in documents:
-        counts.update(words_of(each.text))
-    return by_pair(counts)
+def bare_words(text: str) -> list[str]:
+    """The words of a text, each without an 's: `the queen's hat` and `queen’s` say *queen*."""
+    return [word.removesuffix("'s") for word in WORD.findall(text.replace("’", "'"))]
 
 
-def words_after(documents: Iterable[Document], word: str) -> Counter[str]:
+def words_after(words: Sequence[str], word: str) -> Counter[str]:
     """What stands directly after a word: for `she` and `he`, mostly what they do."""
-    following: Counter[str] = Counter()
-    for each in documents:
-        words = words_of(each.text)
-        following.update(
-            after for before, after in zip(words, words[1:], strict=False) if before == word
-        )
-    return following
+    pairs = zip(words, words[1:], strict=False)
+    return Counter(after for before, after in pairs if before == word)
 
 
 def log_odds(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, float]:
@@ -93,17 +99,18 @@ def log_odds(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, flo
 
 def names_of(text: str) -> list[str]:
     """Who speaks in a text, or is asked, by name: `and Ella said`, `asked Tom`; not `He said`."""
-    return [before or after for after, before in SPOKEN.findall(text)]
+    found = (before or after for after, before in SPOKEN.findall(text))
+    return [name for name in found if name not in NO_NAMES]
 
 
-def places_of(text: str) -> list[str]:
-    """The countries of a text, also by their peoples, as often as they are named."""
-    return [COUNTRY[word] for word in WORD.findall(text) if word in COUNTRY]
+def places_of(words: Sequence[str]) -> list[str]:
+    """The countries among words, also by their peoples, as often as they are named."""
+    return [COUNTRY[word] for word in words if word in COUNTRY]
 
 
-def work_of(text: str) -> list[str]:
+def work_of(words: Sequence[str]) -> list[str]:
     """Each occupation with the first pronoun soon after it: `nurse / she`, or `nurse / neither`."""
-    words, found = words_of(text), []
+    found = []
     for place, word in enumerate(words):
         if word in WORK:
             after = words[place + 1 : place + 1 + MAX_PRONOUN_WORDS]
@@ -113,20 +120,21 @@ def work_of(text: str) -> list[str]:
 
 
 # package only
-def mentioned(documents: Collection[Document]) -> dict[str, Counter[str]]:
+def mentioned(documents: Iterable[Document]) -> dict[str, Counter[str]]:
     """All counts of who is mentioned and how, which add up over the parts of a corpus."""
+    names = ("words", "after she", "after he", "names", "places", "work")
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
     said = {word for pair in PAIRS for word in pair.split()}
-    words: Counter[str] = Counter()
     for each in documents:
-        words.update(word for word in words_of(each.text) if word in said)
-    return {
-        "words": words,
-        "after she": words_after(documents, "she"),
-        "after he": words_after(documents, "he"),
-        "names": Counter(name for each in documents for name in names_of(each.text)),
-        "places": Counter(place for each in documents for place in places_of(each.text)),
-        "work": Counter(pair for each in documents for pair in work_of(each.text)),
-    }
+        words = bare_words(each.text)
+        lower = [word.lower() for word in words]
+        counts["words"].update(word for word in lower if word in said)
+        counts["after she"].update(words_after(lower, "she"))
+        counts["after he"].update(words_after(lower, "he"))
+        counts["names"].update(names_of(each.text))
+        counts["places"].update(places_of(words))
+        counts["work"].update(work_of(lower))
+    return counts
 
 
 # package only
