@@ -33,10 +33,10 @@ NO_NAMES = frozenset(
     "All An And Another Any Are As At Both But By Can Come Could Did Do Does Each Every Everybody"
     " Everyone For From Go Good Had Has Have He Hello Her Here His How If In Into Is It Its Just"
     " Let Look Many Maybe Most My Never No Nobody None Not Nothing Now Of Oh Okay On One Only Or"
-    " Other Others Our People Perhaps Please She Should So Some Somebody Someone Something Sometimes"
-    " Still Stop Such Thank Thanks That The Their Them Then There These They This Those To Two Wait"
-    " Was We Well Were What When Where Which Who Whose Why With Would Yes Yet You Your Monday"
-    " Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+    " Other Others Our People Perhaps Please She Should So Some Somebody Someone Something"
+    " Sometimes Still Stop Such Thank Thanks That The Their Them Then There These They This Those"
+    " To Two Wait Was We Well Were What When Where Which Who Whose Why With Would Yes Yet You Your"
+    " Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 )
 # Some countries with their peoples: not all that there are.
 PLACES = (
