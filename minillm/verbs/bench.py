@@ -16,7 +16,7 @@ from minillm.verbs.arguments import (
     notes,
     refuse,
 )
-from minillm.verbs.corpus import evaluation_sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 MODEL = "model"
 WITHOUT_RUN = {

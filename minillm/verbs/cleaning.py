@@ -6,12 +6,14 @@ The result belongs to no run, and is the same to the byte for every engine and n
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minillm.verbs.arguments import check_folder, figures_out, notes, refuse
+from minillm.verbs.documents import say_what_the_card_denies
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 if TYPE_CHECKING:
     from minillm.core.records import Artifact
@@ -110,9 +112,7 @@ def check_languages(languages: Sequence[str] | None, learned: bool | None) -> No
 
 
 # package only
-def chosen_steps(
-    args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]
-) -> dict[str, object]:
+def chosen_steps(args: argparse.Namespace) -> dict[str, object]:
     """The steps and their options, as `clean_files` takes them."""
     from minillm.corpus.pipeline import LICENCES
     from minillm.corpus.sharded import STEPS
@@ -173,7 +173,7 @@ def nothing_left(folder: Path, steps: Mapping[str, int]) -> int:
 
 
 # package only
-def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -> int:
+def run_clean(args: argparse.Namespace) -> int:
     """Clean; an interrupted command given again goes on where it was. Returns 1 if all is gone."""
     from minillm.corpus.engines import check_cluster, check_engine
     from minillm.corpus.opening import READ
@@ -197,7 +197,7 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
     with redirect_stdout(notes(args)):
         artifact = clean_files(
             args.documents, args.out, engine=engine, workers=args.workers, address=args.address,
-            num_shards=num_shards, **chosen_steps(args, evaluation_sets),
+            num_shards=num_shards, **chosen_steps(args),
         )  # fmt: skip
         steps = artifact.figures.get("rejected_by_step", {})
         if steps:
@@ -205,5 +205,6 @@ def run_clean(args: argparse.Namespace, evaluation_sets: Callable[[], "Sets"]) -
         if READ in steps:
             say_unread(artifact)
         more = {"not_judged": say_not_judged(artifact)} if args.learned else {}
+    say_what_the_card_denies(args, artifact)
     figures_out(args, artifact.figures | more | {"path": str(artifact.path)})
     return 0 if artifact.figures["num_documents"] else nothing_left(artifact.path, steps)

@@ -53,9 +53,9 @@ def add_web_options(made: argparse.ArgumentParser) -> None:
     """Which dirty web."""
     made.add_argument("--seed", type=int, help="which web (default: 0; of report: a held-out one)")
     words = "how many pages (default: 2000); beside them are made a 25th as many below /members, "
-    words += "half of them forbidden, an eighth as many that share passages, a tenth as many of "
-    words += "real text, a 50th as many that quote evaluation sets, and a fifth as many papers and "
-    words += "programs"
+    words += "half of them forbidden, an eighth as many that share passages, a tenth as many, "
+    words += "256 at most, of real text, a 50th as many that quote evaluation sets, "
+    words += "and a fifth as many papers and programs"
     made.add_argument("--pages", type=int, metavar="M", help=words)
 
 
@@ -105,7 +105,7 @@ def run_corpus(args: argparse.Namespace) -> int:
     """Text becomes documents; or the dirty web, or what the steps make of it."""
     if args.what == cleaning.CLEAN:
         refuse(args, ("seed", "pages"), ONLY_DIRTY_WEB)
-        return cleaning.run_clean(args, evaluation_sets)
+        return cleaning.run_clean(args)
     refuse(args, cleaning.OPTIONS, cleaning.ONLY_CLEAN)
     if args.what is None:
         refuse(args, ("seed", "pages", "out"), ONLY_DIRTY_WEB)

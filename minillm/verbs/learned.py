@@ -14,7 +14,7 @@ from minillm.corpus.language import allowed_languages
 from minillm.corpus.passages import passage_steps
 from minillm.corpus.pipeline import StepMaker
 from minillm.verbs import cleaning
-from minillm.verbs.corpus import evaluation_sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 
 # package only

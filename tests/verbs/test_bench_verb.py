@@ -7,7 +7,7 @@ import pytest
 from minillm import bench
 from minillm.__main__ import main, parser
 from minillm.verbs.bench import MODEL, WORDS, given_to
-from minillm.verbs.corpus import evaluation_sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 
 @pytest.mark.parametrize("what", ["duplicates", "language"])

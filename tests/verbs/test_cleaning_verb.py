@@ -71,6 +71,18 @@ def test_the_data_card_lies_beside_and_an_earlier_result_with_or_without_one_may
         check_out(out, [documents])
 
 
+def test_what_the_data_card_denies_is_said_in_one_line(documents: Path, tmp_path: Path, capsys):
+    first, second, _ = documents.read_text(encoding="utf-8").splitlines()
+    held_out = json.dumps(json.loads(second) | {"split": "validation"})
+    asked = "✗ data card: training documents that share 13 words with held-out ones: 1 (at most 0)"
+    for lines, is_denied in (((first, second), False), ((first, held_out), True)):
+        documents.write_text("\n".join(lines), encoding="utf-8")
+        assert cleaned("--documents", documents, "--out", tmp_path / "out") == 0
+        said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("✗")]
+        assert [line.partition(" → ")[0] for line in said] == [asked] * is_denied
+    assert said[0].endswith("/out/card.md")
+
+
 def test_where_nothing_is_left_there_is_a_card_all_the_same(documents: Path, tmp_path: Path):
     assert cleaned("--documents", documents, "--out", tmp_path / "out", "--licences", "no") == 1
     page = (tmp_path / "out" / "card.md").read_text(encoding="utf-8")

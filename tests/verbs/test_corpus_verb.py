@@ -15,6 +15,7 @@ from minillm.corpus import report
 from minillm.corpus.dirty.copies import PassageWay
 from minillm.corpus.dirty.crawl import CRAWL, FILES, TRUTH
 from minillm.corpus.dirty.passages import PAGES_A_GROUP, make_passage_pages
+from minillm.corpus.dirty.real import real_texts
 from minillm.corpus.pipeline import LICENCES
 from minillm.corpus.scores import Row
 from minillm.recipes import RECIPES
@@ -131,6 +132,11 @@ def helped(capsys, *words: str) -> str:
         main([*words, "--help"])
     assert ended.value.code == 0
     return capsys.readouterr().out
+
+
+def test_the_help_says_how_many_pages_of_real_text_there_are_at_most(capsys):
+    said = " ".join(helped(capsys, "corpus", "report").split())
+    assert f"a tenth as many, {len(real_texts())} at most, of real text" in said
 
 
 def test_the_help_of_clean_names_the_licences_allowed_by_default_as_the_readme_does(capsys):

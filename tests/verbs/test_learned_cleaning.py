@@ -24,7 +24,7 @@ from minillm.corpus.shardfolders import id_hash, json_line
 from minillm.corpus.sources import Document, Step
 from minillm.corpus.webarchive import write_pages
 from minillm.verbs import cleaning, learned
-from minillm.verbs.corpus import evaluation_sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 from tests.corpus import planted
 
 # With these seeds each of the sets leaks word for word.

@@ -11,7 +11,7 @@ from minillm.corpus.passages import passage_steps
 from minillm.corpus.pipeline import apply_steps, steps, write_json_lines
 from minillm.corpus.scores import clean_web, crawled
 from minillm.corpus.sources import Document
-from minillm.verbs.corpus import evaluation_sets
+from minillm.verbs.evaluation_sets import evaluation_sets
 
 
 @pytest.mark.parametrize("words", [[], ["--learned"]])
