@@ -31,7 +31,7 @@ from minillm.core.runtime import detect
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
-from minillm.corpus.storyworld.stories import LEVELS
+from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.model.experts import with_balance
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig, Transformer
@@ -84,10 +84,10 @@ class SftConfig:
             raise ValueError(
                 f"stories = {self.stories}: give a count of at least 0 for each level, one above 0"
             )
-        if len(self.stories) > len(LEVELS):
+        if len(self.stories) > len(ALL_LEVELS):
             raise ValueError(
                 f"stories = {self.stories}: conversations are made from stories of levels "
-                f"{LEVELS}; give at most {len(LEVELS)} counts"
+                f"{ALL_LEVELS}; give at most {len(ALL_LEVELS)} counts"
             )
         if min(len(self.starts), len(self.ends)) < len(self.stories) or not all(
             0 <= start < end <= 1 for start, end in zip(self.starts, self.ends, strict=False)

@@ -197,7 +197,8 @@ def test_each_conversation_comes_once_an_epoch_and_a_stream_resumes(examples, to
         ({"stories": (5, -1)}, "at least 0 for each level"),
         ({"starts": (0.0,)}, "give 0 ≤ start < end ≤ 1 for each of the 3 levels"),
         ({"ends": (0.0, 0.5, 1.0)}, "start < end"),
-        ({"stories": (5, 5, 5, 5)}, r"stories = .*levels \(1, 2, 3\); give at most 3 counts"),
+        ({"stories": (5,) * 5}, r"stories = .*levels \(1, 2, 3, 4\); give at most 4 counts"),
+        ({"stories": (5, 5, 5, 5)}, "give 0 ≤ start < end ≤ 1 for each of the 4 levels in stories"),
         ({"max_documents": -1}, "max_documents = -1: must be at least 0"),
     ],
 )
@@ -235,6 +236,14 @@ def tiny_sft(**changes) -> SftConfig:
     batches = BatchesConfig(context_length=420, batch_size=2)
     fields = {"stories": (12,), "batches": batches, "training": training}
     return SftConfig(**{**fields, **changes})
+
+
+def test_a_fourth_count_teaches_level_4_and_moves_no_other_conversation(tmp_path):
+    run, spread = prepared_run(tmp_path), {"starts": (0, 0, 0, 0.5), "ends": (0.5, 0.5, 0.5, 1)}
+    three = sft.taught_conversations(tiny_sft(stories=(6, 4, 2), **spread), run)
+    four = sft.taught_conversations(tiny_sft(stories=(6, 4, 2, 5), **spread), run)
+    assert four[:12] == three
+    assert [each.source.split("/")[1] for each in four[12:]] == ["4"] * 5
 
 
 def curve(run) -> list[tuple[int, float]]:
