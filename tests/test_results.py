@@ -12,6 +12,17 @@ from minillm.bench.tokenizer import NUM_FUZZ_STRINGS
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
 from tools.results import BENCH, RESULTS, results
 
+GIGABYTE_READ = (
+    "tests/corpus/test_readers.py::"
+    "test_a_gigabyte_is_read_in_less_than_half_a_gigabyte_of_memory"
+)
+# What these hold is a number of megabytes, so each says how many it needed.
+MEMORY_PROOFS = (
+    f"{GIGABYTE_READ}[a.jsonl.gz]",
+    f"{GIGABYTE_READ}[a.warc]",
+    "tests/tokenizer/test_streaming.py::test_a_stream_of_a_gigabyte_stays_under_300_megabytes",
+)
+
 
 def recorded(name: str) -> dict:
     """The figures of a recorded bench."""
@@ -65,6 +76,9 @@ def test_every_recorded_proof_is_there_passed_and_stayed_within_its_memory() -> 
         assert record["outcome"] == "passed"
         figures = record.get("figures", {})
         assert figures.get("peak_memory_mb", 0) <= figures.get("allowed_memory_mb", 0)
+    for nodeid in MEMORY_PROOFS:
+        assert proofs[nodeid].keys() >= {"command", "figures"}, f"{nodeid} was not recorded whole"
+        assert proofs[nodeid]["figures"].keys() >= {"peak_memory_mb", "allowed_memory_mb"}
 
 
 def test_a_note_stands_above_its_rows(tmp_path: Path) -> None:
