@@ -20,12 +20,14 @@ TEXTS_A_SOURCE = 64
 MAX_CHARACTERS = 4000
 # Above this a text says what another says (Psalms 14 and 53), and one of them should go.
 MAX_LIKENESS = 0.3
+# The seed of the lot: any would do, and another would choose other texts.
+LOT = 7
 
 
 def chosen_texts(documents: Iterable[Document]) -> list[Document]:
     """Held-out documents of a source that are not too long, in an order drawn by lot."""
     chosen: list[Document] = []
-    for each in sorted(documents, key=lambda document: chance(document.id, 7)):
+    for each in sorted(documents, key=lambda document: chance(document.id, LOT)):
         is_new = held_out_split(each) == "validation" and len(each.text) <= MAX_CHARACTERS
         if is_new and all(likeness(each, other) <= MAX_LIKENESS for other in chosen):
             chosen.append(each)

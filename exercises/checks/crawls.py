@@ -52,7 +52,6 @@ def two_texts_only(texts: list[str]) -> str:
 
 
 def without_overlap(texts: list[str]) -> str:
-    places = [(text, start) for text in texts for start in range(len(text))]
     found = [
         shared(one[at:], other[to:])[: to - at if n == m else None]
         for n, one in enumerate(texts)
@@ -60,7 +59,7 @@ def without_overlap(texts: list[str]) -> str:
         for at in range(len(one))
         for to in range(at + 1 if n == m else 0, len(other))
     ]
-    return max(sorted(found), key=len, default="") if places else ""
+    return max(sorted(found), key=len, default="")
 
 
 def never_the_whole_suffix(texts: list[str]) -> str:

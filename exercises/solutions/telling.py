@@ -2,6 +2,7 @@
 
 import math
 
+
 def who_has_it(
     events: list[tuple[str, str, str, str]], thing: str, moment: int
 ) -> tuple[str | None, str | None]:

@@ -21,6 +21,7 @@ from minillm.bench.optimizers import with_interval
 from minillm.core.settings import with_fields
 from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 from minillm.model.counting import training_flops
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
@@ -33,7 +34,6 @@ from minillm.train.trainer import pretraining_loss
 
 # what has a model, batches and training
 Planned = TypeVar("Planned", bound="Trial | Recipe")
-LEVELS = (1, 2, 3)
 NUM_STORIES, NUM_HELD_OUT, NUM_TOKENIZER_STORIES, NUM_FEW = 3600, 60, 600, 100
 # what the base reads, 256,000 tokens: a curriculum has to end within the run
 READ_SHARE = 1 / 3

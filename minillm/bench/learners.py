@@ -31,8 +31,9 @@ from minillm.bench.trainers import (
 )
 from minillm.core.runtime import detect
 from minillm.core.settings import built
-from minillm.corpus.mix import LEVELS, story_seed
+from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import Story, tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 from minillm.evaluate.stories import SamplingConfig, probe, story_bits_per_byte
 from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer

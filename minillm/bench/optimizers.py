@@ -21,6 +21,7 @@ from minillm.batches.description import DESCRIPTION, Description
 from minillm.batches.shards import BatchesConfig, Shards, open_shards, token_sequence, write_split
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import TokenizerConfig, train_tokenizer
 from minillm.train.loop import training_step
@@ -28,7 +29,7 @@ from minillm.train.optimizer import Optimizer, make_optimizer
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import next_token_loss, pretraining_loss
 
-NUM_STORIES, NUM_HELD_OUT, LEVELS = 2000, 60, (1, 2, 3)
+NUM_STORIES, NUM_HELD_OUT = 2000, 60
 VOCAB_SIZE, CONTEXT, BATCH_SIZE = 512, 64, 8
 SHAPE = ModelConfig(
     vocab_size=VOCAB_SIZE, width=96, num_layers=3, num_heads=3, num_kv_heads=1, ffn_width=256,

@@ -12,9 +12,8 @@ from hashlib import sha256
 
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import tell_story
-from minillm.corpus.storyworld.stories import ALL_LEVELS
+from minillm.corpus.storyworld.stories import ALL_LEVELS, LEVELS
 
-LEVELS = (1, 2, 3)  # those that every run counts; level 4 is read where it is asked for
 STORY_LICENCE = "CC0-1.0"
 
 # Seeds below a million belong to nobody: notebooks tell stories that no model was trained on.

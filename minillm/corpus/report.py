@@ -55,9 +55,9 @@ LEGEND = (
     "other. Rows of a step: precision is the share with any fault, of what the step meant for\n"
     "this one has rejected; recall the share that any step has rejected, of the pages with this\n"
     "fault; by itself the share of them that the step meant for it rejects where it alone sees\n"
-    "all pages. That step has the fault's name; but quality is meant for gibberish and code,\n"
-    "civility for toxic, language for mixed language, too. The rows of quality and civility are\n"
-    "of all their faults together."
+    "all invented pages. That step has the fault's name; but quality is meant for gibberish and\n"
+    "code, civility for toxic, language for mixed language, too. The rows of quality and civility\n"
+    "are of all their faults together."
 )
 # With fewer, a way to share a passage would have no whole group of pages.
 MIN_PAGES = PAGES_A_PASSAGE * PAGES_A_GROUP * len(get_args(PassageWay))
@@ -67,13 +67,19 @@ FEW_PAGES = (
 )
 
 
+# package only
+def parted(sets: Sets) -> tuple[Sets, Sets]:
+    """The sets in their first form, and those that have the same in another form."""
+    others = {name: items for name, items in sets.items() if name in OTHER_FORMS}
+    return {name: items for name, items in sets.items() if name not in OTHER_FORMS}, others
+
+
 def report_pages(seed: int, num_pages: int, sets: Sets) -> list[DirtyPage]:
     """The dirty web; behind it pages that robots.txt forbids, that share passages, of real text.
 
     Last come pages that quote sets which are others in another form.
     """
-    other_forms = {name: items for name, items in sets.items() if name in OTHER_FORMS}
-    first_forms = {name: items for name, items in sets.items() if name not in OTHER_FORMS}
+    first_forms, other_forms = parted(sets)
     return [
         *make_dirty_web(num_pages, seed, first_forms),
         *make_walled_pages(num_pages // PAGES_A_WALLED, seed),

@@ -2,8 +2,8 @@
 
 In: the pages with their truth, and what all steps made of them. Out: a `Row` for each fault and
 each step that rejects. The idea: a fault that some step has removed need not be found by the step
-that is meant for it. So every step is also let loose on all pages: what one rejects goes on to the
-next, which then judges it as if the others did not exist.
+that is meant for it. So every step is also let loose on all invented pages: what one rejects goes
+on to the next, which then judges it as if the others did not exist.
 """
 
 from collections import defaultdict
@@ -40,11 +40,11 @@ def rejected_alone(
 def step_rows(cleaned: Cleaned) -> Iterable[Row]:
     """A row for each fault, and for each step that has another name than its faults.
 
-    Precision: of what the step meant for the fault has rejected, the share with any fault for which
-    a page should go; a step does not say which it saw, so faults with one step have one precision.
-    Recall: of the pages with the fault, the share that any step has rejected. By itself: the share
-    that the step meant for it rejects of all pages. A row of quality or civility has the pages of
-    all its faults.
+    Precision: of what the step meant for the fault has rejected, the share with any fault for
+    which a page should go; a step does not say which it saw, so faults with one step have one
+    precision. Recall: of the pages with the fault, the share that any step has rejected. By
+    itself: the share that the step meant for it rejects of all invented pages. A row of quality
+    or civility has the pages of all its faults.
     """
     should_go = {page.document.id for page in cleaned.pages if page.should_go}
     found: defaultdict[str, set[str]] = defaultdict(set)

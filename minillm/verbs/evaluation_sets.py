@@ -1,11 +1,11 @@
-"""All that a model of this course is evaluated on, as texts that can be looked for.
+"""What a model of this course is evaluated on at levels 1 to 3, as texts that can be looked for.
 
 In: nothing, for the items come from seeds. Out: `Sets` by name and item, a part of each. The idea:
 another form of an item is a set of its own where it shares too few runs of words with the first.
 Left out is what restates a story, and so is found by these sets (a test holds that): questions on
 what is untold, twins in another place, pairs of grammar and of order, of which the shortest would
 flag clean pages by chance. Left out, too, are typos of other rates and seeds, which nobody can
-list.
+list, and stories of level 4, on which a model is evaluated only where `evaluation.levels` asks it.
 """
 
 import random
@@ -50,10 +50,11 @@ def other_forms(stories: "Sequence[Story]", pairs: "Sequence[Pair]") -> "Sets":
 # package only
 @cache
 def evaluation_sets() -> "Sets":
-    """Every set that a model of this course is evaluated on, a part of each, by name and item."""
+    """Every set that each model of this course is evaluated on, a part of each, by name."""
     from minillm.align.instructions import question_prompt, story_conversations
-    from minillm.corpus.mix import LEVELS, tell_documents
+    from minillm.corpus.mix import tell_documents
     from minillm.corpus.storyworld import tell_story
+    from minillm.corpus.storyworld.stories import LEVELS
     from minillm.evaluate.items import EvaluateConfig, evaluation_stories, one_pair, one_question
     from minillm.evaluate.redteam import PROBES
     from minillm.monitor.feedback import FIRST_SLICE_SEED

@@ -18,9 +18,9 @@ from minillm.corpus.dirty.crawl import CRAWL, FILES, FILES_TRUTH, TRUTH, answers
 from minillm.corpus.dirty.damage import ENCODINGS, encoded
 from minillm.corpus.dirty.files import make_dirty_files
 from minillm.corpus.dirty.languages import FOUND_LICENCE, LANGUAGES, found_lines
+from minillm.corpus.dirty.leaky import make_leaky_pages
 from minillm.corpus.dirty.passages import make_passage_pages
 from minillm.corpus.dirty.texts import make_article
-from minillm.corpus.dirty.leaky import make_leaky_pages
 from minillm.corpus.dirty.walled import ROBOTS_BY_SITE, WALLED, make_walled_pages
 from minillm.corpus.dirty.web import PASSAGE, REPAIRS
 from minillm.corpus.duplicates import jaccard, shingles

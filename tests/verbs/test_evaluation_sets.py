@@ -8,10 +8,10 @@ from functools import cache
 import pytest
 
 from minillm.corpus.contamination import ItemIndex, Sets, index_items
-from minillm.corpus.mix import LEVELS
 from minillm.corpus.report import OTHER_FORMS
 from minillm.corpus.sources import Document
 from minillm.corpus.storyworld import Story
+from minillm.corpus.storyworld.stories import LEVELS
 from minillm.evaluate.items import EvaluateConfig, asked_untold, evaluation_stories
 from minillm.evaluate.minimal_pairs import GRAMMAR_CHANGES, ORDER_CHANGES, pairs_of
 from minillm.evaluate.twins import moved

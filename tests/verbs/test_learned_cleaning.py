@@ -11,14 +11,14 @@ import pytest
 
 from minillm.__main__ import main
 from minillm.core.records import Artifact
-from minillm.corpus.judged import not_judged
 from minillm.corpus import sharded
 from minillm.corpus.dirty import make_dirty_web
 from minillm.corpus.dirty.crawl import CRAWL, crawl_of
 from minillm.corpus.dirty.leaky import make_leaky_pages
 from minillm.corpus.dirty.web import DirtyPage
+from minillm.corpus.judged import not_judged
 from minillm.corpus.pipeline import LICENCES, apply_steps, steps, write_json_lines
-from minillm.corpus.report import OTHER_FORMS
+from minillm.corpus.report import parted
 from minillm.corpus.scores import Cleaned, clean_web, crawled
 from minillm.corpus.shardfolders import id_hash, json_line
 from minillm.corpus.sources import Document, Step
@@ -35,9 +35,7 @@ LEARNED_STEPS = ["language", "civility", "quality", "contamination"]
 
 @cache
 def pages() -> tuple[DirtyPage, ...]:
-    sets = evaluation_sets()
-    other_forms = {name: sets[name] for name in OTHER_FORMS}
-    first_forms = {name: items for name, items in sets.items() if name not in OTHER_FORMS}
+    first_forms, other_forms = parted(evaluation_sets())
     web = make_dirty_web(NUM_PAGES, SEED, first_forms)
     return (*web, *make_leaky_pages(NUM_LEAKY, SEED_OF_LEAKY, other_forms))
 

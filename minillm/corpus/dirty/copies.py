@@ -11,8 +11,9 @@ from typing import Literal
 
 from minillm.corpus.contamination import Sets
 from minillm.corpus.dirty.texts import town_name
-from minillm.corpus.mix import LEVELS, story_seed
+from minillm.corpus.mix import story_seed
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 
 NUM_LEAKED_STORIES = 20
 CopyWay = Literal["edited", "templated", "reordered"]

@@ -6,8 +6,8 @@ of several ways, so that two articles share phrases but hardly ever a paragraph.
 
 import random
 
-from minillm.corpus.mix import LEVELS
 from minillm.corpus.storyworld import tell_story
+from minillm.corpus.storyworld.stories import LEVELS
 
 # Seeds of nobody else: evaluation, alignment and monitoring take theirs from 400,000 on.
 STORY_SEEDS = range(100_000, 390_000)

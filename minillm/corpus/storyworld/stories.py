@@ -18,7 +18,7 @@ from minillm.corpus.storyworld.wide.tell import tell_wide
 from minillm.corpus.storyworld.words import BOYS, GIRLS, PLACES, THINGS
 from minillm.corpus.storyworld.world import Event, World, act
 
-LEVELS = (1, 2, 3)  # what the recipes train on
+LEVELS = (1, 2, 3)  # those that every run counts, and the recipes train on; 4 is asked for
 ALL_LEVELS = (*LEVELS, 4)
 DROP_RATE = 0.5
 ALL_PLACES, ALL_THINGS = tuple(PLACES), tuple(THINGS)
