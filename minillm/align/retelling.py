@@ -9,6 +9,7 @@ joined or cut.
 
 import random
 import re
+from functools import cache
 
 from minillm.corpus.storyworld.stories import ALL_LEVELS, LEVELS, Story
 from minillm.corpus.storyworld.tell import PRONOUNS, people_in, slots, usable_phrases, with_pronouns
@@ -76,11 +77,21 @@ def ways_to_say(
 
 
 # package only
+@cache
+def literals(phrase: str) -> tuple[str, ...]:
+    """What a phrase says whatever fills it: a sentence without it is not worth a pattern."""
+    return tuple(piece.lower() for piece in re.split(r"\{\w+\}", phrase))
+
+
+# package only
 def drawn_for(phrase: str, event: Event, sentence: str) -> dict[str, str] | None:
     """What level 4 drew when it told the event in this phrase, by slot; None if it did not.
 
     "{A} {how} thanked {B}." and "Soon Mia kindly thanked Tom." give lead "Soon ", how "kindly".
     """
+    lower = sentence.lower()
+    if not all(piece in lower for piece in literals(phrase)):
+        return None
     words = words_for(event, phrase, {event.thing or "": ""}, random.Random(0))
     forms = {slot: re.escape(word or "") for slot, word in words.items()}
     for slot, choices in CHOSEN.items():
@@ -107,11 +118,11 @@ def wide_ways_to_say(
     """As `ways_to_say`, at level 4; notes how a thing looks where somebody first has it."""
     is_mixed = event.whom is None or SEX[event.who] != SEX[event.whom]
     phrases = phrases_for(event.manner or event.kind, event.thing is not None, is_mixed)
-    drawn = {phrase: drawn_for(phrase, event, sentence) for phrase in phrases}
-    taken = next((phrase for phrase, found in drawn.items() if found is not None), None)
-    if taken is None:
+    drawn = ((phrase, drawn_for(phrase, event, sentence)) for phrase in phrases)
+    first = next(((phrase, words) for phrase, words in drawn if words is not None), None)
+    if first is None:
         raise ValueError(f"{sentence!r} does not tell {event}; give a story from tell_story")
-    words = drawn[taken]
+    taken, words = first
     if event.kind == "have":
         looks[event.thing] = words.pop("look", "").strip()
     lead = words.pop("lead", "")
