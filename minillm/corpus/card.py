@@ -3,13 +3,14 @@
 In: documents and rejections. Out: figures, which `cardpage.py` writes beside the documents. The
 ideas: a model can only be judged by what it has read, so every number that somebody will ask for is
 counted while the text is there (Gebru et al., arXiv:1803.09010; Bender and Friedman, TACL 2018);
-and what one document adds is counted apart, so that the machines of a cluster can share the work.
-Left out: who wrote the texts, and consent, which no count shows.
+and what one document adds is counted apart, so that the machines of a cluster can share that work.
+Left out: who wrote the texts, and consent, which no count shows; and sharing what looks at all
+documents at once: near copies and leaks are sought by whoever writes the card.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from minillm.corpus.duplicates import alike_pairs, family_heads
 from minillm.corpus.mentioned import mentioned, representation
 from minillm.corpus.personal import personal_data
 from minillm.corpus.reasons import rejected_by_reason
-from minillm.corpus.signatures import blocks, candidate_pairs, minhash
+from minillm.corpus.signatures import NUM_HASHES, blocks, candidate_pairs, minhash
 from minillm.corpus.sources import Document, Rejection
 
 STYLES = ("prose", "dialogue", "list", "code")
@@ -118,11 +119,12 @@ def near_copy_share(documents: Iterable[Document]) -> float:
 
     Only signatures (512 bytes a text), and those texts that may be alike another, are held.
     """
-    train = (each.text for each in documents if each.split == "train")
-    signatures = [minhash(block) for block in blocks(train)]
-    if not signatures:
+    train, held = (each.text for each in documents if each.split == "train"), bytearray()
+    for block in blocks(train):  # a list of arrays would be there beside the whole
+        held += minhash(block).tobytes()
+    if not held:
         return 0.0
-    stacked = np.concatenate(signatures)
+    stacked = np.frombuffer(held, np.uint32).reshape(-1, NUM_HASHES)
     wanted = set(candidate_pairs(stacked).ravel().tolist())
     train = (each.text for each in documents if each.split == "train")
     compared = [text for place, text in enumerate(train) if place in wanted]
@@ -203,8 +205,12 @@ def data_card(
     """Everything that the card says, as figures.
 
     Documents and rejections are gone through several times, and may lie on disk. `counts`: their
-    tally, if it is there; None and `is_mix` as for `checklist`.
+    tally, if it is there; None and `is_mix` as for `checklist`. ValueError for what ends after one.
     """
+    for name, records in (("documents", documents), ("rejected", rejected)):
+        if isinstance(records, Iterator):
+            kind = type(records).__name__
+            raise ValueError(f"{name} is a {kind}, which can be read once alone; give a list")
     counts = tally(documents) if counts is None else counts
     sizes = {name: named(counts[name]) for name in FIELDS}
     is_unasked = languages is None or counts["source"].keys() == {OWN_TEXT}

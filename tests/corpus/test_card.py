@@ -298,6 +298,13 @@ def test_the_card_says_what_was_thrown_out_and_shows_the_first():
     assert all(line.count("|") - line.count("\\|") >= 3 for line in page.split("\n") if "|" in line)
 
 
+@pytest.mark.parametrize("name", ["documents", "rejected"])
+def test_what_can_be_read_once_alone_is_refused(name: str):
+    given = {"documents": [], "rejected": []} | {name: iter(())}
+    with pytest.raises(ValueError, match=f"{name} is a tuple_iterator, .* give a list"):
+        data_card(**given, languages=None, licences=None)
+
+
 def test_an_empty_corpus_has_a_card_too():
     made = data_card([], [], ("en",), LICENCES)
     assert made["num_documents"] == 0 and "0 documents, 0 bytes." in card_page(made)
