@@ -118,13 +118,13 @@ def test_siblings_make_nothing_that_another_of_them_reads():
         assert named <= own[path.name[:2]] and "promote_best" not in code, path.name
 
 
-CHAPTERS = "00_a 01_b 01b_c 08_d 09_e 10_f 11_g 12_h 13_i 14_j 15_k".split()
+CHAPTERS = "00_a 01_b 01b_c 06_d 09_e 10_f 11_g 12_h 13_i 14_j 15_k".split()
 
 
 @pytest.mark.parametrize(
     "name, others",
     [
-        ("00_a", ""), ("01_b", "00_a"), ("01b_c", "00_a"), ("08_d", "00_a"), ("09_e", "00_a"),
+        ("00_a", ""), ("01_b", "00_a"), ("01b_c", "00_a"), ("06_d", "00_a"), ("09_e", "00_a"),
         ("10_f", "00_a 09_e"), ("11_g", "00_a 09_e 10_f"), ("12_h", "00_a 09_e 10_f 11_g"),
         ("13_i", "00_a 09_e 10_f 11_g"), ("14_j", "00_a 09_e 10_f 11_g"),
         ("15_k", "00_a 09_e 10_f 11_g 12_h 13_i 14_j"),
@@ -176,23 +176,23 @@ def order_of(root: Path, recipe, monkeypatch, ends: str) -> list[str]:
 
 
 def test_two_at_a_time_those_that_others_build_on_first(root, executed, monkeypatch):
-    began = order_of(root, smoke(), monkeypatch, "09_e 10_f 01_b 01b_c 08_d 11_g 13_i 14_j 12_h")
+    began = order_of(root, smoke(), monkeypatch, "09_e 10_f 01_b 01b_c 06_d 11_g 13_i 14_j 12_h")
     assert began[:4] == ["00_a", "09_e", "01_b | 09_e", "10_f | 01_b"]
-    assert began[4:7] == ["11_g | 01_b", "01b_c | 11_g", "08_d | 11_g"]
+    assert began[4:7] == ["11_g | 01_b", "01b_c | 11_g", "06_d | 11_g"]
     assert began[7:] == ["12_h", "13_i | 12_h", "14_j | 12_h", "15_k"]
 
 
 @pytest.mark.parametrize("cores", [1, 2])
 def test_the_longest_of_those_that_nobody_waits_for_go_first(root, cores, monkeypatch):
     monkeypatch.setattr(course, "num_cores", lambda: cores)
-    names = ["00_a", "01_b", "04d_c", "07e_d", "08_e", "09_f"]
+    names = ["00_a", "01_b", "04d_c", "06_e", "07e_d", "09_f"]
     run, _ = open_run("smoke", recipe=smoke(), home=root)
     found = course.Course(
         notebooks=[root / f"{name}.ipynb" for name in names], run=run, package="", recipe="",
         timed=(), finished={},
     )
     ordered = [each.stem for each in found.waiting]
-    two = ["00_a", "09_f", "04d_c", "07e_d", "01_b", "08_e"]
+    two = ["00_a", "09_f", "04d_c", "07e_d", "01_b", "06_e"]
     assert ordered == (names if cores == 1 else two)
 
 
@@ -206,7 +206,7 @@ def test_what_trains_by_the_clock_runs_alone_and_is_not_overtaken(root, executed
         timed = with_fields(smoke(), [f"{part}.max_minutes=1", f"{part}.max_steps=null"])
         assert course.chapters_by_the_clock(timed) == (chapter[:2],), part
     began = order_of(root, timed, monkeypatch, "09_e 10_f 11_g 12_h 13_i 14_j")
-    assert began[-3:] == ["15_k", "01b_c", "08_d | 01b_c"], "it waits for 01_b and for no other"
+    assert began[-3:] == ["15_k", "01b_c", "06_d | 01b_c"], "it waits for 01_b and for no other"
 
 
 @pytest.mark.parametrize("cores", [1, 2])

@@ -28,7 +28,7 @@ SAYING = "said|says|asked|asks|cried|called|replied|answered|whispered|shouted|t
 CAPITAL = f"[{''.join(filter(str.isupper, map(chr, range(0x530))))}]"
 NAME = rf"{CAPITAL}[^\W\d_]+(?:-{CAPITAL}[^\W\d_]+)*"
 SPOKEN = re.compile(rf"\b(?:{SAYING}) ({NAME})\b|(?<=[\w,;] )({NAME})(?= (?:{SAYING})\b)")
-# What has a capital beside such a verb because a sentence, a quotation or a day begins with it.
+# Capitals beside such a verb that name nobody: a sentence or a quotation begins, or it is a day.
 NO_NAMES = frozenset(
     "All An And Another Any Are As At Both But By Can Come Could Did Do Does Each Every Everybody"
     " Everyone For From Go Good Had Has Have He Hello Her Here His How If In Into Is It Its Just"
@@ -38,6 +38,8 @@ NO_NAMES = frozenset(
     " To Two Wait Was We Well Were What When Where Which Who Whose Why With Would Yes Yet You Your"
     " Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 )
+# Whose it is, or a verb cut short: the queen's, she'll, he'd.
+SHORTENED = re.compile(r"'(?:s|d|ll|ve|re|m)$", re.IGNORECASE)
 # Some countries with their peoples: not all that there are.
 PLACES = (
     "America American Americans", "Brazil Brazilian Brazilians", "Britain British",
@@ -69,8 +71,8 @@ def by_pair(counts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
 
 
 def bare_words(text: str) -> list[str]:
-    """The words of a text, each without an 's: `the queen's hat` and `queen’s` say *queen*."""
-    return [word.removesuffix("'s") for word in WORD.findall(text.replace("’", "'"))]
+    """The words of a text without what an apostrophe adds: `the queen’s hat`, `she'll`."""
+    return [SHORTENED.sub("", word) for word in WORD.findall(text.replace("’", "'"))]
 
 
 def words_after(words: Sequence[str], word: str) -> Counter[str]:

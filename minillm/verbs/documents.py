@@ -56,5 +56,5 @@ def say_what_the_card_denies(args: argparse.Namespace, documents: "Artifact") ->
         for each in card["checklist"] if not each["holds"]
     ]  # fmt: skip
     if failed:
-        place = "/".join((*documents.path.parts[-3:], "card.md"))
+        place = documents.path / "card.md"
         print(f"✗ data card: {'; '.join(failed)} → {place}", file=notes(args))
