@@ -21,6 +21,8 @@ MEMORY_PROOFS = (
     f"{GIGABYTE_READ}[a.jsonl.gz]",
     f"{GIGABYTE_READ}[a.warc]",
     "tests/tokenizer/test_streaming.py::test_a_stream_of_a_gigabyte_stays_under_300_megabytes",
+    "tests/batches/test_writing.py"
+    "::test_two_hundred_megabytes_of_text_need_no_more_memory_than_ten",
 )
 
 
