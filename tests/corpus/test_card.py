@@ -84,7 +84,7 @@ def test_mentions_and_what_follows_are_counted_by_hand():
 
 @pytest.mark.parametrize("apostrophe", "'’")
 def test_who_has_something_is_mentioned_too(apostrophe: str):
-    text = "Spain's king met Egypt's QUEEN'S hat. The nurse's hat was hers. She'll go, the boy'd not."
+    text = "Spain's king met Egypt's QUEEN'S cat. A nurse's hat was hers. She'll go, the boy'd not."
     found = mentioned([document(text.replace("'", apostrophe))])
     assert found["places"] == {"Spain": 1, "Egypt": 1}
     assert found["work"] == {"king / she": 1, "queen / she": 1, "nurse / she": 1}
@@ -215,6 +215,12 @@ def test_each_fault_turns_its_own_question_and_no_other(spoil, question: str):
     assert failing(documents) == []
     (found,) = failing(spoil(documents))
     assert question in found
+
+
+def test_a_text_whose_language_nobody_has_named_is_in_no_other_language():
+    documents = sound_corpus()
+    assert failing([replace(each, language="unknown") for each in documents]) == []
+    assert len(failing([replace(each, language="de") for each in documents])) == 1
 
 
 def test_the_share_of_near_copies_does_not_fall_with_the_size_of_the_corpus():
