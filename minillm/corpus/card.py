@@ -18,7 +18,6 @@ import numpy as np
 from minillm.core.records import counted
 from minillm.corpus.contamination import word_runs
 from minillm.corpus.duplicates import alike_pairs, family_heads
-from minillm.corpus.language import UNKNOWN
 from minillm.corpus.mentioned import mentioned, representation
 from minillm.corpus.personal import personal_data
 from minillm.corpus.reasons import rejected_by_reason
@@ -102,7 +101,8 @@ def tally(documents: Iterable[Document]) -> Tally:
         if each.split == "train":
             counts["documents"].update(train=1, private=bool(personal_data(each.text)))
             for name in ("source", "language", "licence"):
-                counts[f"train {name}"][getattr(each, name)] += len(each.text)
+                if (name, each.kind) != ("language", "code"):  # a program is in none of these
+                    counts[f"train {name}"][getattr(each, name)] += len(each.text)
     return counts | mentioned(kept)
 
 
@@ -167,7 +167,7 @@ def checklist(
         forbidden = others("licence", licences)
         at_most["share of text under other licences than allowed"] = (forbidden, 0)
     if languages is not None and not is_own:
-        foreign = others("language", [*languages, UNKNOWN])  # what no step has named is no other
+        foreign = others("language", languages)
         at_most["share of text in other languages than asked for"] = (foreign, 0.05)
     if is_mix and not is_own:
         largest = max(counts["train source"].values(), default=0) / size

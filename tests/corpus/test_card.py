@@ -217,10 +217,12 @@ def test_each_fault_turns_its_own_question_and_no_other(spoil, question: str):
     assert question in found
 
 
-def test_a_text_whose_language_nobody_has_named_is_in_no_other_language():
-    documents = sound_corpus()
-    assert failing([replace(each, language="unknown") for each in documents]) == []
-    assert len(failing([replace(each, language="de") for each in documents])) == 1
+@pytest.mark.parametrize("language", ["unknown", "de"])
+def test_a_program_is_in_no_other_language_than_asked_for(language: str):
+    documents = [replace(each, language=language) for each in sound_corpus()]
+    (found,) = failing([replace(each, kind="story") for each in documents])
+    assert "other languages" in found
+    assert failing([replace(each, kind="code") for each in documents]) == []
 
 
 def test_the_share_of_near_copies_does_not_fall_with_the_size_of_the_corpus():
