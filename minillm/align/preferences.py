@@ -94,6 +94,12 @@ class PreferenceConfig:
                 f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "
                 f"{self.reward_stories} are fewer; lower it, or give more"
             )
+        for name in ("dpo", "rl"):
+            if weight := getattr(self, name).z_weight:
+                raise ValueError(
+                    f"{name}.z_weight = {weight}: preferences compare log-probabilities, which a "
+                    "pull on the logits would move; leave it at 0 here (training and sft take it)"
+                )
         for name in ("story_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} = {getattr(self, name)}: must lie between 0 and 1")

@@ -33,7 +33,7 @@ from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
 from minillm.corpus.storyworld.stories import ALL_LEVELS
 from minillm.model.experts import with_balance
-from minillm.model.loss import cross_entropy
+from minillm.model.loss import cross_entropy, with_z_penalty
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
@@ -126,7 +126,9 @@ def hidden_states(model: Transformer, batch: Batch) -> torch.Tensor:
 
 
 def completion_loss(
-    device: str, layers: Callable[[Transformer, Batch], torch.Tensor] = hidden_states
+    device: str,
+    layers: Callable[[Transformer, Batch], torch.Tensor] = hidden_states,
+    z_weight: float = 0.0,
 ) -> Callable[[Transformer, Batch], tuple[torch.Tensor, StepFigures]]:
     """The loss of pretraining, over what the assistant says: the batch holds no other targets.
 
@@ -137,7 +139,9 @@ def completion_loss(
         batch = batch.to(device)
         is_said_BT = batch.targets_BT != IGNORE
         logits_NV = model.lm_head(layers(model, batch)[is_said_BT])
-        loss = cross_entropy(logits_NV, batch.targets_BT[is_said_BT])
+        targets_N = batch.targets_BT[is_said_BT]
+        loss = cross_entropy(logits_NV, targets_N)
+        loss = with_z_penalty(loss, logits_NV, targets_N, z_weight)
         return with_balance(loss, model, batch), {"num_targets": int(is_said_BT.sum())}
 
     return loss_fn
@@ -192,7 +196,7 @@ def fine_tuned(
         return ConversationStream(examples, config.batches, tokenizer.end_of_text, position)
 
     state = resumable(
-        model, training, open_stream, completion_loss(device, layers),
+        model, training, open_stream, completion_loss(device, layers, training.z_weight),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state

@@ -38,6 +38,17 @@ def z_penalty(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tenso
     return log_z_BT[targets_BT != IGNORE].square().mean()
 
 
+def with_z_penalty(
+    nats: torch.Tensor, logits_BTV: torch.Tensor, targets_BT: torch.Tensor, z_weight: float
+) -> torch.Tensor:
+    """`nats`, to which z_weight · z_penalty adds its gradient, and not its value: figures stay
+    surprise."""
+    if z_weight == 0.0:
+        return nats
+    penalty = z_weight * z_penalty(logits_BTV, targets_BT)
+    return nats + (penalty - penalty.detach())
+
+
 class ChunkedCrossEntropy(torch.autograd.Function):
     """Cross-entropy of x · headᵀ, some rows at a time. Each chunk leaves its gradients at once,
     softmax − one-hot through the head, so that its logits need not wait for the backward pass."""
@@ -50,6 +61,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         targets_N: torch.Tensor,
         chunk_tokens: int,
         z_weight: float,
+        z_in_value: bool,
     ) -> torch.Tensor:
         wide = torch.promote_types(x_ND.dtype, torch.float32)
         x_gradient_ND = torch.empty_like(x_ND)
@@ -60,7 +72,9 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             target_C1, counts_C1 = targets_N[chunk, None].clamp(min=0), is_counted_N[chunk, None]
             logits_CV = (x_ND[chunk] @ head_VD.T).to(wide)
             log_z_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
-            nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1) + z_weight * log_z_C1.square()
+            nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1)
+            if z_in_value:
+                nats_C1 += z_weight * log_z_C1.square()
             nats += torch.where(counts_C1, nats_C1, 0.0).sum()
             if not any(ctx.needs_input_grad):
                 continue
@@ -78,7 +92,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x_gradient_ND, head_gradient_VD, num_targets = ctx.saved_tensors
         scale = gradient / num_targets
-        return scale * x_gradient_ND, scale * head_gradient_VD, None, None, None
+        return scale * x_gradient_ND, scale * head_gradient_VD, None, None, None, None
 
 
 def chunked_cross_entropy(
@@ -88,15 +102,19 @@ def chunked_cross_entropy(
     *,
     chunk_tokens: int = CHUNK_TOKENS,
     z_weight: float = 0.0,
+    z_in_value: bool = True,
 ) -> torch.Tensor:
     """`cross_entropy(x · headᵀ, targets) + z_weight · z_penalty`, holding chunk_tokens · V logits
-    at most."""
+    at most; without `z_in_value` the penalty has its gradient, and no part in the value."""
     if chunk_tokens < 1:
         raise ValueError(f"chunk_tokens = {chunk_tokens}: must be at least 1; 256 is usual")
     x_ND = x_BTD.flatten(0, -2)
     if not torch.is_grad_enabled():  # a Function is not told, and would leave gradients
         x_ND, head_VD = x_ND.detach(), head_VD.detach()
-    return ChunkedCrossEntropy.apply(x_ND, head_VD, targets_BT.flatten(), chunk_tokens, z_weight)
+    targets_N = targets_BT.flatten()
+    return ChunkedCrossEntropy.apply(
+        x_ND, head_VD, targets_N, chunk_tokens, z_weight, z_in_value
+    )
 
 
 def scored_pieces(

@@ -129,7 +129,8 @@ def second_round(
         return ConversationStream(examples, config.batches, tokenizer.end_of_text, position)
 
     state = resumable(
-        model, config.training, open_stream, completion_loss(device),
+        model, config.training, open_stream,
+        completion_loss(device, z_weight=config.training.z_weight),
         folder=checkpoints(run, name), log=sft_log(run, name), key=key, evaluate=evaluate,
     )
     return model, state

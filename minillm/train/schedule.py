@@ -42,6 +42,8 @@ class TrainingConfig:
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
+    # how much (ln Σ exp logits)² pulls beside the surprise (z-loss); 1e-4 where logits run away
+    z_weight: float = 0.0
     accumulate: int = 1
     # over this first part of training a step grows from one batch to `accumulate`
     ramp_fraction: float = 0.0
@@ -89,6 +91,11 @@ def check_training(config: TrainingConfig) -> None:
         value = getattr(config, name)
         if value not in allowed:
             raise ValueError(f"{name} = {value!r}: choose one of {', '.join(map(str, allowed))}")
+    if not 0 <= config.z_weight < math.inf:
+        raise ValueError(
+            f"z_weight = {config.z_weight}: must be a number of at least 0, where 0 leaves the "
+            "logits alone; 1e-4 is usual"
+        )
     if config.average_decay is not None and not 0 <= config.average_decay < 1:
         raise ValueError(
             f"average_decay = {config.average_decay}: must lie between 0 and 1, 1 left out; "

@@ -12,6 +12,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -32,7 +33,12 @@ from minillm.core.records import (
 )
 from minillm.core.runtime import detect
 from minillm.model.experts import with_balance
-from minillm.model.loss import MANY_LOGITS, chunked_cross_entropy, cross_entropy
+from minillm.model.loss import (
+    MANY_LOGITS,
+    chunked_cross_entropy,
+    cross_entropy,
+    with_z_penalty,
+)
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import (
@@ -67,18 +73,22 @@ class PretrainConfig:
     evaluation: dict[str, object] = field(default_factory=dict)
 
 
-def next_token_loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+def next_token_loss(model: nn.Module, batch: Batch, z_weight: float = 0.0) -> torch.Tensor:
     """Mean surprise at the next token, in nats; pieces of a packed row do not see each other.
 
-    Where there would be very many logits, they are made and left in chunks.
+    Very many logits are made and left in chunks. The z-penalty adds its gradient alone.
     """
     tokens_BT, targets_BT, documents_BT = batch.tokens_BT, batch.targets_BT, batch.documents_BT
     if isinstance(model, Transformer):
         if tokens_BT.numel() * model.config.vocab_size >= MANY_LOGITS:
             x_BTD = model.model(tokens_BT, None, documents_BT)
-            nats = chunked_cross_entropy(x_BTD, model.lm_head.weight, targets_BT)
+            nats = chunked_cross_entropy(
+                x_BTD, model.lm_head.weight, targets_BT, z_weight=z_weight, z_in_value=False
+            )
             return with_balance(nats, model, batch)
-    nats = cross_entropy(model(tokens_BT, documents_BT=documents_BT), targets_BT)
+    logits_BTV = model(tokens_BT, documents_BT=documents_BT)
+    nats = cross_entropy(logits_BTV, targets_BT)
+    nats = with_z_penalty(nats, logits_BTV, targets_BT, z_weight)
     return with_balance(nats, model, batch)
 
 
@@ -130,6 +140,8 @@ def pretrained(
     if initial is not None:
         load_model_tensors(model, model_tensors(initial))
     loss, training = next_token_loss, compile_decided(config.training, device)
+    if training.z_weight:
+        loss = partial(loss, z_weight=training.z_weight)
     if training.recompute:
         loss = recomputed(loss)
     if training.compile:
