@@ -1,8 +1,10 @@
 """Progress that suits where it is read: a bar in a terminal, plain lines where output is recorded.
 
-Everything goes to standard error, so that standard output holds results alone.
+Everything goes to standard error, so that standard output holds results alone. Whether a notebook
+has a reader, who may be shown a picture that grows, is asked of the message that runs its cell.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,19 @@ Item = TypeVar("Item")
 BAR_CELLS = 28
 TERMINAL_INTERVAL_S = 0.1
 PLAIN_INTERVAL_S = 10.0
+
+
+# package only
+def is_watched() -> bool:
+    """Does a person look at this notebook while its cell runs?
+
+    A front end that can ask its reader for input says so with each cell (`allow_stdin` of Jupyter's
+    messages); papermill, nbval, nbconvert and nbclient say that they cannot. Nobody watches in CI.
+    """
+    if os.environ.get("CI") or "IPython" not in sys.modules:
+        return False
+    asked_by = getattr(sys.modules["IPython"].get_ipython(), "get_parent", dict)()
+    return bool(asked_by.get("content", {}).get("allow_stdin", False))
 
 
 # package only

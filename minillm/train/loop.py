@@ -37,7 +37,7 @@ Figures = dict[str, float]
 # a figure may stay on the device until it is logged: reading it there would wait for the device
 StepFigures = dict[str, float | torch.Tensor]
 LossFunction = Callable[[nn.Module, BatchType], tuple[torch.Tensor, StepFigures]]
-Evaluation = Callable[[nn.Module, int], Figures]
+Evaluation = Callable[[nn.Module, int], dict[str, float | str]]
 AverageGradients = Callable[[nn.Module, StepFigures], StepFigures]
 
 
@@ -229,14 +229,14 @@ def note_best(state: TrainState, config: TrainingConfig) -> bool:
 def evaluated(
     model: nn.Module, evaluate: Evaluation | None, state: TrainState, log: Log
 ) -> Figures:
-    """Ask the evaluation that was passed in, if any, and log its answer."""
+    """Ask the evaluation that was passed in, if any, and log its answer; texts stay in the log."""
     if evaluate is None:
         return {}
     model.eval()
     figures = evaluate(model, state.step)
     model.train()
     log.write(event="evaluation", step=state.step, **figures)
-    return figures
+    return {name: value for name, value in figures.items() if not isinstance(value, str)}
 
 
 def train(

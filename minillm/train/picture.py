@@ -2,11 +2,12 @@
 
 In: the lines of a log, as they come. Out: loss, gradient norm and speed over the steps, with spikes
 and rollbacks marked. `show` is what puts the figure before a reader's eyes; without one nothing is
-drawn before `draw` is called, so that a run without a reader pays nothing.
+drawn before `draw` is called, so that a run without a reader pays nothing. Every stage that trains
+shows its run so in a notebook that a person runs.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -51,8 +52,19 @@ def draw_panel(ax: Axes, lines: list[dict], name: str, label: str, colour: str) 
 
 
 # package only
+def reader_of_the_notebook() -> Callable[[Figure], None]:
+    """Shows a figure below the cell that runs, in the place of the one before."""
+    from IPython.display import display
+
+    return display(display_id=True).update
+
+
+# package only
 class LiveCurves:
-    """A log that can be looked at: it keeps its lines, passes them on, and draws them."""
+    """A log that can be looked at: it keeps its lines, passes them on, and draws them.
+
+    `lines` are those that the log has already: a run that goes on is shown whole.
+    """
 
     def __init__(
         self,
@@ -60,8 +72,9 @@ class LiveCurves:
         *,
         show: Callable[[Figure], None] | None = None,
         every_s: float = 2.0,
+        lines: Iterable[dict] = (),
     ) -> None:
-        self.lines: list[dict] = []
+        self.lines: list[dict] = list(lines)
         self.log, self.show, self.every_s = log, show, every_s
         self.shown_s = time.monotonic()
 
@@ -69,7 +82,12 @@ class LiveCurves:
         self.lines.append(fields)
         if self.log is not None:
             self.log.write(**fields)
-        if self.show is not None and time.monotonic() - self.shown_s >= self.every_s:
+        if time.monotonic() - self.shown_s >= self.every_s:
+            self.close()
+
+    def close(self) -> None:
+        """Show the run as it stands, to whom there is; at its end this is what stays."""
+        if self.show is not None:
             figure = self.draw()
             self.show(figure)
             plt.close(figure)

@@ -11,13 +11,14 @@ import dataclasses
 import json
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 
 from minillm.batches.prefetch import ended
+from minillm.core.progress import is_watched
 from minillm.core.records import JsonLines, atomic_write, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.train.averaging import of_the_average, optimizer_for, take_average
@@ -81,17 +82,22 @@ def cut_log(path: Path, step: int) -> None:
 def log_from(
     path: Path, step: int, training: TrainingConfig, ranks: Ranks = ALONE
 ) -> Iterator[Log]:
-    """The log of a run that goes on after `step`, and its board, which is closed in the end."""
+    """The log of a run that goes on after `step`, its board, and its picture if a person watches."""
     if ranks.rank != 0:
         yield Unlogged()
         return
     cut_log(path, step)
-    log = JsonLines(path)
-    if not training.tensorboard:
+    log: Log = JsonLines(path)
+    with ExitStack() as closed_in_the_end:
+        if training.tensorboard:
+            board = board_writer(path.parent / "tensorboard" / path.stem, step)
+            log = BoardLog(log, closed_in_the_end.enter_context(closing(board)))
+        if is_watched():
+            from minillm.train.picture import LiveCurves, reader_of_the_notebook
+
+            curves = LiveCurves(log, show=reader_of_the_notebook(), lines=read_json_lines(path))
+            log = closed_in_the_end.enter_context(closing(curves))
         yield log
-        return
-    with closing(board_writer(path.parent / "tensorboard" / path.stem, step)) as board:
-        yield BoardLog(log, board)
 
 
 # package only
