@@ -20,6 +20,7 @@ from minillm.core.home import home_folder, latest_run_name
 from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
+from minillm.evaluate.during import ProbeConfig
 from minillm.evaluate.items import EvaluateConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
@@ -45,6 +46,7 @@ class Recipe:
     model: ModelConfig
     training: TrainingConfig
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    probes: ProbeConfig = field(default_factory=ProbeConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     preferences: PreferenceConfig = field(default_factory=PreferenceConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)

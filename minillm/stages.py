@@ -19,11 +19,11 @@ from minillm.core.records import Artifact, Run, canonical, make_artifact, sha256
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.storyworld import Story, tell_story
+from minillm.evaluate.during import SourceBits, asked_by_choice
 from minillm.evaluate.questions import ask, question_scores
 from minillm.evaluate.score import evaluate, promote_best
 from minillm.evaluate.stories import probe
 from minillm.export.huggingface import load_folder
-from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import Transformer
 from minillm.monitor.feedback import feedback
 from minillm.monitor.second import second
@@ -85,28 +85,37 @@ def adopt_tokenizer(tokenizer: Tokenizer, run: Run) -> Artifact:
 def make_model(
     recipe: Recipe, run: Run, initial: Transformer | None = None, ranks: Ranks = ALONE
 ) -> Artifact:
-    """Pretrain by the recipe; while it trains, the story world's checker reads what it writes."""
+    """Pretrain by the recipe; while it trains, the story world's checker reads what it writes, and
+    it is asked for its bits by source, and what `recipe.probes` turns on."""
     stories = held_out_stories(recipe.corpus)
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
-    held_out = open_shards(run.artifact("shards").path, "validation")
     # a short text gives fewer merges than were asked for: the model takes the vocabulary there is
     shape = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
+    bits = SourceBits(
+        documents=run.artifact("documents").path,
+        held_out=open_shards(run.artifact("shards").path, "validation"),
+        context_length=recipe.batches.context_length,
+    )
+    asked = asked_by_choice(
+        recipe.probes, recipe.evaluation, recipe.training, tokenizer, shape.context_length
+    )
 
-    def evaluate(model: Transformer, step: int) -> dict[str, float]:
+    def evaluate(model: Transformer, step: int) -> dict[str, float | str]:
         scores = probe(model, tokenizer, stories, recipe.sampling)
         figures = {
             f"level{level}_{name}": value
             for level, each in scores.items()
             for name, value in each.items()
         }
-        if held_out.num_documents:
-            documents = (held_out.document(index) for index in range(held_out.num_documents))
-            figures["bits_per_byte"] = bits_per_byte(
-                model, documents, held_out.num_bytes, recipe.batches.context_length
-            )
+        for ask in (bits, *asked):
+            figures |= ask(model, step)
         return figures
 
     evaluation = {"sampling": dataclasses.asdict(recipe.sampling), "stories": len(stories)}
+    if recipe.probes.is_on:
+        evaluation["probes"] = dataclasses.asdict(recipe.probes)
+    if recipe.probes.leaks:
+        evaluation["exam"] = [recipe.evaluation.stories, recipe.evaluation.levels]
     config = PretrainConfig(
         model=shape, batches=recipe.batches, training=recipe.training, evaluation=evaluation
     )

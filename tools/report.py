@@ -147,7 +147,8 @@ def headline(figures: dict[str, object]) -> str:
     """The figures that matter most, in one line."""
     model = figures["artifacts"].get("model", {})
     names = [name for name in ("parameters", "tokens", "loss") if name in model]
-    names += [name for name in model if "bits_per_byte" in name or "consistent" in name]
+    whole = [name for name in model if "/" not in name]  # of each source: in the log
+    names += [name for name in whole if "bits_per_byte" in name or "consistent" in name]
     shown = [f"{name.replace('_', ' ')} {number(model[name])}" for name in names]
     memory = figures["peak_memory_gib"]
     shown += [f"largest notebook {memory:.2f} GiB"] if memory else []

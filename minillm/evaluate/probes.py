@@ -90,7 +90,7 @@ class Probes:
         figures |= pair_figures(*seen, self.items.pairs, self.config)
         figures |= question_figures(*seen, self.items.stories)
         # its own random numbers: a look must not change the run that it looks at
-        sampling = SamplingConfig(count=len(self.openings), seed=self.config.seed)
+        sampling = SamplingConfig(seed=self.config.seed)
         texts = continue_openings(*seen, self.openings, sampling)
         self.snapshots.append(Snapshot(step=step, figures=figures, texts=tuple(texts)))
         return {name: figure.value for name, figure in figures.items()}

@@ -147,6 +147,18 @@ def fraction_done(state: TrainState, config: TrainingConfig) -> float:
     return state.elapsed_s / (60 * config.max_minutes)
 
 
+# package only
+def num_evaluations(config: TrainingConfig) -> int | None:
+    """How often a run is evaluated, its end included; None where that hangs on the clock."""
+    if every := config.evaluate_every_fraction:
+        return math.ceil(1 / every - 1e-9)
+    if config.evaluate_every_steps is None:
+        return 1
+    if config.max_steps is None:
+        return None
+    return math.ceil(config.max_steps / config.evaluate_every_steps)
+
+
 def learning_rate(fraction: float, config: TrainingConfig) -> float:
     """Up from 0 over the warm-up, level, then down to final_fraction of the peak at the end."""
     if fraction < config.warmup_fraction:
