@@ -556,7 +556,8 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
 
     def write(folder: Path) -> dict[str, object]:
         save_model(model, tokenizer, folder)
-        return {"parameters": 12_345, "tokens": 6_000, "loss": 5.5, "level1_bits_per_byte": 1.25}
+        return {"parameters": 12_345, "tokens": 6_000, "loss": 5.5, "level1_bits_per_byte": 1.25,
+                "bits_per_byte/stories": 1.5}
 
     make_artifact(
         run, "model", config=model.config, parents=(), code=("minillm.model",), write=write,

@@ -91,6 +91,7 @@ class SourceBits:
         return {"bits_per_byte": whole} | by_source
 
 
+# package only
 def probes_for(config: ProbeConfig, tokenizer: Tokenizer, context_length: int) -> Probes:
     """Questions, minimal pairs and openings of stories that nobody trains on; the prompts too."""
 
@@ -153,6 +154,7 @@ def with_texts(probes: Probes) -> Ask:
     return ask
 
 
+# package only
 def with_alarm(watch: LeakWatch) -> Ask:
     """The same look; the first that raises the alarm says so, since a log may be read too late."""
 
