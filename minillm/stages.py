@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minillm.align.preferences import align
 from minillm.align.sft import fine_tune
-from minillm.batches.shards import make_shards, open_shards
+from minillm.batches.shards import make_shards
 from minillm.compress.pipeline import compress
 from minillm.core.home import home_folder
 from minillm.core.promotion import MODEL_KINDS, served_model
@@ -19,7 +19,7 @@ from minillm.core.records import Artifact, Run, canonical, make_artifact, sha256
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import CorpusConfig, make_documents
 from minillm.corpus.storyworld import Story, tell_story
-from minillm.evaluate.during import SourceBits, asked_by_choice
+from minillm.evaluate.during import asked_while_training
 from minillm.evaluate.questions import ask, question_scores
 from minillm.evaluate.score import evaluate, promote_best
 from minillm.evaluate.stories import probe
@@ -91,13 +91,9 @@ def make_model(
     tokenizer = Tokenizer.load(run.artifact("tokenizer").path / "tokenizer.json")
     # a short text gives fewer merges than were asked for: the model takes the vocabulary there is
     shape = dataclasses.replace(recipe.model, vocab_size=tokenizer.vocab_size)
-    bits = SourceBits(
-        documents=run.artifact("documents").path,
-        held_out=open_shards(run.artifact("shards").path, "validation"),
-        context_length=recipe.batches.context_length,
-    )
-    asked = asked_by_choice(
-        recipe.probes, recipe.evaluation, recipe.training, tokenizer, shape.context_length
+    asked = asked_while_training(
+        run, tokenizer, recipe.batches.context_length, recipe.probes, recipe.evaluation,
+        recipe.training,
     )
 
     def evaluate(model: Transformer, step: int) -> dict[str, float | str]:
@@ -107,15 +103,12 @@ def make_model(
             for level, each in scores.items()
             for name, value in each.items()
         }
-        for ask in (bits, *asked):
+        for ask in asked:
             figures |= ask(model, step)
         return figures
 
     evaluation = {"sampling": dataclasses.asdict(recipe.sampling), "stories": len(stories)}
-    if recipe.probes.is_on:
-        evaluation["probes"] = dataclasses.asdict(recipe.probes)
-    if recipe.probes.leaks:
-        evaluation["exam"] = [recipe.evaluation.stories, recipe.evaluation.levels]
+    evaluation |= recipe.probes.deciding(recipe.evaluation)
     config = PretrainConfig(
         model=shape, batches=recipe.batches, training=recipe.training, evaluation=evaluation
     )

@@ -9,14 +9,15 @@ not chosen it by the exam.
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from itertools import count, islice
 from pathlib import Path
 
 import torch
 
-from minillm.batches.shards import Shards
+from minillm.batches.shards import Shards, open_shards
+from minillm.core.records import Run
 from minillm.corpus.pipeline import read_documents
 from minillm.corpus.storyworld import tell_story
 from minillm.corpus.storyworld.stories import ALL_LEVELS
@@ -59,12 +60,15 @@ class ProbeConfig:
             remedy = "must lie between 0 and .5; .05 is usual"
             raise ValueError(f"alarm_rate = {self.alarm_rate}: {remedy}")
 
-    @property
-    def is_on(self) -> bool:
-        return bool(self.stories or self.prompts or self.leaks)
+    def deciding(self, exam: EvaluateConfig) -> dict[str, object]:
+        """What of it decides a run's figures: nothing where nothing is asked."""
+        if not (self.stories or self.prompts or self.leaks):
+            return {}
+        asked = {"stories": exam.stories, "levels": exam.levels} if self.leaks else None
+        return {"probes": asdict(self), "exam": asked}
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(slots=True)
 class SourceBits:
     """Bits per byte of all held-out documents, and of each source's: Σ bits / Σ bytes."""
 
@@ -172,12 +176,13 @@ def with_alarm(watch: LeakWatch) -> Ask:
     return ask
 
 
-def asked_by_choice(
-    config: ProbeConfig, exam: EvaluateConfig, training: TrainingConfig, tokenizer: Tokenizer,
-    context_length: int,
-) -> Sequence[Ask]:
-    """What the recipe turns on, each as an evaluation; nothing as it stands."""
-    asked: list[Ask] = []
+def asked_while_training(
+    run: Run, tokenizer: Tokenizer, context_length: int, config: ProbeConfig,
+    exam: EvaluateConfig, training: TrainingConfig,
+) -> list[Ask]:
+    """The bits by source, and what the recipe turns on; each as an evaluation."""
+    held_out = open_shards(run.artifact("shards").path, "validation")
+    asked: list[Ask] = [SourceBits(run.artifact("documents").path, held_out, context_length)]
     if config.stories or config.prompts:
         asked.append(with_texts(probes_for(config, tokenizer, context_length)))
     if config.leaks:

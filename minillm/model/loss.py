@@ -61,10 +61,9 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         targets_N: torch.Tensor,
         chunk_tokens: int,
         z_weight: float,
-        z_in_value: bool,
+        z_in_value: float,
     ) -> torch.Tensor:
-        wide = torch.promote_types(x_ND.dtype, torch.float32)
-        x_gradient_ND = torch.empty_like(x_ND)
+        x_gradient_ND, wide = torch.empty_like(x_ND), torch.promote_types(x_ND.dtype, torch.float32)
         head_gradient_VD = torch.zeros_like(head_VD, dtype=wide)
         is_counted_N, nats = targets_N != IGNORE, x_ND.new_zeros((), dtype=wide)
         for start in range(0, len(x_ND), chunk_tokens):
@@ -72,9 +71,7 @@ class ChunkedCrossEntropy(torch.autograd.Function):
             target_C1, counts_C1 = targets_N[chunk, None].clamp(min=0), is_counted_N[chunk, None]
             logits_CV = (x_ND[chunk] @ head_VD.T).to(wide)
             log_z_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
-            nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1)
-            if z_in_value:
-                nats_C1 += z_weight * log_z_C1.square()
+            nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1) + z_in_value * log_z_C1.square()
             nats += torch.where(counts_C1, nats_C1, 0.0).sum()
             if not any(ctx.needs_input_grad):
                 continue
@@ -111,9 +108,9 @@ def chunked_cross_entropy(
     x_ND = x_BTD.flatten(0, -2)
     if not torch.is_grad_enabled():  # a Function is not told, and would leave gradients
         x_ND, head_VD = x_ND.detach(), head_VD.detach()
-    targets_N = targets_BT.flatten()
+    counted = z_weight if z_in_value else 0.0
     return ChunkedCrossEntropy.apply(
-        x_ND, head_VD, targets_N, chunk_tokens, z_weight, z_in_value
+        x_ND, head_VD, targets_BT.flatten(), chunk_tokens, z_weight, counted
     )
 
 

@@ -82,7 +82,7 @@ def cut_log(path: Path, step: int) -> None:
 def log_from(
     path: Path, step: int, training: TrainingConfig, ranks: Ranks = ALONE
 ) -> Iterator[Log]:
-    """The log of a run that goes on after `step`, its board, and its picture if a person watches."""
+    """The log of a run that goes on after `step`; its board; its picture if a person watches."""
     if ranks.rank != 0:
         yield Unlogged()
         return

@@ -35,15 +35,13 @@ class TrainingConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     warmup_fraction: float = 0.05
-    # the last part of training in which the rate falls; less than 1 leaves a plateau before it
-    decay_fraction: float = 1.0
+    decay_fraction: float = 1.0  # the last part, in which the rate falls: a plateau is before it
     decay: Literal["cosine", "linear"] = "cosine"
     final_fraction: float = 0.1
     weight_decay: float = 0.1
     betas: tuple[float, float] = (0.9, 0.95)
     clip_norm: float = 1.0
-    # how much (ln Σ exp logits)² pulls beside the surprise (z-loss); 1e-4 where logits run away
-    z_weight: float = 0.0
+    z_weight: float = 0.0  # of (ln Σ exp logits)² beside the surprise: z-loss
     accumulate: int = 1
     # over this first part of training a step grows from one batch to `accumulate`
     ramp_fraction: float = 0.0

@@ -243,5 +243,5 @@ def test_a_prompt_without_room_to_go_on_is_refused() -> None:
 
 
 def test_stories_that_never_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"levels = \(2,\): not one of 3 stories fits into a context"):
+    with pytest.raises(ValueError, match=r"levels = \(2,\): not one of 3 stories fits into a"):
         probes_for(ProbeConfig(stories=3, levels=(2,)), TOKENIZER, 32)
