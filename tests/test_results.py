@@ -10,6 +10,7 @@ import pytest
 from minillm.bench.optimizers import with_interval
 from minillm.bench.tokenizer import NUM_FUZZ_STRINGS
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
+from tools.bars import BARS, Bar
 from tools.results import BENCH, RESULTS, results
 
 GIGABYTE_READ = (
@@ -210,3 +211,26 @@ def test_the_recorded_checker_holds_its_bars(level: str) -> None:
     assert min(each["broken"] for each in found["changes"].values()) >= 100
     assert found["least_noticed_fraction"] >= 0.98
     assert found["changes"]["needed_deleted"]["noticed_fraction"] >= 0.98
+
+
+def test_the_recorded_learning_holds_its_reached_bars_and_names_those_it_misses() -> None:
+    bars = {each.words: each for each in BARS["learn"](recorded("learn"))}
+    reached = {words for words, each in bars.items() if each.is_reached}
+    assert {
+        "bits per byte over nanoGPT's, upper end of the interval",
+        "stories of level 1 free of contradictions",
+        "bits of unread stories of level 1 over the world's own",
+    } <= reached
+    page = RESULTS.read_text(encoding="utf-8")
+    for words, each in bars.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| {words} "
+                   f"{'≥' if each.is_least else '≤'}"))  # fmt: skip
+        assert row.endswith("| reached |" if words in reached else "| **missed** |")
+
+
+@pytest.mark.parametrize("is_least", [True, False])
+def test_a_bar_holds_at_its_limit_and_on_its_own_side_only(is_least: bool) -> None:
+    def is_reached(found: float) -> bool:
+        return Bar(words="", found=found, limit=0.5, is_least=is_least).is_reached
+
+    assert [is_reached(0.4), is_reached(0.5), is_reached(0.6)] == [not is_least, True, is_least]

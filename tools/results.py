@@ -8,8 +8,10 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from minillm.bench.ablations import GROUPS
 from minillm.bench.stories import VARIANTS
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
+from tools.bars import bars_table, too_short_to_tell
 from tools.proofs import proofs_section
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,11 +95,9 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         ("upper end of its 95 % interval", ("muon_minus_adamw_same_minutes", "high"), "+.2f"),
     )),
     "ablations": ("The recipe, one change at a time, equal compute", (
-        ("4 layers − base, bits per byte", ("shape", "4 layers", "minus_base", "mean"), "+.3f"),
-        ("width 96 − base", ("shape", "width 96", "minus_base", "mean"), "+.3f"),
-        ("half the rate − base", ("recipe", "half the rate", "minus_base", "mean"), "+.3f"),
-        ("other first weights − base", ("shape", "other first weights", "minus_base", "mean"),
-         "+.3f"),
+        ("base: bits per byte, mean of four seeds", ("base", "bits_per_byte"), ".3f"),
+        *((f"{name} − base, its 95 % interval in brackets", (group, name, "minus_base"), "+.3f")
+          for group, changes in GROUPS.items() for name in changes),
     )),
     "positions": ("Five kinds of positions", (
         *((f"{kind}: held-out nats a token, mean of the seeds", ("nats_by_kind_and_seed", kind),
@@ -219,14 +219,20 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
 }  # fmt: skip
 
 
-def figure(figures: dict, keys: Keys) -> float:
-    """What stands there, of several seeds their mean; KeyError naming a place with nothing."""
+def figure(figures: dict, keys: Keys, form: str) -> str:
+    """What stands there, written: of several seeds the mean, of an interval its ends as well.
+
+    KeyError naming a place with nothing.
+    """
     found = figures
     for key in keys:
         if key not in found:
             raise KeyError(f"{' · '.join(keys)}: the recorded bench has no such figure")
         found = found[key]
-    return mean(found) if isinstance(found, list) else found
+    if isinstance(found, dict):
+        center, low, high = (format(found[each], form) for each in ("mean", "low", "high"))
+        return f"{center} [{low}, {high}]"
+    return format(mean(found) if isinstance(found, list) else found, form)
 
 
 def section(name: str, folder: Path = BENCH) -> str:
@@ -240,11 +246,13 @@ def section(name: str, folder: Path = BENCH) -> str:
     ]  # fmt: skip
     if "note" in recorded:
         lines += [f"{recorded['note']}.", ""]
+    if name == "stories":
+        lines += [too_short_to_tell(recorded["figures"]), ""]
     lines += ["| | |", "|---|---|"]
     for words, keys, form in rows:
-        value = format(figure(recorded["figures"], keys), form)
+        value = figure(recorded["figures"], keys, form)
         lines.append(f"| {words} | {value.replace('%', ' %').replace('-', '−')} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + bars_table(name, recorded["figures"])
 
 
 def results(folder: Path = BENCH) -> str:

@@ -6,6 +6,7 @@ drawn before `draw` is called, so that a run without a reader pays nothing. Ever
 shows its run so in a notebook that a person runs.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 
@@ -54,9 +55,8 @@ def draw_panel(ax: Axes, lines: list[dict], name: str, label: str, colour: str) 
 # package only
 def reader_of_the_notebook() -> Callable[[Figure], None]:
     """Shows a figure below the cell that runs, in the place of the one before."""
-    from IPython.display import display
-
-    return display(display_id=True).update
+    ipython = sys.modules["IPython"]  # the notebook's own; the package does without
+    return ipython.display.display(display_id=True).update
 
 
 # package only

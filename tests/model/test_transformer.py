@@ -76,6 +76,7 @@ def test_logits_loss_and_gradients_equal_transformers(
     tokens_BT = random_tokens(3, 29)
     our_logits_BTV, output = ours(tokens_BT), theirs(tokens_BT, labels=tokens_BT)
     torch.testing.assert_close(our_logits_BTV, output.logits)
+    assert (our_logits_BTV - output.logits).norm() / output.logits.norm() < 1e-6
     our_loss = cross_entropy(our_logits_BTV[:, :-1], tokens_BT[:, 1:])
     assert our_loss.item() == pytest.approx(output.loss.item(), abs=1e-6)
     our_loss.backward()
