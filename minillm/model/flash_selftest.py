@@ -1,6 +1,6 @@
 """Is Triton's interpreter to be trusted here? A kernel that is easy to check says so, once.
 
-Some versions of it answered with zeros, and no error. So before a kernel is interpreted for the
+A version that answers with zeros would raise no error. So before a kernel is interpreted for the
 first time, this one is, and what it leaves is compared with PyTorch: a masked load, a power, a
 product, a maximum, a masked store.
 """
