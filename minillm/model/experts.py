@@ -46,7 +46,7 @@ def expert_shares(chosen_NA: torch.Tensor, num_experts: int) -> torch.Tensor:
 
 
 def balance_loss(routing: Routing) -> torch.Tensor:
-    """E · Σ_e share_e · mean probability_e: 1 where all is even, E where one expert gets all.
+    """E · Σ_e share_e · mean probability_e: 1 where all is even, E/A where the same A get all.
 
     Shares are counts and have no slope; the gradient comes through the probabilities.
     """
