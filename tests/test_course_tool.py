@@ -572,6 +572,7 @@ def test_the_report_shows_model_curve_samples_and_times_and_needs_nothing_else(t
     assert "a &lt;small&gt; model" in text and "1 min 05 s" in text and "12,345" in text
     assert text.count("<blockquote>Once upon a time") == 1 and "data:image/png;base64," in text
     assert "parameters 12,345 · tokens 6,000 · loss 5.5 · level1 bits per byte 1.25" in headline
+    assert "bits per byte/stories" not in headline
     for written in (page, page.with_name("07_train.html")):
         assert not re.search(r"(?:src|href)=\"https?://|url\(https?:", written.read_text())
     assert report.number({"stories": 2000, "<b>": []}) == "stories 2,000, &lt;b&gt; none"

@@ -97,8 +97,8 @@ class PreferenceConfig:
         for name in ("dpo", "rl"):
             if weight := getattr(self, name).z_weight:
                 raise ValueError(
-                    f"{name}.z_weight = {weight}: preferences compare log-probabilities, which a "
-                    "pull on the logits would move; leave it at 0 here (training and sft take it)"
+                    f"{name}.z_weight = {weight}: the losses of preferences have no such term, so "
+                    "it would do nothing; leave it at 0 here (pretraining and fine-tuning take it)"
                 )
         for name in ("story_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:

@@ -31,7 +31,7 @@ from minillm.train.schedule import TrainingConfig, num_evaluations
 Answers = dict[str, float | str]
 Ask = Callable[[torch.nn.Module, int], Answers]
 
-# below a million, where no model is trained, and apart from the exam's stories
+# a run's own stories begin at a million, the exam's at 400,000: these lie between
 FIRST_PROBE, FIRST_TWIN = 450_000, 475_000
 
 
@@ -54,6 +54,8 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.stories < 0:
             raise ValueError(f"stories = {self.stories}: must be at least 0, where 0 asks nothing")
+        if self.stories * len(self.levels) == 1:
+            raise ValueError("stories = 1: one pair has no interval; give at least 2, or 0")
         if not self.levels or not set(self.levels) <= set(ALL_LEVELS):
             raise ValueError(f"levels = {self.levels}: choose some of {ALL_LEVELS}")
         if not 0 < self.alarm_rate < 0.5:
@@ -167,8 +169,8 @@ def with_alarm(watch: LeakWatch) -> Ask:
         if watch.alarm_step == step:
             warnings.warn(
                 f"leak: after step {step} the exam's stories are easier than fresh ones by "
-                f"{figures['leak/bits']:.3f} bits a byte, surely by {figures['leak/low']:.3f}; the "
-                "training text seems to hold them, and the scores to come mean little",
+                f"{figures['leak/bits']:.3f} bits a byte, from {figures['leak/low']:.3f} up by its "
+                "interval; the training text seems to hold them, and the scores to come mean little",
                 stacklevel=2,
             )
         return figures

@@ -64,7 +64,8 @@ def cut_log(path: Path, step: int) -> None:
     A resumed run writes it again, an evaluation behind the last step too.
     """
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+    # "\n" alone ends a line: a text in it may hold other separators, and splitlines() cuts at them
+    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else ():
         try:
             fields = json.loads(line)
         except json.JSONDecodeError:

@@ -35,7 +35,8 @@ class TrainingConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     warmup_fraction: float = 0.05
-    decay_fraction: float = 1.0  # the last part, in which the rate falls: a plateau is before it
+    # the last part of training, in which the rate falls; less than 1 leaves a plateau before it
+    decay_fraction: float = 1.0
     decay: Literal["cosine", "linear"] = "cosine"
     final_fraction: float = 0.1
     weight_decay: float = 0.1

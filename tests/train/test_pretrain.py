@@ -15,7 +15,7 @@ import torch
 
 from minillm.batches.shards import open_shards
 from minillm.batches.stream import Stream
-from minillm.core.records import Run, read_json_lines
+from minillm.core.records import JsonLines, Run, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.recipes import laptop, smoke
 from minillm.train import loop, precision, resumable, trainer
@@ -372,3 +372,14 @@ def test_a_compiled_step_gives_the_eager_losses(run: Run, uninterrupted: tuple) 
     torch.testing.assert_close(
         compiled, torch.tensor([loss for _, loss, _ in uninterrupted[0]]), rtol=1e-5, atol=0
     )
+
+
+def test_a_text_with_other_line_separators_does_not_cut_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = JsonLines(path)
+    log.write(event="evaluation", step=1, **{"text/1": "a\u2028b\x85c"})
+    log.write(event="checkpoint", step=1)
+    before = path.read_bytes()
+    log.write(event="step", step=2)
+    resumable.cut_log(path, 1)
+    assert path.read_bytes() == before

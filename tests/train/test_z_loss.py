@@ -37,7 +37,7 @@ def model(run: Run) -> Transformer:
     return Transformer(tiny_config(run).model)
 
 
-def pulled(model: Transformer, batch: Batch, z_weight: float) -> torch.Tensor:
+def pulled(model: Transformer, batch: Batch, z_weight: float) -> tuple[torch.Tensor, ...]:
     """∂/∂logits by hand: of each target (softmax · (1 + 2·z·ln Z) − one-hot) / their number."""
     logits_BTV = model(batch.tokens_BT, documents_BT=batch.documents_BT)
     is_target_BT1 = (batch.targets_BT != IGNORE)[..., None]
