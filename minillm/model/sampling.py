@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 MAX_PENALTY = 2.0
 # So many are looked at first: they nearly always hold the nucleus, and putting all tokens in order
-# can take as long as a small model's step (16 rows of 4,096 tokens 4.5 ms, these alone 0.8: LOG.md).
+# can take as long as a small model's step (16 rows of 4,096 tokens 4.5 ms, these 0.8: LOG.md).
 FEW_TOKENS = 256
 
 
