@@ -170,7 +170,7 @@ def with_alarm(watch: LeakWatch) -> Ask:
             warnings.warn(
                 f"leak: after step {step} the exam's stories are easier than fresh ones by "
                 f"{figures['leak/bits']:.3f} bits a byte, from {figures['leak/low']:.3f} up by its "
-                "interval; the training text seems to hold them, and the scores to come mean little",
+                "interval; the training text seems to hold them, so the scores to come mean little",
                 stacklevel=2,
             )
         return figures

@@ -35,8 +35,7 @@ class TrainingConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 2e-3
     warmup_fraction: float = 0.05
-    # the last part of training, in which the rate falls; less than 1 leaves a plateau before it
-    decay_fraction: float = 1.0
+    decay_fraction: float = 1.0  # the last part, in which the rate falls; below 1 a plateau leads
     decay: Literal["cosine", "linear"] = "cosine"
     final_fraction: float = 0.1
     weight_decay: float = 0.1
