@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -123,17 +124,34 @@ def over_seeds(told: Sequence[Told]) -> dict[str, dict[str, list[float]]]:
 
 
 # package only
+def levels_together(
+    stories: dict[str, dict[str, list[float]]], world: dict[str, float], num_bytes: dict[str, int]
+) -> list[float]:
+    """Seed by seed, the bits of all levels' stories over those that the world needs for them."""
+    needed = sum(num_bytes[level] * bits for level, bits in world.items())
+    taken = (
+        [num_bytes[level] * bits for bits in stories[level]["bits_per_byte"]] for level in world
+    )
+    return [sum(of_seed) / needed for of_seed in zip(*taken, strict=True)]
+
+
+# package only
 def over_the_world(
     stories: dict[str, dict[str, list[float]]], num_weighed: int
 ) -> dict[str, object]:
     """The bits a byte that the story world itself needs, and how many times as many we need."""
-    world, times = {}, {}
+    world, num_bytes, times = {}, {}, {}
     for level in stories:
         known = unread_stories(num_weighed, [int(level)])
-        num_bytes = sum(len(story.text.encode()) for story in known)
-        world[level] = sum(map(story_bits, known)) / num_bytes
+        num_bytes[level] = sum(len(story.text.encode()) for story in known)
+        world[level] = sum(map(story_bits, known)) / num_bytes[level]
         times[level] = [bits / world[level] for bits in stories[level]["bits_per_byte"]]
-    return {"world_bits_per_byte": world, "story_bits_over_the_worlds": times}
+    together = levels_together(stories, world, num_bytes)
+    return {
+        "world_bits_per_byte": world, "story_bytes": num_bytes,
+        "story_bits_over_the_worlds": times,
+        "story_bits_over_the_worlds_together": {"by_seed": together, "mean": mean(together)},
+    }  # fmt: skip
 
 
 # package only

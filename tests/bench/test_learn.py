@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from minillm.batches.shards import open_shards
 from minillm.bench import learn as bench
+from minillm.bench.learners import ASKED_AT, LOOKS_UP_EVERY, Questions, unread_stories
+from minillm.bench.text import all_tokens
 from minillm.corpus.pipeline import CorpusConfig
 from minillm.model.transformer import ModelConfig
-from minillm.recipes import Recipe, smoke
+from minillm.recipes import Recipe, open_run, smoke
+from minillm.stages import reach
 from minillm.tokenizer.bytepair import TokenizerConfig
 from tests.bench.checkout import write_checkout
 
@@ -59,7 +63,59 @@ def test_both_learn_from_the_same_text_and_are_asked_on_the_way(tmp_path: Path) 
             told["bits_per_byte"][1]
         )
     assert list(figures["stories"]) == ["1", "2", "3"]
+    # together: as if the stories of all levels were one text
+    bits = needed = 0
+    for level, told in figures["stories"].items():
+        texts = [story.text for story in unread_stories(2, [int(level)])]
+        assert figures["story_bytes"][level] == sum(len(text.encode()) for text in texts)
+        bits += figures["story_bytes"][level] * told["bits_per_byte"][1]
+        needed += figures["story_bytes"][level] * figures["world_bits_per_byte"][level]
+    together = figures["story_bits_over_the_worlds_together"]
+    assert together["by_seed"][1] == pytest.approx(bits / needed)
+    assert together["mean"] == pytest.approx(sum(together["by_seed"]) / 2)
     assert figures["kneser_ney_5_gram_bits_per_byte"] > 0 and figures["held_out_bytes"] > 0
+
+
+def test_levels_together_are_weighed_by_their_bytes() -> None:
+    stories = {"1": {"bits_per_byte": [0.2, 0.3]}, "2": {"bits_per_byte": [0.5, 0.4]}}
+    found = bench.levels_together(stories, {"1": 0.1, "2": 0.4}, {"1": 100, "2": 300})
+    # (20 + 150) / (10 + 120), (30 + 120) / 130
+    assert found == pytest.approx([170 / 130, 150 / 130])
+
+
+@pytest.mark.parametrize("who", ["ours", "nanoGPT"])
+@pytest.mark.filterwarnings("ignore")  # of how short the text is
+def test_both_are_asked_after_the_same_parts_of_a_run(who: str, tmp_path: Path) -> None:
+    """Of a hundred steps, whose parts do not depend on the clock."""
+    recipe = tiny_recipe()
+    run, _ = open_run("tiny", recipe, home=tmp_path)
+    shards = reach(run, recipe, "shards").path
+    all_tokens(open_shards(shards, "train")).tofile(tmp_path / "ids.bin")
+    pair = bench.Pair(
+        recipe=recipe, shards=shards, ids=tmp_path / "ids.bin", num_stories=1,
+        tokenizer=run.artifact("tokenizer").path / "tokenizer.json", cache=tmp_path / "compiled",
+        nanogpt=write_checkout(tmp_path / "nanogpt"),
+    )  # fmt: skip
+    training = dataclasses.replace(recipe.training, max_steps=100, compile=False)
+    answers = bench.answers_of(pair.learner(who, recipe.model, training, 2))
+    curve = [each for each in answers if "stories" not in each]
+    assert [each["steps"] for each in curve] == [10, 15, 19, 20, 40, 60, 80, 100]
+    assert len(answers) - len(curve) == (who == "ours")
+
+
+def test_a_question_is_asked_once_however_many_a_step_passes() -> None:
+    questions = Questions()
+    fractions = (0.05, 0.16, 0.17, 0.5, 0.55, 0.9, 0.95, 1.0)
+    due = [fraction for fraction in fractions if questions.is_one_due(fraction)]
+    assert due == [0.16, 0.5, 0.9, 1.0]
+
+
+def test_our_loop_looks_up_whenever_a_question_comes() -> None:
+    for part in ASKED_AT:
+        looks = part / LOOKS_UP_EVERY
+        assert looks == pytest.approx(round(looks))
+    # what is asked of ten minutes: was it below within two?
+    assert sum(10 * part < 2 for part in ASKED_AT) == 3
 
 
 def test_the_minute_of_the_first_answer_below_a_bound() -> None:
