@@ -88,6 +88,16 @@ def test_logits_loss_and_gradients_equal_transformers(
 
 
 @torch.no_grad()
+def test_the_bound_on_logits_sees_a_bug_that_assert_close_lets_through() -> None:
+    ours, tokens_BT = small_model(num_kv_heads=2), random_tokens(3, 29)
+    theirs_BTV = transformers_model(ours)(tokens_BT).logits
+    ours.model.norm.weight *= 1 + 2e-6
+    ours_BTV = ours(tokens_BT)
+    torch.testing.assert_close(ours_BTV, theirs_BTV)
+    assert (ours_BTV - theirs_BTV).norm() / theirs_BTV.norm() > 1e-6
+
+
+@torch.no_grad()
 def test_a_model_whose_weights_follow_the_width_is_still_a_llama() -> None:
     ours = small_model(base_width=12)
     torch.testing.assert_close(
