@@ -4,8 +4,9 @@ In: nothing, or the path of a nanoGPT checkout (`--nanogpt`). Decoders of the sa
 context 256, the same rows and ids for all: ours of 5.4 and 14 million parameters, nanoGPT's a
 little larger, since its feed-forward part is. Each trainer has a process of its own (`trainers`), a
 few steps at a time in turn. Out: tokens/s by median, ratios, the share of the machine's measured
-peak (MFU; only matrix products count), what compiling costs and when it is repaid, and what the
-loop takes beside forward, backward and the optimizer's step.
+peak (MFU; only matrix products count), what compiling costs and when it is repaid, and which share
+of a step is not forward, backward and update: loader, log, clipping, statistics. That share is
+taken in processes of their own (`LOOPS`), each against the bare steps of the same process and turn.
 """
 
 import dataclasses
@@ -33,6 +34,16 @@ SHAPES = {"5.4M": ((256, 6, 4, 2, 688), 16), "14M": ((384, 8, 6, 2, 1024), 8)}
 NUM_IDS, CONTEXT = 4096, 256
 NUM_DOCUMENTS, SHORTEST, LONGEST = 20_000, 40, 330
 WARM_STEPS, STEPS_A_TURN, ROUNDS = 3, 4, 9
+# README asks for statistics every 50 steps; these cost five times as much
+STATISTICS_EVERY_STEPS = 10
+# Whose loop is weighed: name → is it compiled, and how often are there statistics? A run that asks
+# for them is not compiled by itself (`compile_decided`), so no single figure says it all. Compiled
+# without any: as the laptop recipe trains. Not compiled, with all: as a run goes that asks for
+# them. Compiled with them (`compile=true`): what is inside a layer is left out there.
+LOOPS = {
+    "compiled": (True, None), "eager, statistics": (False, STATISTICS_EVERY_STEPS),
+    "compiled, statistics": (True, STATISTICS_EVERY_STEPS),
+}  # fmt: skip
 # attention written out: at 256 tokens faster on a processor than PyTorch's own kernel (LOG.md)
 FORM = "reference"
 
@@ -75,7 +86,13 @@ def sides_of(
     sides = {
         "ours": side("ours", precision, True),
         "ours, eager": side("ours", precision),
-        "ours, bare": side("ours, bare", precision, True),
+        **{
+            f"loop: {name}": dataclasses.replace(
+                side("ours", precision, is_compiled), is_beside_bare=True,
+                statistics_every_steps=every,
+            )
+            for name, (is_compiled, every) in LOOPS.items()
+        },
         "transformers": side("transformers", precision),
         "transformers at its best": side("transformers", precision, True),
         "product": side("product", precision),
@@ -93,10 +110,11 @@ class Trainer:
     def __init__(self, name: str, process: subprocess.Popen, said: Path) -> None:
         self.name, self.process, self.said = name, process, said
 
-    def seconds(self, num_steps: int) -> float:
+    def seconds(self, num_steps: int) -> dict[str, float]:
+        """Of so many steps; and of as many bare ones, where they are taken too."""
         self.process.stdin.write(f"{num_steps}\n")
         self.process.stdin.flush()
-        return self.answer()["seconds"]
+        return self.answer()
 
     def answer(self) -> dict[str, float]:
         answer = self.process.stdout.readline()
@@ -133,19 +151,31 @@ def turns(sides: dict[str, Side], rounds: int) -> dict[str, dict[str, float]]:
     with ExitStack() as stack:
         trainers = [stack.enter_context(trainer(name, side)) for name, side in sides.items()]
         parameters = {each.name: each.answer()["parameters"] for each in trainers}
-        first = {each.name: each.seconds(1) for each in trainers}
+        first = {each.name: each.seconds(1)["seconds"] for each in trainers}
         for each in trainers:
             each.seconds(WARM_STEPS)
-        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
         for _ in range(rounds):
             for each in trainers:
-                seconds[each.name].append(each.seconds(STEPS_A_TURN) / STEPS_A_TURN)
+                # with statistics: so many that one step of each turn has them
+                num_steps = sides[each.name].statistics_every_steps or STEPS_A_TURN
+                told = each.seconds(num_steps)
+                found[each.name].append({name: told[name] / num_steps for name in told})
     return {
-        name: {
-            "parameters": parameters[name], "first_step_s": first[name], "step_s": median(times),
-        }  # fmt: skip
-        for name, times in seconds.items()
+        name: {"parameters": parameters[name], "first_step_s": first[name]} | medians(turns_of)
+        for name, turns_of in found.items()
     }
+
+
+# package only
+def medians(turns_of: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Seconds of a step; of its part that is not bare, turn by turn, where that was asked."""
+    told = {"step_s": median(each["seconds"] for each in turns_of)}
+    if "bare_seconds" in turns_of[0]:
+        told["loop_share"] = median(
+            1 - each["bare_seconds"] / each["seconds"] for each in turns_of
+        )
+    return told
 
 
 # package only
@@ -154,9 +184,11 @@ def compared(
 ) -> dict[str, object]:
     """Tokens/s, ratios to each peer, MFU, compiling's cost, the loop's share; the product's rate
     is the peak."""
-    found, tokens = dict(found), rows * CONTEXT
+    loops = {name: found[f"loop: {name}"]["loop_share"] for name in LOOPS}
+    found = {name: each for name, each in found.items() if not name.startswith("loop: ")}
+    tokens = rows * CONTEXT
     peak = PRODUCTS_A_STEP * 2 * PRODUCT_WIDTH**3 / found.pop("product")["step_s"]
-    ours, eager, bare = (found[name] for name in ("ours", "ours, eager", "ours, bare"))
+    ours, eager = (found[name] for name in ("ours", "ours, eager"))
     flops = training_flops(config, rows, CONTEXT)
     saved_s = eager["step_s"] - ours["step_s"]
     extra_s = ours["first_step_s"] - eager["first_step_s"]
@@ -171,7 +203,7 @@ def compared(
         "mfu": {name: flops / found[name]["step_s"] / peak for name in ("ours", "ours, eager")},
         "compiling_repaid_after_s":
             ours["step_s"] * extra_s / saved_s if saved_s > 0 else None,
-        "loop_share": 1 - bare["step_s"] / ours["step_s"],
+        "loop_share": loops, "statistics_every_steps": STATISTICS_EVERY_STEPS,
     }  # fmt: skip
 
 

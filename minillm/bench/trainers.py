@@ -4,7 +4,9 @@
 number of steps; each that goes out is JSON with the seconds that they took, reading of batches,
 clipping, logging and all; the very first tells how many parameters are trained. In between the
 process sleeps: so several trainers take turns on one machine, and none sees what another has set
-(threads, allocator, precision of products).
+(threads, allocator, precision of products). A side beside the bare step answers with the seconds of
+as many bare steps, too, taken by the same process right after its own: forward, backward and the
+optimizer's step of one batch in memory, which no training can leave out.
 
 All train a decoder of the same depth and width on the same file of ids. Ours runs the loop that the
 course runs, with what it asks of the process (`detect`: freed memory is kept, float32 products may
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,8 @@ from minillm.train.loop import LossFunction, train
 from minillm.train.optimizer import Optimizer
 from minillm.train.precision import autocast, compiled
 from minillm.train.averaging import optimizer_for
+from minillm.train.ranks import ALONE
+from minillm.train.resumable import watched
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import next_token_loss, pretraining_loss
 
@@ -54,6 +59,8 @@ class Side:
     who: str
     precision: str = "float32"
     is_compiled: bool = False
+    is_beside_bare: bool = False
+    statistics_every_steps: int | None = None
     shape: ModelConfig
     rows: int
     folder: str
@@ -73,6 +80,7 @@ class Paced:
 
     def __init__(self, batches: Iterator) -> None:
         self.batches, self.left, self.started_s = batches, 0, None
+        self.asked, self.bare_step = 0, None
 
     def __iter__(self) -> Iterator:
         return self
@@ -81,13 +89,22 @@ class Paced:
         if self.left == 0:
             if self.started_s is not None:
                 seconds = time.perf_counter() - self.started_s
-                answer(seconds=seconds)
-            self.left = int(sys.stdin.readline() or 0)
+                answer(seconds=seconds, **self.bare_seconds())
+            self.left = self.asked = int(sys.stdin.readline() or 0)
             if not self.left:
                 raise StopIteration
             self.started_s = time.perf_counter()
         self.left -= 1
         return next(self.batches)
+
+    def bare_seconds(self) -> dict[str, float]:
+        """Of as many bare steps as were asked for, if there is such a step."""
+        if self.bare_step is None:
+            return {}
+        started_s = time.perf_counter()
+        for _ in range(self.asked):
+            self.bare_step()
+        return {"bare_seconds": time.perf_counter() - started_s}
 
 
 # package only
@@ -107,28 +124,33 @@ def run_ours(side: Side, log: Path) -> None:
     detect()
     torch.manual_seed(0)
     model = Transformer(side.shape)
-    training = TrainingConfig(max_steps=10**6, precision=side.precision)
+    training = TrainingConfig(
+        max_steps=10**6, precision=side.precision, compile=side.is_compiled,
+        statistics_every_steps=side.statistics_every_steps,
+    )  # fmt: skip
     rows = BatchesConfig(context_length=side.shape.context_length, batch_size=side.rows)
     stream = Paced(Stream(open_shards(Path(side.folder), "train"), rows))
     answer(parameters=model.num_parameters)
     loss = compiled_if_asked(next_token_loss, side)
     loss_fn, optimizer = pretraining_loss(1.0, "cpu", loss), optimizer_for(model, training)
-    if side.who == "ours, bare":
-        return run_bare(model, stream, loss_fn, optimizer, side.precision)
+    if side.is_beside_bare:
+        batch: Batch = next(stream.batches)
+        stream.bare_step = partial(bare_step, model, batch, loss_fn, optimizer, side.precision)
+    state, lines = TrainState(), JsonLines(log)
+    watch, loss_fn = watched(model, training, loss_fn, state, lines, stream.batches, ALONE)
     with suppress(StopIteration):  # the end of the orders, in the middle of the loop
-        train(model, stream, loss_fn, optimizer, training, state=TrainState(), log=JsonLines(log))
+        train(model, stream, loss_fn, optimizer, training, state=state, log=lines, watch=watch)
 
 
 # package only
-def run_bare(
-    model: Transformer, stream: Paced, loss_fn: LossFunction, optimizer: Optimizer, precision: str
+def bare_step(
+    model: Transformer, batch: Batch, loss_fn: LossFunction, optimizer: Optimizer, precision: str
 ) -> None:
-    """What no training can leave out, on one batch that is in memory: forward, backward, step."""
-    batch: Batch = next(stream.batches)
-    stream.batches = iter(lambda: batch, None)
-    for each in stream:
+    """What no training can leave out: forward, backward, step."""
+    # the loop asks for its batches within an autocast of its own: backward is not to be in it
+    with torch.autocast("cpu", enabled=False):
         with autocast("cpu", precision):
-            loss, _ = loss_fn(model, each)
+            loss, _ = loss_fn(model, batch)
         loss.backward()
         optimizer.step(0.0)  # a batch learnt by heart would have slower steps (LOG.md)
         model.zero_grad(set_to_none=True)

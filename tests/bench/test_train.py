@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from minillm.verbs.bench import given_to
 from tests.bench.checkout import write_checkout
 
 TINY = (16, 1, 2, 1, 24)
+LOOP_SIDES = [f"loop: {name}" for name in bench.LOOPS]
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,11 @@ def test_all_sides_take_their_turns_and_count_seconds(folder: Path, tmp_path: Pa
     sides = {
         name: dataclasses.replace(side, is_compiled=False)
         for name, side in bench.sides_of(TINY, 2, "float32", folder, checkout).items()
+        if name not in LOOP_SIDES
     }
     found = bench.turns(sides, rounds=2)
     assert set(found) == {
-        "ours", "ours, eager", "ours, bare", "transformers", "product", "nanoGPT",
+        "ours", "ours, eager", "transformers", "product", "nanoGPT",
         "nanoGPT at its best", "transformers at its best",
     }  # fmt: skip
     assert all(each["first_step_s"] > 0 and each["step_s"] > 0 for each in found.values())
@@ -62,11 +65,12 @@ def test_figures_by_hand() -> None:
     config, rows = bench.model_shape(TINY), 2
     operations = training_flops(config, rows, bench.CONTEXT)
     product_s = PRODUCTS_A_STEP * 2 * PRODUCT_WIDTH**3 / (10 * operations)  # ten times as many a s
-    seconds = {"ours": 0.2, "ours, eager": 0.3, "ours, bare": 0.19, "nanoGPT": 0.8}
+    seconds = {"ours": 0.2, "ours, eager": 0.3, "nanoGPT": 0.8}
     told = {"parameters": 9, "first_step_s": 1.0}
     found = {name: {**told, "step_s": each} for name, each in seconds.items()}
     found["ours"]["first_step_s"] = 21.0
     found["product"] = {"parameters": 0, "first_step_s": 1.0, "step_s": product_s}
+    found |= {name: {**told, "step_s": 9.0, "loop_share": 0.05} for name in LOOP_SIDES}
     figures = bench.compared(found, config, rows)
     assert figures["tokens_per_s"]["ours"] == pytest.approx(rows * bench.CONTEXT / 0.2)
     assert figures["ours_over"] == {"nanoGPT": pytest.approx(4)}
@@ -75,12 +79,40 @@ def test_figures_by_hand() -> None:
     assert figures["mfu"]["ours"] == pytest.approx(1 / 0.2 / 10)
     # 20 s more at the start, .1 s less a step: 200 steps of .2 s
     assert figures["compiling_repaid_after_s"] == pytest.approx(40)
-    assert figures["loop_share"] == pytest.approx(0.05)
+    assert figures["loop_share"] == dict.fromkeys(bench.LOOPS, 0.05)
+    assert set(figures["tokens_per_s"]) == {"ours", "ours, eager", "nanoGPT"}
+
+
+def test_the_loops_share_is_taken_turn_by_turn() -> None:
+    # a slow turn is slow for both: of their medians, 2 and 1.5, the share would be a fourth
+    pairs = [(1.0, 0.9), (2.0, 1.8), (3.0, 1.5)]
+    turns_of = [{"seconds": loop, "bare_seconds": bare} for loop, bare in pairs]
+    assert bench.medians(turns_of) == {"step_s": 2.0, "loop_share": pytest.approx(0.1)}
+    assert bench.medians([{"seconds": 1.0}]) == {"step_s": 1.0}
+
+
+def test_a_loop_beside_its_bare_steps_has_statistics_once_a_turn(
+    folder: Path, tmp_path: Path
+) -> None:
+    sides = bench.sides_of(TINY, 2, "float32", folder, None)
+    assert [sides[name].is_beside_bare for name in LOOP_SIDES] == [True] * 3
+    name = "loop: eager, statistics"
+    assert not sides[name].is_compiled
+    shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("*.jsonl"))
+    side = dataclasses.replace(sides[name], folder=str(tmp_path / "run"))
+    found = bench.turns({name: side}, rounds=2)[name]
+    assert -1 < found["loop_share"] < 1
+    text = (tmp_path / "run" / "ours.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    looked = [each["step"] for each in lines if each["event"] == "statistics"]
+    # after a first step and the warm ones two turns of ten, with one such step each
+    assert looked == [10, 20] and lines[-1]["step"] == 1 + bench.WARM_STEPS + 20
 
 
 def test_compiling_that_saves_nothing_is_never_repaid() -> None:
     step = {"parameters": 9, "first_step_s": 1.0, "step_s": 0.2}
-    found = dict.fromkeys(("ours", "ours, eager", "ours, bare", "product"), step)
+    found = dict.fromkeys(("ours", "ours, eager", "product"), step)
+    found |= {name: {**step, "loop_share": 0.05} for name in LOOP_SIDES}
     figures = bench.compared(found, bench.model_shape(TINY), 2)
     assert figures["compiling_repaid_after_s"] is None
 
