@@ -4,12 +4,14 @@ import datetime
 import json
 import platform
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import minillm  # noqa: F401  first of all: it chooses Triton's interpreter where there is no GPU
 
 import matplotlib
 import pytest
+import torch
 
 from minillm.bench.measuring import machine
 
@@ -50,6 +52,15 @@ def pytest_terminal_summary(
     RESULTS.parent.mkdir(exist_ok=True)
     text = json.dumps(recorded, indent=1, sort_keys=True, ensure_ascii=False)
     RESULTS.write_text(text + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As in the processes that are killed: sums over several threads may round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def log_from(
             board = board_writer(path.parent / "tensorboard" / path.stem, step)
             log = BoardLog(log, closed_in_the_end.enter_context(closing(board)))
         if is_watched():
+            # matplotlib takes half a second to import: for who looks at it alone
             from minillm.train.picture import LiveCurves, reader_of_the_notebook
 
             curves = LiveCurves(log, show=reader_of_the_notebook(), lines=read_json_lines(path))

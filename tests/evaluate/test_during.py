@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 from minillm.batches.shards import open_shards
 from minillm.core.records import Artifact, Run, read_json_lines
@@ -41,12 +40,7 @@ ASKED = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def small(*changes: str) -> Recipe:
@@ -69,7 +63,7 @@ def poem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(poem: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple:
+def asked(poem: Path, one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> tuple:
     recipe = with_user_text(small(*ASKED), [poem])
     return trained(tmp_path_factory.mktemp("asked"), recipe)
 
@@ -226,6 +220,7 @@ def test_probes_have_stories_of_their_own() -> None:
     ("fields", "message"),
     [
         ({"stories": -1}, "stories = -1: must be at least 0"),
+        ({"stories": 1, "levels": (2,)}, "stories = 1: one pair has no interval; give at least 2"),
         ({"levels": (9,)}, r"levels = \(9,\): choose some of"),
         ({"alarm_rate": 0.5}, "alarm_rate = 0.5: must lie between 0 and .5"),
     ],
