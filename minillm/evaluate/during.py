@@ -54,7 +54,7 @@ class ProbeConfig:
     def __post_init__(self) -> None:
         if self.stories < 0:
             raise ValueError(f"stories = {self.stories}: must be at least 0, where 0 asks nothing")
-        if self.stories * len(self.levels) == 1:
+        if self.stories == 1:
             raise ValueError("stories = 1: one pair has no interval; give at least 2, or 0")
         if not self.levels or not set(self.levels) <= set(ALL_LEVELS):
             raise ValueError(f"levels = {self.levels}: choose some of {ALL_LEVELS}")
@@ -113,10 +113,12 @@ def probes_for(config: ProbeConfig, tokenizer: Tokenizer, context_length: int) -
         tell_story(FIRST_PROBE + index, level)
         for level in config.levels for index in range(config.stories)
     ]  # fmt: skip
-    if stories and not any(has_room(each.text) for each in stories):
+    num_fitting = sum(has_room(each.text) for each in stories)
+    if stories and num_fitting < 2:
         raise ValueError(
-            f"levels = {config.levels}: not one of {len(stories)} stories fits into a context of "
-            f"{context_length} tokens; take lower levels, or a longer model.context_length"
+            f"probes.levels = {config.levels}: {num_fitting} of {len(stories)} stories fit into a "
+            f"context of {context_length} tokens, and at least 2 have to; give both "
+            "model.context_length and batches.context_length more, 256 say"
         )
     first = [each.opening for each in stories[:: config.stories or 1] if has_room(each.opening)]
     pairs = tuple(pair for pair in map(one_pair, stories) if pair is not None)

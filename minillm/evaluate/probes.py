@@ -21,9 +21,9 @@ from minillm.model.transformer import Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 
 
-def with_question(story: Story, question: Question) -> str:
-    """A story that ends in a question and its answer, as one text."""
-    return f"{story.text} {question.text} {question.answer}"
+def with_question(story: Story, question: Question, answer: str | None = None) -> str:
+    """A story that ends in a question and an answer, the right one or another, as one text."""
+    return f"{story.text} {question.text} {answer or question.answer}"
 
 
 def who_questions(story: Story) -> list[Question]:
@@ -47,8 +47,12 @@ def question_figures(
         for story in stories if who_questions(story)
     }  # fmt: skip
     asked = {
-        name: each for name, each in asked.items() if fits(model, tokenizer, with_question(*each))
-    }
+        name: each for name, each in asked.items()
+        if all(
+            fits(model, tokenizer, with_question(*each, answer))
+            for answer in answers_to_choose_from(*each)
+        )
+    }  # fmt: skip
     right: dict[str, bool] = {}
     for name, (story, question) in asked.items():
         before = f"{story.text} {question.text}"

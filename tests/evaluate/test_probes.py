@@ -89,6 +89,22 @@ def test_a_tie_is_not_a_right_answer() -> None:
     assert question_figures(flat, TOKENIZER, [tied])["questions/who"].value == 0
 
 
+def test_a_question_of_which_one_answer_does_not_fit_is_not_asked() -> None:
+    by_size = sorted(SEX, key=lambda name: len(TOKENIZER.encode(f" {name}.")))
+    short, long = by_size[0], by_size[-1]
+    story = next(each for each in STORIES if who_questions(each))
+    question = replace(who_questions(story)[0], answer=f"{short}.")
+    told = replace(story, text=f"{short} met {long}.", questions=(question,))
+    names = answers_to_choose_from(told, question)
+    assert names == [f"{short}.", f"{long}."]
+    sizes = [len(TOKENIZER.encode(probes.with_question(told, question, each))) for each in names]
+    assert sizes[0] < sizes[1], "the right answer is the shorter one"
+    for room, count in ((sizes[1], 1), (sizes[0], 0)):
+        model = Uniform(TOKENIZER.vocab_size)
+        model.config = replace(model.config, context_length=1 + room)
+        assert len(question_figures(model, TOKENIZER, [told])) == count
+
+
 def test_chance_is_one_over_the_people() -> None:
     small = [story for story in FRESH if story.level == 1 and who_questions(story)]
     assert probes.chance_level(small) == pytest.approx(1 / 2)
@@ -148,3 +164,4 @@ def test_a_story_with_its_question_reads_on() -> None:
     question = who_questions(story)[0]
     text = probes.with_question(story, question)
     assert text == f"{story.text} {question.text} {question.answer}"
+    assert probes.with_question(story, question, "Nobody.").endswith(f"{question.text} Nobody.")
