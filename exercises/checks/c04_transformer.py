@@ -880,11 +880,12 @@ EXERCISES += (
         id="04.12",
         title="FLOPs of a training step",
         question=(
-            "A multiplication and an addition for each weight and token forward, as much for each "
-            "pair of query and key: `2·D` for the score, `2·D` for the weighted sum, hidden pairs "
-            "too. Back, each product becomes two. The head is tied; looking up an embedding costs "
-            "nothing. By hand: V = 10, D = 4, L = 1, H = 2, G = 1, F = 3 have 124 weights in "
-            "matrices and head; one row of 2 tokens: 3 · 2 · (2 · 124 + 4 · 4 · 2) = 1,680."
+            "Forward, a multiplication and an addition for each weight and token; and in each "
+            "layer, for each pair of query and key, `2·D` for the score and `2·D` for the weighted "
+            "sum, hidden pairs too. Back, each product becomes two. The head is tied; looking up "
+            "an embedding costs nothing. By hand: V = 10, D = 4, L = 1, H = 2, G = 1, F = 3 have "
+            "124 weights in matrices and head; one row of 2 tokens: 3 · 2 · (2 · 124 + 4 · 4 · 2) "
+            "= 1,680."
         ),
         solution=solutions.step_flops,
         cases=(

@@ -30,8 +30,14 @@ def prove_close(name: str, ours: object, theirs: object, allowed: float) -> None
     left, right = as_array(ours).astype(np.float64), as_array(theirs).astype(np.float64)
     assert left.shape == right.shape, f"✗ {name}: shapes {left.shape} and {right.shape} differ"
     difference = float(np.abs(left - right).max()) if left.size else 0.0
-    detail = f"largest difference {margin(difference, allowed)}, allowed {allowed:.0e}"
+    detail = f"largest difference {margin(difference, allowed)}, allowed {in_words(allowed)}"
     prove(name, difference <= allowed, detail)
+
+
+def in_words(allowed: float) -> str:
+    """With one digit where it has no more: 1e-05, 0.15."""
+    short = f"{allowed:.0e}"
+    return short if float(short) == allowed else f"{allowed:g}"
 
 
 def margin(difference: float, allowed: float) -> str:
@@ -44,7 +50,7 @@ def margin(difference: float, allowed: float) -> str:
     if difference < allowed / 10:
         return f"< 1e{math.ceil(math.log10(allowed / 10) - 1e-9):+03d}"
     above = f"1e{math.floor(math.log10(difference)) + 1:+03d}"
-    return f"≤ {allowed:.0e}" if difference <= allowed < float(above) else f"< {above}"
+    return f"≤ {in_words(allowed)}" if difference <= allowed < float(above) else f"< {above}"
 
 
 def as_array(value: object) -> np.ndarray:

@@ -36,6 +36,9 @@ def built(cls: type[Settings], fields: dict, prefix: str = "") -> Settings:
         return cls(**values)
     except TypeError as error:
         raise ValueError(f"{prefix or 'recipe'}: {error}") from None
+    except ValueError as error:  # a class says which of its fields is wrong, not where it stands
+        is_named = str(error).partition(" ")[0].partition(".")[0] in names
+        raise ValueError(f"{prefix if is_named else ''}{error}") from None
 
 
 # package only

@@ -40,7 +40,11 @@ def attention_mask(
     mask_TS = (behind_TS >= 0) if window is None else (behind_TS >= 0) & (behind_TS < window)
     if documents_BT is None:
         return mask_TS
-    assert num_queries == num_keys, "documents are told apart in training, where no cache is"
+    if num_queries != num_keys or isinstance(offset, torch.Tensor):
+        raise ValueError(
+            f"documents_BT with {num_queries} queries and {num_keys} keys, or an offset for each "
+            "row: documents are told apart in training, where no cache is; leave one of the two out"
+        )
     same_BTS = documents_BT[:, :, None] == documents_BT[:, None, :]
     return (mask_TS & same_BTS)[:, None]
 

@@ -17,7 +17,7 @@ class KeyValueCache:
     """Each layer's keys and values of the first `num_tokens` tokens, `[B, G, S, K]`.
 
     They are views of a room that is doubled when it is full: few tokens make the others move.
-    For reading only: gradients do not pass.
+    Gradients do not pass: a room written with them would keep the graph of all tokens before.
     """
 
     def __init__(self) -> None:
@@ -32,13 +32,13 @@ class KeyValueCache:
         B, G, T, K = k_BGTK.shape
         start = self.layers[layer][0].shape[2] if layer in self.layers else 0
         room = self.rooms.get(layer, k_BGTK.new_empty(2, B, G, 0, K))
-        assert room.shape[1:3] == (B, G), f"the cache has {room.shape[1]} rows, not {B}"
+        assert room.shape[1:3] == (B, G), f"the cache has B, G = {*room.shape[1:3],}, not {B, G}"
         if start + T > room.shape[3]:
             roomier = k_BGTK.new_empty(2, B, G, max(start + T, 2 * start), K)
             roomier[:, :, :, :start] = room[:, :, :, :start]
             self.rooms[layer] = room = roomier
-        room[0, :, :, start : start + T] = k_BGTK
-        room[1, :, :, start : start + T] = v_BGTK
+        room[0, :, :, start : start + T] = k_BGTK.detach()
+        room[1, :, :, start : start + T] = v_BGTK.detach()
         self.layers[layer] = room[0, :, :, : start + T], room[1, :, :, : start + T]
         return self.layers[layer]
 
@@ -53,7 +53,7 @@ class KeyValueCache:
 class StaticCache:
     """A room for `max_tokens` tokens, taken whole at the first: it neither grows nor moves.
 
-    Where to write follows from `num_tokens`, which its owner keeps true."""
+    Where to write follows from `num_tokens`, which its owner keeps true. Gradients do not pass."""
 
     def __init__(self, max_tokens: int) -> None:
         self.num_tokens, self.max_tokens = 0, max_tokens
@@ -73,16 +73,17 @@ class StaticCache:
         if layer not in self.rooms:
             self.rooms[layer] = k_BGTK.new_empty(2, B, G, self.max_tokens, K)
         room = self.rooms[layer]
-        assert room.shape[1:3] == (B, G), f"the cache has {room.shape[1]} rows, not {B}"
-        room[0, :, :, start:stop] = k_BGTK
-        room[1, :, :, start:stop] = v_BGTK
+        assert room.shape[1:3] == (B, G), f"the cache has B, G = {*room.shape[1:3],}, not {B, G}"
+        room[0, :, :, start:stop] = k_BGTK.detach()
+        room[1, :, :, start:stop] = v_BGTK.detach()
         return room[0, :, :, :stop], room[1, :, :, :stop]
 
 
 class SlidingCache:
     """The last `window` tokens' keys and values: a query sees itself and `window` − 1 before it.
 
-    The room is twice as long; when it is full, what may still be seen moves to its beginning."""
+    The room is twice as long; when it is full, what may still be seen moves to its beginning.
+    Gradients do not pass."""
 
     def __init__(self, window: int) -> None:
         if window < 1:
@@ -101,13 +102,13 @@ class SlidingCache:
         end = self.ends.get(layer, 0)
         num_kept = min(end, self.window - 1)
         room = self.rooms.get(layer, k_BGTK.new_empty(2, B, G, 0, K))
-        assert room.shape[1:3] == (B, G), f"the cache has {room.shape[1]} rows, not {B}"
+        assert room.shape[1:3] == (B, G), f"the cache has B, G = {*room.shape[1:3],}, not {B, G}"
         if end + T > room.shape[3]:
             moved = k_BGTK.new_empty(2, B, G, max(2 * self.window, num_kept + T), K)
             moved[:, :, :, :num_kept] = room[:, :, :, end - num_kept : end]
             self.rooms[layer], room, end = moved, moved, num_kept
-        room[0, :, :, end : end + T] = k_BGTK
-        room[1, :, :, end : end + T] = v_BGTK
+        room[0, :, :, end : end + T] = k_BGTK.detach()
+        room[1, :, :, end : end + T] = v_BGTK.detach()
         self.ends[layer] = end + T
         seen = slice(end - num_kept, end + T)
         return room[0, :, :, seen], room[1, :, :, seen]

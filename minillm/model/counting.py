@@ -29,8 +29,9 @@ TRAINING_FLOPS_PER_WEIGHT = 6
 def parameter_counts(config: ModelConfig) -> dict[str, int]:
     """The stored numbers by part; they add up to `config.num_parameters`."""
     D, kv_width = config.width, config.num_kv_heads * config.head_width
+    num_places = config.context_length if config.positions == "learned" else 0
     return {
-        "embedding": config.vocab_size * D,
+        "embedding": (config.vocab_size + num_places) * D,
         "attention": config.num_layers * (2 * D * D + 2 * D * kv_width),
         "feed-forward": config.num_layers * feed_forward_parameters(config),
         "norms": config.num_layers * norm_parameters(config) + D,
@@ -74,15 +75,16 @@ def training_flops(
     num_tokens = num_rows * length
     again = 0
     if is_recomputed:
-        is_last = config.num_experts is None and config.norm_position == "pre"
-        last = 2 * config.ffn_width * config.width * config.num_layers * is_last
-        again = layer_flops(config, num_tokens, length) - num_tokens * last
+        again = layer_flops(config, num_tokens, length)
+        if config.num_experts is None and config.norm_position == "pre":  # else something needs it
+            again -= 2 * num_tokens * config.num_layers * config.ffn_width * config.width
     return 3 * forward_flops(config, num_tokens, length) + again
 
 
 def approximate_training_flops(num_parameters: float, num_tokens: float) -> float:
-    """6·N·D of Kaplan et al. (arXiv:2001.08361): `training_flops` without scores and sums of
-    attention, with the norms as if they were matrices."""
+    """6·N·D (Kaplan et al., arXiv:2001.08361; in these letters Hoffmann et al., arXiv:2203.15556):
+    `training_flops` without scores and sums of attention, with norms and an untied embedding as if
+    they were matrices."""
     return TRAINING_FLOPS_PER_WEIGHT * num_parameters * num_tokens
 
 
@@ -124,6 +126,8 @@ def activation_bytes(
     that are recomputed keep their input alone.
     """
     refuse_variants(config, "this count of activations")
+    if config.positions != "rotary":
+        raise ValueError(f"positions = {config.positions!r}: are not counted; use 'rotary'")
     if config.attention not in COUNTED_FORMS:
         known = " or ".join(repr(form) for form in COUNTED_FORMS)
         raise ValueError(f"attention = {config.attention!r}: what it keeps is not counted; {known}")

@@ -5,7 +5,8 @@ product; a kernel that holds whole rows in registers reads x and writes y, and t
 gradient of w is a sum over rows: each program sums its own rows, the host adds these sums, so the
 same call gives the same bits. Zhang & Sennrich, RMSNorm, arXiv:1910.07467.
 
-The same numbers as `RMSNorm` in `transformer.py`, all in float32 until the result is rounded.
+The same numbers as `RMSNorm` in `transformer.py`, all in float32 until the result is rounded: in
+16 bits that is once, where `RMSNorm` rounds the quotient too, as transformers does.
 Verified in the interpreter and compiled, not run on a GPU.
 """
 
@@ -71,7 +72,7 @@ def grad_norm_kernel(
 
 
 def row_tiles(width: int) -> dict[str, int]:
-    """How many rows a program holds, and the power of two above their width."""
+    """How many rows a program holds, and the least power of two that is not below their width."""
     padded = triton.next_power_of_2(width)
     return {"ROWS": max(1, CELLS // padded), "WIDTH": padded}
 

@@ -53,6 +53,11 @@ def last_logits(
     """The logits `[B, V]` after the last token; with a cache only what it lacks is computed."""
     if cache is None:
         return model(tokens_BT)[:, -1]
+    if cache.num_tokens >= tokens_BT.shape[1]:
+        raise ValueError(
+            f"the cache holds {cache.num_tokens} tokens of {tokens_BT.shape[1]}: nothing is left "
+            "to read; give a longer text or a fresh cache"
+        )
     logits_BTV = model(tokens_BT[:, cache.num_tokens :], cache, logits_to_keep=1)
     cache.num_tokens = tokens_BT.shape[1]
     return logits_BTV[:, -1]
@@ -115,6 +120,7 @@ def generate_batch(
         is_free_B = tokens_BT[:, place] == NOT_GIVEN
         tokens_BT[:, place] = torch.where(is_free_B, drawn_B, tokens_BT[:, place])
         is_done_B |= is_free_B & torch.isin(drawn_B, stop_tensor)
+        is_done_B |= place + 1 - lengths_B >= max_tokens
         if is_done_B.all():
             break
     rows = zip(tokens_BT.tolist(), lengths, strict=True)

@@ -60,11 +60,12 @@ def lens_logits(model: Transformer, tokens_BT: torch.Tensor) -> torch.Tensor:
     """What the last norm and the head make of the stream before the first layer and after each:
     logits_MBTV with M = L + 1, of which the last are the model's own."""
     streams: list[torch.Tensor] = []
+
+    def note_stream(_part: torch.nn.Module, _given: tuple, x_BTD: torch.Tensor) -> None:
+        streams.append(x_BTD)
+
     parts = [model.model.embed_positions, *model.model.layers]
-    hooks = [
-        part.register_forward_hook(lambda part, given, x_BTD: streams.append(x_BTD))
-        for part in parts
-    ]
+    hooks = [part.register_forward_hook(note_stream) for part in parts]
     try:
         model(tokens_BT)
     finally:
@@ -77,8 +78,7 @@ def repeated_rows(
     num_rows: int, length: int, vocab_size: int, periods: range, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Random tokens over and over, each row with a period of its own: tokens_BT and periods_B."""
-    low, high = periods.start, periods.stop
-    periods_B = torch.randint(low, high, (num_rows,), generator=generator)
+    periods_B = torch.tensor(periods)[torch.randint(len(periods), (num_rows,), generator=generator)]
     pool_BT = torch.randint(vocab_size, (num_rows, length), generator=generator)
     place_BT = torch.arange(length) % periods_B[:, None]
     return pool_BT.gather(1, place_BT), periods_B

@@ -25,16 +25,21 @@ CHUNK_TOKENS = 256
 MANY_LOGITS = 2**24
 
 
+def widened(x: torch.Tensor) -> torch.Tensor:
+    """In float32 at least: sums of many exponentials are too coarse in 16 bits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def cross_entropy(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
     """mean over t of −log softmax(logits_t)[target_t], in nats, where the target is not IGNORE."""
-    logits_NV = logits_BTV.flatten(0, -2).float()
+    logits_NV = widened(logits_BTV.flatten(0, -2))
     return F.cross_entropy(logits_NV, targets_BT.flatten(), ignore_index=IGNORE)
 
 
 def z_penalty(logits_BTV: torch.Tensor, targets_BT: torch.Tensor) -> torch.Tensor:
-    """mean over t of (ln Σ exp logits_t)², where the target is not IGNORE: it keeps logits near 0,
-    which cross-entropy, blind to a constant added to all of them, does not (arXiv:2204.02311)."""
-    log_z_BT = logits_BTV.float().logsumexp(dim=-1)
+    """mean over t of (ln Σ exp logits_t)², where the target is not IGNORE: it keeps ln Σ exp logits
+    near 0, which cross-entropy, blind to a constant added to all, does not (arXiv:2204.02311)."""
+    log_z_BT = widened(logits_BTV).logsumexp(dim=-1)
     return log_z_BT[targets_BT != IGNORE].square().mean()
 
 
@@ -50,8 +55,7 @@ def with_z_penalty(
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
-    """Cross-entropy of x · headᵀ, some rows at a time. Each chunk leaves its gradients at once,
-    softmax − one-hot through the head, so that its logits need not wait for the backward pass."""
+    """Cross-entropy of x · headᵀ, some rows at a time, with gradients taken on the way forward."""
 
     @staticmethod
     def forward(
@@ -68,7 +72,8 @@ class ChunkedCrossEntropy(torch.autograd.Function):
         is_counted_N, nats = targets_N != IGNORE, x_ND.new_zeros((), dtype=wide)
         for start in range(0, len(x_ND), chunk_tokens):
             chunk = slice(start, start + chunk_tokens)
-            target_C1, counts_C1 = targets_N[chunk, None].clamp(min=0), is_counted_N[chunk, None]
+            counts_C1 = is_counted_N[chunk, None]
+            target_C1 = torch.where(counts_C1, targets_N[chunk, None], 0)
             logits_CV = (x_ND[chunk] @ head_VD.T).to(wide)
             log_z_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
             nats_C1 = log_z_C1 - logits_CV.gather(1, target_C1) + z_in_value * log_z_C1.square()

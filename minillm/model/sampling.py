@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 
 MAX_PENALTY = 2.0
+# below it logits divided by the temperature may be too large for float32, which ends at 3e38
+MIN_TEMPERATURE = 1e-30
 # So many are looked at first: they nearly always hold the nucleus, and putting all tokens in order
 # can take as long as a small model's step (16 rows of 4,096 tokens 4.5 ms, these 0.8: LOG.md).
 FEW_TOKENS = 256
@@ -28,6 +30,11 @@ def refuse_impossible_sampling(
         raise ValueError(
             f"temperature = {temperature}: must be 0 or more; 0 takes the likeliest token, "
             "1 the model's own probabilities"
+        )
+    if 0 < temperature < MIN_TEMPERATURE:
+        raise ValueError(
+            f"temperature = {temperature}: must be 0, which takes the likeliest token, or at least "
+            f"{MIN_TEMPERATURE:g}"
         )
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k = {top_k}: must be at least 1; use None to keep every token")
@@ -85,7 +92,7 @@ def penalised_logits(
     is_written_BT = torch.arange(text_BT.shape[1], device=text_BT.device) >= num_prompt_B[:, None]
     in_text_BV = token_counts(text_BT, torch.ones_like(text_BT), logits_BV.shape[-1]) > 0
     written_BV = token_counts(text_BT, is_written_BT, logits_BV.shape[-1])
-    ratio = options.repetition_penalty
+    logits_BV, ratio = logits_BV.float(), options.repetition_penalty
     weakened_BV = torch.where(logits_BV > 0, logits_BV / ratio, logits_BV * ratio)
     logits_BV = torch.where(in_text_BV, weakened_BV, logits_BV)
     used_BV = options.presence_penalty * (written_BV > 0)
@@ -100,7 +107,7 @@ def likeliest_first(
     if top_k is not None and top_k < vocab_size:
         return tuple(probability_BV.topk(top_k))
     few = probability_BV.topk(min(FEW_TOKENS, vocab_size))
-    if top_p is not None and bool((few.values.cumsum(dim=-1)[:, -1] >= top_p).all()):
+    if top_p is not None and top_p < 1 and bool((few.values.cumsum(dim=-1)[:, -1] >= top_p).all()):
         return tuple(few)
     return tuple(probability_BV.sort(dim=-1, descending=True, stable=True))
 
@@ -119,11 +126,12 @@ def next_token_probabilities(
     if temperature == 0:
         return F.one_hot(logits_BV.argmax(dim=-1), logits_BV.shape[-1]).float()
     probability_BV = (logits_BV.float() / temperature).softmax(dim=-1)
-    if top_k is not None or top_p is not None:
+    is_nucleus = top_p is not None and top_p < 1
+    if is_nucleus or top_k is not None and top_k < logits_BV.shape[-1]:
         ordered_BV, order_BV = likeliest_first(probability_BV, top_k, top_p)
-        if top_k is not None:
+        if top_k is not None and top_k < logits_BV.shape[-1]:
             ordered_BV = ordered_BV / ordered_BV.sum(dim=-1, keepdim=True)
-        if top_p is not None:
+        if is_nucleus:
             before_BV = ordered_BV.cumsum(dim=-1) - ordered_BV
             ordered_BV = ordered_BV.masked_fill(before_BV >= top_p, 0)
             ordered_BV = ordered_BV / ordered_BV.sum(dim=-1, keepdim=True)

@@ -35,7 +35,7 @@ class Cache(Protocol):
 
 
 class RMSNorm(nn.Module):
-    """y = x / √(mean(x²) + ε) · w, computed in float32."""
+    """y = x / √(mean(x²) + ε) · w, the quotient in float32, then rounded to x's dtype."""
 
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
@@ -71,10 +71,10 @@ class Attention(nn.Module):
         cache: Cache | None,
         documents_BT: torch.Tensor | None,
     ) -> torch.Tensor:
-        split = (*x_BTD.shape[:2], -1, self.head_width)
-        q_BHTK = self.q_proj(x_BTD).view(split).transpose(1, 2)
-        k_BGTK = self.k_proj(x_BTD).view(split).transpose(1, 2)
-        v_BGTK = self.v_proj(x_BTD).view(split).transpose(1, 2)
+        by_head = (-1, self.head_width)
+        q_BHTK = self.q_proj(x_BTD).unflatten(-1, by_head).transpose(1, 2)
+        k_BGTK = self.k_proj(x_BTD).unflatten(-1, by_head).transpose(1, 2)
+        v_BGTK = self.v_proj(x_BTD).unflatten(-1, by_head).transpose(1, 2)
         if self.q_norm is not None:  # each head by itself, before it is turned
             q_BHTK, k_BGTK = self.q_norm(q_BHTK), self.k_norm(k_BGTK)
         if rotary is not None:
@@ -181,6 +181,10 @@ class Transformer(nn.Module):
 
         With `logits_to_keep` (1 or more) at so many last places alone.
         """
+        if logits_to_keep is not None and logits_to_keep < 1:
+            raise ValueError(
+                f"logits_to_keep = {logits_to_keep}: must be at least 1; None keeps all"
+            )
         refuse_forgetful_cache(self.config, cache)
         x_BTD = self.model(tokens_BT, cache, documents_BT)
         if logits_to_keep is not None:

@@ -18,6 +18,7 @@ from torch import nn
 
 from minillm.model.loss import cross_entropy
 from minillm.model.transformer import ModelConfig
+from minillm.model.variants import refuse_variants
 
 # The gate is smooth: further terms of its series are below a millionth
 NUM_TERMS = 12
@@ -81,11 +82,23 @@ class Spread:
     gradient: np.ndarray
 
 
+# package only
+def refuse_unpredicted(config: ModelConfig) -> None:
+    """ValueError for a model that is more than a plain decoder."""
+    refuse_variants(config, "this prediction")
+    if config.positions not in ("rotary", "none"):
+        raise ValueError(
+            f"positions = {config.positions!r}: what they add is not in this prediction; use "
+            "'rotary' or 'none'"
+        )
+
+
 def predicted_spread(
     config: ModelConfig, tokens: Sequence[int], targets: Sequence[int], first: FirstWeights
 ) -> Spread:
     """Of one row and its mean loss. `products_TT` are averages of x_t · x_s, `slopes_TT` those of
     the gradients at t and s."""
+    refuse_unpredicted(config)
     D, F, V, num_tokens = config.width, config.ffn_width, config.vocab_size, len(tokens)
     inner, written = D * first.inside**2, D * first.writer**2
     average_TT = np.tril(np.ones((num_tokens, num_tokens))) / np.arange(1, num_tokens + 1)[:, None]
@@ -102,8 +115,8 @@ def predicted_spread(
         stream.append(products_TT.diagonal().mean())
     sizes_TT = normed(products_TT, config.norm_epsilon)[1]
     # a softmax of equal logits less a one in the target's place, through the head and the last norm
-    is_same_TT = np.equal.outer(targets, targets)
-    slopes_TT = (first.embedding / num_tokens) ** 2 * (is_same_TT - 1 / V) / sizes_TT
+    is_same_TT, head = np.equal.outer(targets, targets), first.embedding / config.width_ratio
+    slopes_TT = (head / num_tokens) ** 2 * (is_same_TT - 1 / V) / sizes_TT
     gradient = [slopes_TT.diagonal().mean()]
     for heard_sizes_TT, read_slopes_TT in reversed(passed):
         slopes_TT = slopes_TT * (1 + read_slopes_TT)
@@ -114,7 +127,7 @@ def predicted_spread(
 
 
 def measured_spread(model: nn.Module, tokens: Sequence[int], targets: Sequence[int]) -> Spread:
-    """The same of a model that was built and drawn."""
+    """The same of a model that was built and drawn; its gradients are cleared."""
     passed: list[torch.Tensor] = []
 
     def keep(part: nn.Module, given: object, x_BTD: torch.Tensor) -> None:
@@ -123,9 +136,13 @@ def measured_spread(model: nn.Module, tokens: Sequence[int], targets: Sequence[i
 
     parts = (model.model.embed_tokens, *model.model.layers)
     hooks = [part.register_forward_hook(keep) for part in parts]
-    cross_entropy(model(torch.tensor([tokens])), torch.tensor([targets])).backward()
-    for hook in hooks:
-        hook.remove()
+    device = next(model.parameters()).device
+    tokens_BT, targets_BT = (torch.tensor([ids], device=device) for ids in (tokens, targets))
+    try:
+        cross_entropy(model(tokens_BT), targets_BT).backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
     model.zero_grad(set_to_none=True)
     return Spread(
         stream=np.array([x_BTD.square().mean().item() for x_BTD in passed]),

@@ -1,10 +1,11 @@
 """What a model may have that a plain Llama has not, each a field whose default changes nothing.
 
 QK-norm: queries and keys are normed a head at a time, before positions turn them, so that no score
-can exceed √K (Henry et al., arXiv:2010.04245; as in Qwen3, arXiv:2505.09388). Post-norm: the norm
-stands behind the sum, as in the first transformer (Vaswani et al., arXiv:1706.03762; what it costs:
-Xiong et al., arXiv:2002.04745). Windows: a layer sees the last tokens alone (Mistral 7B,
-arXiv:2310.06825). Experts have a file of their own. Left out: norms in both places, biases.
+can exceed √K until training scales the norms (Henry et al., arXiv:2010.04245; as in Qwen3,
+arXiv:2505.09388). Post-norm: the norm stands behind the sum, as in the first transformer (Vaswani
+et al., arXiv:1706.03762; what it costs: Xiong et al., arXiv:2002.04745). Windows: a layer sees the
+last tokens alone (Mistral 7B, arXiv:2310.06825). Experts have a file of their own. Left out: norms
+in both places, biases.
 """
 
 from collections.abc import Callable
@@ -124,8 +125,15 @@ def refuse_impossible_variants(config: Variants) -> None:
 
 # package only
 def refuse_forgetful_cache(config: Variants, cache: object) -> None:
-    """ValueError where some layers see all and the cache keeps a window of every layer alone."""
-    if config.full_every is not None and isinstance(cache, SlidingCache):
+    """ValueError where a sliding cache is narrower than what the model's own windows show."""
+    if not isinstance(cache, SlidingCache):
+        return
+    if config.window is not None and cache.window < config.window:
+        raise ValueError(
+            f"window = {cache.window} of the sliding cache: the model's queries see window = "
+            f"{config.window} keys; use SlidingCache({config.window}) or a wider one"
+        )
+    if config.full_every is not None:
         raise ValueError(
             f"full_every = {config.full_every}: a sliding cache of window = {cache.window} forgets "
             "what full layers see; use a KeyValueCache or a StaticCache"

@@ -22,11 +22,14 @@ def test_what_is_far_inside_the_bound_is_shown_alike_on_every_machine() -> None:
 
 def test_a_margin_that_passes_is_never_shown_above_what_is_allowed() -> None:
     assert margin(0.3, 0.5) == "≤ 5e-01" and margin(0.02, 0.5) == "< 1e-01"
+    assert margin(0.123, 0.15) == "≤ 0.15" and margin(0.2, 0.25) == "≤ 0.25"
     assert margin(1e-4, 1e-4) == "≤ 1e-04" and margin(9e-5, 1e-4) == "< 1e-04"
     assert margin(0.6, 0.5) == "< 1e+00", "what fails is shown as it is"
 
 
 def test_a_proof_prints_its_margin(capsys: pytest.CaptureFixture) -> None:
+    prove_close("about", 1.123, 1.0, 0.15)
+    assert capsys.readouterr().out == "✓ about (largest difference ≤ 0.15, allowed 0.15)\n"
     prove_close("ours = theirs", torch.tensor([1.0, 2.0]), np.array([1.0, 2.00003]), 1e-4)
     assert (
         capsys.readouterr().out == "✓ ours = theirs (largest difference < 1e-04, allowed 1e-04)\n"

@@ -90,8 +90,11 @@ def test_what_does_not_fit_is_refused_with_field_value_and_remedy(
         ("sft.stories=[1, 2, 3, 4]", r"starts = .* for each of the 4 levels in stories"),
         ("sft.stories=[1, 2, 3, 4, 5]", r"stories = .* give at most 4 counts"),
         ("evaluation.levels=[4, 5]", r"levels = \(4, 5\): choose some of \(1, 2, 3, 4\)"),
-        ("sampling.batch_size=0", r"batch_size = 0: must be at least 1"),
-        ("sampling.temperature=-1", r"temperature = -1: must be"),
+        ("sampling.batch_size=0", r"^sampling\.batch_size = 0: must be at least 1"),
+        ("sampling.temperature=-1", r"^sampling\.temperature = -1: must be"),
+        ("training.z_weight=-1", r"^training\.z_weight = -1: must be"),
+        ("sft.training.recompute=true", r"^sft\.training\.recompute = True: fine-tuning keeps"),
+        ("preferences.dpo.compile=true", r"^preferences\.dpo\.compile = True: it would do nothing"),
     ],
 )
 def test_a_recipe_refuses_it_too(assignment: str, message: str) -> None:

@@ -65,10 +65,19 @@ def test_few_tokens_make_the_cache_move() -> None:
     assert [room.shape[3] for room in rooms] == [1, 2, 4, 8, 16, 32]
 
 
+@pytest.mark.parametrize("make", [KeyValueCache, lambda: StaticCache(9), lambda: SlidingCache(9)])
+def test_no_graph_of_earlier_tokens_stays_alive(make: Callable) -> None:
+    model, cache = small_model(), make()
+    for stop in (3, 5):
+        logits_BV = last_logits(model, torch.tensor([[3, 1, 4, 1, 5]])[:, :stop], cache)
+        logits_BV.sum().backward()
+    assert not any(room.requires_grad for room in cache.rooms.values())
+
+
 def test_a_cache_of_two_rows_takes_no_single_row() -> None:
     model, cache = small_model(), KeyValueCache()
     last_logits(model, torch.tensor([[1, 2], [3, 4]]), cache)
-    with pytest.raises(AssertionError, match="the cache has 2 rows, not 1"):
+    with pytest.raises(AssertionError, match=r"the cache has B, G = \(2, 2\), not \(1, 2\)"):
         last_logits(model, torch.tensor([[1, 2, 3]]), cache)
 
 

@@ -65,12 +65,13 @@ def recomputed(model: Transformer) -> Transformer:
 # Parameters
 
 
-@pytest.mark.parametrize(("config", "num_rows", "length"), SHAPES)
-def test_parameters_by_part_are_those_of_the_model(
-    config: ModelConfig, num_rows: int, length: int
-) -> None:
+LEARNED = dataclasses.replace(SHAPES[0][0], positions="learned")
+
+
+@pytest.mark.parametrize("config", [*(config for config, *_ in SHAPES), LEARNED])
+def test_parameters_by_part_are_those_of_the_model(config: ModelConfig) -> None:
     words = {
-        "embedding": "embed_tokens", "attention": "self_attn", "feed-forward": "mlp",
+        "embedding": "embed_", "attention": "self_attn", "feed-forward": "mlp",
         "norms": "norm", "head": "lm_head",
     }  # fmt: skip
     parts = parameter_counts(config)

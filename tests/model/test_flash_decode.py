@@ -156,7 +156,7 @@ def test_what_it_cannot_do_is_refused_with_the_remedy(changes: dict, words: str)
     (q, k, v), said = inputs_of("a window in the last part", torch.float32)
     said |= {key: value for key, value in changes.items() if key != "q"}
     with pytest.raises(ValueError, match=words):
-        decode_attention(changes.get("q", q), k, v, **said)
+        decode_attention(changes.get("q", q).to(DEVICE), k, v, **said)
 
 
 # Planted bugs: what is replaced by what, and the shape that shows it

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minillm.model.caches import KeyValueCache, SlidingCache, StaticCache
-from minillm.model.generate import generate, generate_batch, until_stop
+from minillm.model.generate import generate, generate_batch, last_logits, until_stop
 from tests.model.small import PROMPTS, Counting, seeded, small_model
 
 # with a cache and without
@@ -76,6 +76,16 @@ def test_nothing_is_computed_after_every_text_has_stopped() -> None:
     model = Counting()
     generate(model, [5], max_tokens=20, stop_ids=[8])
     assert len(model.widths) == 3
+    full = Counting()
+    texts = generate_batch(full, [[5], [1, 2, 3, 30]], max_tokens=3, stop_ids=[31])
+    assert texts == [[6, 7, 8], []] and len(full.widths) == 4, "the short one had its three before"
+
+
+def test_a_cache_that_holds_the_whole_text_has_nothing_to_read() -> None:
+    model, cache, tokens_BT = small_model(), KeyValueCache(), torch.tensor([[1, 2, 3]])
+    last_logits(model, tokens_BT, cache)
+    with pytest.raises(ValueError, match="the cache holds 3 tokens of 3: nothing is left to read"):
+        last_logits(model, tokens_BT, cache)
 
 
 def test_a_stop_token_inside_a_prompt_does_not_end_it() -> None:

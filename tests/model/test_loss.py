@@ -130,6 +130,13 @@ def test_in_chunks_loss_and_gradients_are_the_plain_ones(
         torch.testing.assert_close(ours, theirs)
 
 
+def test_a_target_that_no_token_has_is_refused_in_chunks_too() -> None:
+    x, head = torch.randn(5, 4), torch.randn(7, 4)
+    for target in (-1, 7):
+        with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
+            chunked_cross_entropy(x, head, torch.tensor([1, 2, target, 3, 4]))
+
+
 @pytest.mark.parametrize("z_weight", [0.0, 0.3])
 def test_in_chunks_gradients_are_those_of_finite_differences(z_weight: float) -> None:
     x_ND, head_VD, targets_N = head_and_targets(11, dtype=torch.float64)

@@ -25,21 +25,12 @@ from minillm.scale.pipeline_parallel import stage_output
 from minillm.scale.tensor_parallel import split_logits
 from minillm.serve.slots import SlotCache
 from minillm.train.checkpoint import load_model_tensors, model_tensors
+from tests.model.small import SMALL, small_model
 
 KINDS = ("rotary", "none", "learned", "sinusoidal", "alibi")
-SMALL = ModelConfig(
-    vocab_size=61, width=24, num_layers=3, num_heads=6, num_kv_heads=2, ffn_width=37,
-    context_length=29, initial_std=0.2,
-)  # fmt: skip
 SCALED = {"rope_scaling": "yarn", "rope_factor": 4.0, "rope_trained_length": 7}
 CASES = [{"positions": kind} for kind in KINDS] + [SCALED]
 every_kind = pytest.mark.parametrize("changes", CASES, ids=[*KINDS, "yarn"])
-
-
-def small_model(**changes: object) -> Transformer:
-    """Weights large enough that every part moves the logits."""
-    torch.manual_seed(0)
-    return Transformer(replace(SMALL, **changes))
 
 
 def random_tokens(batch: int, length: int) -> torch.Tensor:

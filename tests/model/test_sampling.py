@@ -101,15 +101,16 @@ def test_probabilities_are_those_of_transformers(
 
 @pytest.mark.parametrize("sharpness", [0.5, 4.0])
 @pytest.mark.parametrize("top_p", [0.3, 0.9, 0.99, 1.0])
+@pytest.mark.parametrize("top_k", [None, 5000, 9000])  # as many as there are, or more
 def test_a_nucleus_is_the_same_however_many_tokens_are_looked_at(
-    sharpness: float, top_p: float, monkeypatch: pytest.MonkeyPatch
+    sharpness: float, top_p: float, top_k: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits_BV = sharpness * torch.randn(7, 5000, generator=seeded())
-    got_BV = next_token_probabilities(logits_BV, 0.9, top_p=top_p)
+    got_BV = next_token_probabilities(logits_BV, 0.9, top_k, top_p)
     scores_BV = TopPLogitsWarper(top_p)(None, logits_BV / 0.9)
     torch.testing.assert_close(got_BV, scores_BV.softmax(-1))
     monkeypatch.setattr(sampling, "FEW_TOKENS", 5000)
-    every_BV = next_token_probabilities(logits_BV, 0.9, top_p=top_p)
+    every_BV = next_token_probabilities(logits_BV, 0.9, top_k, top_p)
     assert torch.equal(got_BV > 0, every_BV > 0)
     torch.testing.assert_close(got_BV, every_BV)
 
@@ -118,7 +119,7 @@ def test_a_nucleus_wider_than_what_was_looked_at_is_seen(monkeypatch: pytest.Mon
     """Planted: the few likeliest are taken whether they hold p or not."""
     monkeypatch.setattr(sampling, "likeliest_first", lambda p_BV, *_: p_BV.topk(256))
     with pytest.raises(AssertionError):
-        test_a_nucleus_is_the_same_however_many_tokens_are_looked_at(0.5, 0.99, monkeypatch)
+        test_a_nucleus_is_the_same_however_many_tokens_are_looked_at(0.5, 0.99, None, monkeypatch)
 
 
 def test_temperature_zero_takes_the_likeliest_token() -> None:
@@ -158,6 +159,15 @@ def test_penalties_by_hand() -> None:
     every = {"repetition_penalty": 2.0, "frequency_penalty": 0.5, "presence_penalty": 0.25}
     assert penalised(logits, **every) == [1.0, -5.25, -0.25, 1.0]
     assert penalised(logits) == logits
+
+
+def test_a_light_penalty_is_not_lost_in_16_bits() -> None:
+    logits_BV = torch.tensor([[2.0, -2.0, 1.0, 1.0]])
+    options = SamplingOptions(repetition_penalty=1.001)
+    exact_BV = penalised_logits(logits_BV, TEXT_BT, NUM_PROMPT_B, options)
+    coarse_BV = logits_BV.bfloat16()
+    assert torch.equal(penalised_logits(coarse_BV, TEXT_BT, NUM_PROMPT_B, options), exact_BV)
+    assert not torch.equal(exact_BV, logits_BV)
 
 
 def test_a_repetition_penalty_never_makes_a_used_token_likelier() -> None:
@@ -294,6 +304,7 @@ def test_drawn_frequencies_follow_the_penalties() -> None:
     [
         ({"min_p": -0.1}, "min_p = -0.1: must be 0 to 1"),
         ({"min_p": 1.1}, "min_p = 1.1: must be 0 to 1"),
+        ({"temperature": 1e-39}, "temperature = 1e-39: must be 0, .* or at least 1e-30"),
         ({"repetition_penalty": 0.0}, "repetition_penalty = 0.0: must be above 0"),
         ({"frequency_penalty": 2.1}, "frequency_penalty = 2.1: must be -2 to 2"),
         ({"presence_penalty": float("nan")}, "presence_penalty = nan: must be -2 to 2"),

@@ -76,6 +76,7 @@ def test_without_the_scale_of_depth_too() -> None:
     unscaled = replace(first, writer=first.inside)
     predicted, found = predicted_spread(DEEP, TOKENS, TARGETS, unscaled), measured(DEEP, unscaled)
     assert largest_error(predicted.stream, found.stream) < ALLOWED_STREAM
+    assert largest_error(predicted.gradient, found.gradient) < ALLOWED_GRADIENT
     scaled = predicted_spread(DEEP, TOKENS, TARGETS, first)
     assert predicted.stream[-1] > 50 * scaled.stream[-1]
 
@@ -86,6 +87,23 @@ def test_weights_that_follow_the_width_are_predicted(width_ratio: float) -> None
     first = first_weights(config)
     predicted, found = predicted_spread(config, TOKENS, TARGETS, first), measured(config, first)
     assert largest_error(predicted.stream, found.stream) < ALLOWED_STREAM
+    # the way back through the scores is left out: of this relative size
+    allowed = ALLOWED_GRADIENT + math.log1p((config.width * first.inside**2) ** 2)
+    assert largest_error(predicted.gradient, found.gradient) < allowed
+    # planted: the last norm's scale forgotten
+    forgotten = predicted.gradient * width_ratio**2
+    assert largest_error(forgotten, found.gradient) > 2 * allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"positions": "learned"}, "positions = 'learned': .*use 'rotary' or 'none'"),
+     ({"qk_norm": True}, "qk_norm = True: this prediction knows nothing of it")],
+)  # fmt: skip
+def test_what_is_not_predicted_is_refused(changes: dict, words: str) -> None:
+    config = replace(DEEP, **changes)
+    with pytest.raises(ValueError, match=words):
+        predicted_spread(config, TOKENS, TARGETS, first_weights(config))
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,9 @@ def test_cached_is_uncached(changes: dict, attention: str, cuts: list[int]) -> N
 @pytest.mark.parametrize("cuts", [[9], [7, 8, 20], list(range(1, 29))])
 def test_a_cache_that_forgets_is_enough_where_every_layer_has_a_window(cuts: list[int]) -> None:
     assert cache_error(small_model(window=WINDOW), SlidingCache(WINDOW), cuts) < 1e-5
-    assert cache_error(small_model(window=WINDOW), SlidingCache(WINDOW - 1), cuts) > 1e-2
+    assert cache_error(small_model(window=WINDOW), SlidingCache(WINDOW + 1), cuts) < 1e-5
+    with pytest.raises(ValueError, match="window = 4 of the sliding cache: .* use SlidingCache.5."):
+        small_model(window=WINDOW)(tokens(), SlidingCache(WINDOW - 1))
 
 
 def test_a_cache_that_forgets_is_refused_where_some_layers_see_all() -> None:
