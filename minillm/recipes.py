@@ -20,7 +20,7 @@ from minillm.core.home import home_folder, latest_run_name
 from minillm.core.records import Run, atomic_write
 from minillm.core.settings import built, with_fields
 from minillm.corpus.pipeline import CorpusConfig
-from minillm.evaluate.during import ProbeConfig
+from minillm.evaluate.during import ProbeConfig, looks_to_pay_for
 from minillm.evaluate.items import EvaluateConfig
 from minillm.evaluate.stories import SamplingConfig
 from minillm.model.transformer import ModelConfig
@@ -173,7 +173,10 @@ def changed(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
                 "set the brief of a recipe as it is (--recipe), or set model. and training. fields"
             )
         recipe = recipe_named(recipe.name, with_fields(recipe, of_brief).brief)
-    return with_fields(recipe, others)
+    recipe = with_fields(recipe, others)
+    if recipe.probes.leaks:
+        looks_to_pay_for(recipe.training)
+    return recipe
 
 
 # package only

@@ -407,3 +407,17 @@ def test_killed_and_run_again_gives_the_losses_of_an_uninterrupted_run(
     ]
     assert 0 < step < 24 and after[-1]["step"] == 24
     assert losses(whole) == losses(killed) and len(losses(whole)) == 24
+
+
+def test_who_stops_a_run_is_told_how_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt("SIGTERM: training stopped after step 3")
+
+    monkeypatch.setattr("minillm.stages.reach", stopped)
+    assert main(["train", "--run", "drill", "--home", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == (
+        "minillm train: stopped (SIGTERM: training stopped after step 3; "
+        f"`minillm train --run drill --home {tmp_path}` goes on from what is saved)\n"
+    )

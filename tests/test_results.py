@@ -101,18 +101,18 @@ def test_a_bench_without_a_section_is_told(tmp_path: Path) -> None:
         results(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("size", "transformers", "mfu"), [("5.4M", 1.6, 0.45), ("14M", 1.25, 0.50)]
-)
-def test_the_recorded_step_holds_its_bars(size: str, transformers: float, mfu: float) -> None:
+@pytest.mark.parametrize(("size", "mfu"), [("5.4M", 0.45), ("14M", 0.50)])
+def test_the_recorded_step_holds_its_bars(size: str, mfu: float) -> None:
     found = recorded("train")[size]
     assert found["ours_over"]["nanoGPT"] >= 3.4
-    assert found["ours_over"]["nanoGPT at its best"] >= 1.15
-    assert found["ours_over"]["transformers"] >= transformers
     assert found["ours_eager_over"]["nanoGPT"] >= 2.3
     assert found["mfu"]["ours"] >= mfu
     # within the laptop recipe's minutes of pretraining
     assert found["compiling_repaid_after_s"] <= 8.4 * 60
+
+
+def test_compiling_is_repaid_within_the_laptop_run_at_its_own_size() -> None:
+    assert recorded("train_slower")["1.3M"]["compiling_repaid_after_s"] <= 8.4 * 60
 
 
 def test_the_recorded_tokenizer_holds_its_bars() -> None:
@@ -242,15 +242,16 @@ def test_the_page_names_each_bar_of_learning_with_its_number_and_verdict() -> No
     bad = mean(stories["3"]["bad_sentences_per_story"])
     sound = mean(stories["2"]["consistent_fraction"])
     expected = {
-        "minutes until ours is below the 5-gram model, in every seed ≤ 2.00":
-            ("never" if np.isinf(max(below)) else f"{max(below):.2f}", max(below) <= 2),
+        "minutes until ours is below the 5-gram model, in every seed ≤ 2.000":
+            ("never" if np.isinf(max(below)) else f"{max(below):.3f}", max(below) <= 2),
         "stories of level 2 free of contradictions ≥ 50.0 %":
             (f"{100 * sound:.1f} %", sound >= 0.5),
         f"bad sentences a story of level 3, half of the recorded run's ≤ {half:.2f}":
             (f"{bad:.2f}", bad <= half),
     }  # fmt: skip
     for level, values in found["story_bits_over_the_worlds"].items():
-        words = f"bits of unread stories of level {level} over the world's own ≤ 1.120"
+        estimate = "an upper estimate of the world's own"
+        words = f"bits of unread stories of level {level} over {estimate} ≤ 1.120"
         expected[words] = (f"{mean(values):.3f}", mean(values) <= 1.12)
     page = RESULTS.read_text(encoding="utf-8")
     for words, (figure, is_reached) in expected.items():
@@ -266,20 +267,45 @@ def test_a_bar_that_a_recording_cannot_judge_is_neither_reached_nor_missed() -> 
     found["story_bits_over_the_worlds_together"] = {"by_seed": [1.11, 1.13], "mean": 1.12}
     bar = BARS["learn"](found)[-1]
     assert (bar.verdict, bar.told) == ("reached", "1.120 (1.110, 1.130)")
+    found |= {"nanogpt_rows": 4}
+    over_peer = [bar.found for bar in BARS["learn"](found) if "nanoGPT's at its best" in bar.words]
+    assert len(over_peer) == 2 and None not in over_peer
+    del found["nanogpt_rows"]  # 16 rows a step, untried: no word on nanoGPT at its best
+    over_peer = [bar for bar in BARS["learn"](found) if "nanoGPT's at its best" in bar.words]
+    assert {bar.verdict for bar in over_peer} == {"to be recorded anew"}
     found["ours_below_5_gram_after_minutes"] = [1.5, None]
     (bar,) = [each for each in BARS["learn"](found) if "5-gram" in each.words]
-    assert (bar.verdict, bar.told) == ("missed", "never (1.50, never)")
+    assert (bar.verdict, bar.told) == ("missed", "never (1.500, never)")
 
 
-def test_the_recorded_loop_takes_at_most_a_twentyfifth_of_a_step_where_that_was_recorded() -> None:
-    figures = recorded("train")
-    page = RESULTS.read_text(encoding="utf-8")
-    for bar in BARS["train"](figures):
-        assert bar.verdict in ("reached", "to be recorded anew")
-        assert row_of(page, bar.words).endswith(f"| {bar.verdict} |")
+def test_the_loop_takes_at_most_a_twentyfifth_of_a_step_at_5_and_14_million_parameters() -> None:
+    figures = recorded("train_slower")
+
+    def of_loops() -> list[Bar]:
+        bars = [bar for bar in BARS["train_slower"](figures) if "share of a step" in bar.words]
+        return [bar for bar in bars if not bar.words.startswith("1.3M")]
+
+    assert {bar.verdict for bar in of_loops()} == {"reached"} and len(of_loops()) == 6
     for size in ("5.4M", "14M"):
-        figures[size]["loop_share"] = dict.fromkeys(LOOPS, 0.041)
-    assert {bar.verdict for bar in BARS["train"](figures)} == {"missed"}
+        figures[size]["loop_share_quartiles"] = dict.fromkeys(LOOPS, [0.01, 0.041])
+    assert {bar.verdict for bar in of_loops()} == {"missed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "heading", "num_bars"),
+    [("train", "## A step", 16), ("train_slower", "## A later", 19)],
+)
+def test_the_page_names_each_bar_of_a_step_with_its_verdict(
+    name: str, heading: str, num_bars: int
+) -> None:
+    """On the slower machine, too, where most of the ratios are missed."""
+    _, _, below = RESULTS.read_text(encoding="utf-8").partition(heading)
+    page, _, _ = below.partition("\n## ")
+    bars = BARS[name](recorded(name))
+    assert len(bars) == num_bars
+    for bar in bars:
+        verdict = {"missed": "**missed**"}.get(bar.verdict, bar.verdict)
+        assert row_of(page, f"{bar.words} {bar.asked}").endswith(f"| {verdict} |")
 
 
 def test_the_page_has_every_ablation_with_its_seeds_and_interval() -> None:
@@ -303,7 +329,7 @@ def test_the_page_says_of_which_levels_the_table_of_changes_can_say_nothing(
     words = what_so_few_steps_show(figures)
     assert f"The base has {figures['variants']['another seed']['steps']} steps;" in words
     assert f"of level 2 {100 * share:.1f} % of the base's stories" in words
-    assert words.endswith("cannot show what moves level 2.") == is_floor
+    assert ("cannot show what moves level 2." in words) == is_floor
     assert what_so_few_steps_show(recorded("stories")) in RESULTS.read_text(encoding="utf-8")
 
 

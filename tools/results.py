@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from minillm.bench.train import BAR_SHAPES, SHAPES
 from minillm.bench.vocabulary import SIZES as VOCABULARY_SIZES
 from tools.bars import ABOVE, BARS, BELOW, bars_table
 from tools.proofs import proofs_section
+from tools.steps import OLDER, TRAINED, Keys, step_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "bench"
@@ -20,9 +22,10 @@ PROOFS = "proofs.json"
 HEAD = """# What was measured
 
 Made by `python -m tools.results` from the JSON files beside it, each written by `minillm bench …
---out FILE`: ours and the named peers in one run, in turns, medians. Ratios above 1 are in our
-favour unless it says otherwise. The proofs at the end were recorded by `make proofs`. What did not
-work is in [LOG.md](../LOG.md).
+--out FILE`. Speeds are of ours and the named peers in one run, in turns, medians; learning is one
+run after the other, means of the seeds; a note says what was measured apart. Ratios above 1 are in
+our favour unless it says otherwise. The proofs at the end were recorded by `make proofs`. What did
+not work is in [LOG.md](../LOG.md).
 
 What `minillm corpus report` says of ours, two commands say of ours and of the peers on the same
 pages and lines of the dirty web: `minillm bench duplicates` of families of copies, `minillm bench
@@ -34,39 +37,24 @@ code for sm_80 and sm_90 (registers and spills are in `attention.json`); none ha
 What was aimed at stands in tables of bars, with a verdict: *reached*, **missed**, or *to be
 recorded anew* where the recording is older than the figure.
 """
-Keys = tuple[str, ...]
-SIZES = ("5.4M", "14M")
-TRAINED = (
-    ("tokens/s, ours (compiled)", "tokens_per_s", "ours", ",.0f"),
-    ("times nanoGPT as its README runs it on a CPU (float32)", "ours_over", "nanoGPT", ".2f"),
-    ("times nanoGPT at its best (bfloat16, compiled)", "ours_over", "nanoGPT at its best", ".2f"),
-    ("times transformers' Llama (bfloat16)", "ours_over", "transformers", ".2f"),
-    ("times the same, compiled", "ours_over", "transformers at its best", ".2f"),
-    ("without a compiler: times nanoGPT", "ours_eager_over", "nanoGPT", ".2f"),
-    ("share of the machine's matrix product (MFU)", "mfu", "ours", ".0%"),
-    ("parameters, ours", "parameters", "ours", ",.0f"),
-    ("parameters, nanoGPT at the same depth and width", "parameters", "nanoGPT", ",.0f"),
-)
 # file → what it is about, and rows: words, where the figure stands, how it is written
 SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
-    "train": ("A step, beside nanoGPT and transformers", tuple(
-        (f"{size}: {words}", (size, kind, name), form)
-        for size in SIZES for words, kind, name, form in TRAINED
-    ) + tuple(
-        (f"{size}: seconds of training after which compiling is repaid",
-         (size, "compiling_repaid_after_s"), ".0f") for size in SIZES
-    )),
+    "train": ("A step, beside nanoGPT and transformers", step_rows(BAR_SHAPES, OLDER)),
+    "train_slower": (
+        "A later recording, where products of bfloat16 are half as fast", step_rows(SHAPES, TRAINED)
+    ),
     "learn": ("Bits per byte after so many minutes, beside nanoGPT", (
         ("minutes", ("minutes",), ".0f"),
         ("bits per byte, ours", ("bits_per_byte", "ours"), ".3f"),
-        ("bits per byte, nanoGPT at its best", ("bits_per_byte", "nanoGPT"), ".3f"),
-        ("ours over nanoGPT, mean of the seeds", ("ours_over_nanogpt", "mean"), ".3f"),
+        ("bits per byte, nanoGPT", ("bits_per_byte", "nanoGPT"), ".3f"),
+        ("ours over nanoGPT, mean of the seeds (below 1 is better)",
+         ("ours_over_nanogpt", "mean"), ".3f"),
         ("upper end of its 95 % interval", ("ours_over_nanogpt", "high"), ".3f"),
         ("bits per byte, 5-gram model", ("kneser_ney_5_gram_bits_per_byte",), ".3f"),
         *((f"stories of level {level} free of contradictions",
            ("stories", level, "consistent_fraction"), ".1%") for level in "123"),
         ("bad sentences a story of level 3", ("stories", "3", "bad_sentences_per_story"), ".2f"),
-        *((f"bits of unread stories of level {level} over the world's own",
+        *((f"bits of unread stories of level {level} over an upper estimate of the world's own",
            ("story_bits_over_the_worlds", level), ".3f") for level in "123"),
     )),
     "stories": ("What moves the stories, at equal compute", ()),
@@ -75,11 +63,12 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
          ("best_rates_apart", "plain"), ".2f"),
         ("the same with the width rule", ("best_rates_apart", "transfer"), ".2f"),
     )),
-    "optimizers": ("Muon and AdamW", (
+    "optimizers": ("Muon and AdamW after 150 small steps", (
         ("Muon − AdamW, bits per byte, equal steps",
          ("muon_minus_adamw_same_steps", "mean"), "+.2f"),
         ("upper end of its 95 % interval", ("muon_minus_adamw_same_steps", "high"), "+.2f"),
-        ("Muon − AdamW, equal minutes", ("muon_minus_adamw_same_minutes", "mean"), "+.2f"),
+        ("Muon − AdamW, equal minutes (AdamW at the best rate of 150 steps)",
+         ("muon_minus_adamw_same_minutes", "mean"), "+.2f"),
         ("upper end of its 95 % interval", ("muon_minus_adamw_same_minutes", "high"), "+.2f"),
     )),
     "ablations": ("The recipe, one change at a time, equal compute", ()),
@@ -87,11 +76,13 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         *((f"{kind}: held-out nats a token, mean of the seeds", ("nats_by_kind_and_seed", kind),
            ".3f") for kind in ("alibi", "rotary", "sinusoidal", "learned", "none")),
     )),
-    "generate": ("Writing, beside transformers (float32, greedy, the same texts)", (
+    "generate": ("Writing, beside transformers (float32, greedy, the same texts, one thread)", (
+        ("batch 16: reading the prompts",
+         ("batch 16", "ours, plain cache: prefill over transformers"), ".2f"),
         ("batch 1: decoding", ("batch 1", "ours, plain cache: decode over transformers"), ".2f"),
         ("batch 16: decoding", ("batch 16", "ours, plain cache: decode over transformers"), ".2f"),
     )),
-    "attention": ("Attention's forms on a CPU, 4,096 tokens, head width 64", (
+    "attention": ("Attention's forms on a CPU, one thread, 4,096 tokens, head width 64", (
         ("PyTorch's kernel: times plain code, forward",
          ("forward_times_plain_at_4096_width_64",), ".1f"),
         ("and backward", ("backward_times_plain_at_4096_width_64",), ".1f"),
@@ -100,6 +91,7 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
         ("4,096: times tokenizers", ("train_4096_times_tokenizers",), ".2f"),
         ("4,096: times rustbpe", ("train_4096_times_rustbpe",), ".2f"),
         ("encoding, cold: times tokenizers", ("encode_cold_times_tokenizers",), ".2f"),
+        ("encoding, cold: times tiktoken", ("encode_cold_times_tiktoken",), ".2f"),
         ("encoding, warm: times tiktoken", ("encode_warm_times_tiktoken",), ".2f"),
         ("awkward strings over all planes of Unicode", ("fuzz_strings",), ",.0f"),
         ("of these with the ids of tokenizers and of tiktoken", ("fuzz_strings_equal",), ",.0f"),
@@ -138,8 +130,13 @@ SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
          ("rank_correlation", "stream, epoch 0"), ".5f"),
         ("the largest of the two epochs after it", ("largest_rank_correlation_after_epoch_0",),
          ".4f"),
-        ("times PyTorch's DataLoader", ("stream_times_torch_dataloader",), ".2f"),
-        ("times Hugging Face's datasets", ("stream_times_datasets",), ".2f"),
+        *((f"{words}: times {name}", (f"{kind}_times_{key}",), ".2f")
+          for kind, words in (
+            ("stream", "the batches alone, without shuffling and packing their epoch"),
+            ("with_packing", "these with it (the libraries shuffle, and pack nothing)"),
+          ) for key, name in (
+            ("torch_dataloader", "PyTorch's DataLoader"), ("datasets", "Hugging Face's datasets"),
+          )),
         ("exact resumes", ("exact_resumes",), ".0f"),
     )),
     "duplicates": ("Near-duplicates, 50,000 documents", (
@@ -210,6 +207,8 @@ def figure(figures: dict, keys: Keys, form: str) -> str:
         if key not in found:
             raise KeyError(f"{' · '.join(keys)}: the recorded bench has no such figure")
         found = found[key]
+    if found is None and keys[-1] == "compiling_repaid_after_s":
+        return "never"
     return format(mean(found) if isinstance(found, list) else found, form)
 
 

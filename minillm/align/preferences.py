@@ -10,6 +10,7 @@ import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -42,6 +43,8 @@ from minillm.train.schedule import TrainingConfig, TrainState
 CODE = ("minillm.align", "minillm.corpus.storyworld", "minillm.model", "minillm.train")
 # the stories of this stage come after those of fine-tuning: nothing is asked that was taught
 FIRST_STORY = 500_000
+# what `dpo` and `rl`, two trainings, cannot heed
+UNUSED = ("z_weight", "recompute", "compile", "evaluate_every_steps", "evaluate_every_fraction")
 
 
 # package only
@@ -94,11 +97,11 @@ class PreferenceConfig:
                 f"prompts_per_batch = {self.prompts_per_batch}: reward_stories = "
                 f"{self.reward_stories} are fewer; lower it, or give more"
             )
-        for name in ("dpo", "rl"):
-            if weight := getattr(self, name).z_weight:
+        for name, option in product(("dpo", "rl"), UNUSED):
+            if value := getattr(getattr(self, name), option):
                 raise ValueError(
-                    f"{name}.z_weight = {weight}: the losses of preferences have no such term, so "
-                    "it would do nothing; leave it at 0 here (pretraining and fine-tuning take it)"
+                    f"{name}.{option} = {value}: it would do nothing in this stage; leave it out "
+                    "here (pretraining takes it)"
                 )
         for name in ("story_fraction", "clip"):
             if not 0 <= getattr(self, name) <= 1:

@@ -19,14 +19,7 @@ from minillm.align.conversations import ConversationStream, encoded
 from minillm.align.instructions import Conversation, document_conversation, story_conversations
 from minillm.batches.shards import BatchesConfig
 from minillm.batches.stream import IGNORE, Batch
-from minillm.core.records import (
-    Artifact,
-    Run,
-    canonical,
-    code_sha256,
-    make_artifact,
-    sha256_of,
-)
+from minillm.core.records import Artifact, Run, make_artifact
 from minillm.core.runtime import detect
 from minillm.corpus.mix import story_seed
 from minillm.corpus.pipeline import read_documents
@@ -45,7 +38,7 @@ from minillm.train.checkpoint import (
 )
 from minillm.train.loop import Evaluation, Figures, StepFigures
 from minillm.train.precision import compiled
-from minillm.train.resumable import resumable
+from minillm.train.resumable import resumable, resume_key
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.trainer import COMPILED, compile_decided, final_loss
 
@@ -98,6 +91,10 @@ class SftConfig:
             )
         if self.max_documents < 0:
             raise ValueError(f"max_documents = {self.max_documents}: must be at least 0")
+        if self.training.recompute:
+            raise ValueError(
+                "training.recompute = True: fine-tuning keeps what it computes; leave it out here"
+            )
 
 
 # package only
@@ -207,21 +204,20 @@ def fine_tune(config: SftConfig, run: Run, *, evaluate: Evaluation | None = None
     base, documents = run.artifact("model"), run.artifact("documents")
     parents = (base, documents)
     hashes = [each.sha256 for each in parents]
-    key = sha256_of(canonical([dataclasses.asdict(config), hashes, code_sha256(CODE)]))
+    key = resume_key(config, hashes, CODE)
 
     def write(folder: Path) -> Figures:
         model, tokenizer = load_model(base.path)
         tuned, state = fine_tuned(config, run, model, tokenizer, key=key, evaluate=evaluate)
         save_model(tuned, tokenizer, folder)
+        best_step = state.figures.get("best_step")
+        remove_checkpoints(checkpoints(run, "assistant"), state.step, keep=1, best_step=best_step)
         return sft_figures(tuned, state, run)
 
-    artifact = make_artifact(
+    return make_artifact(
         run, "assistant", config=config, parents=parents, code=CODE,
         write=write, summary=sft_summary,
     )
-    steps, best_step = int(artifact.figures["steps"]), artifact.figures.get("best_step")
-    remove_checkpoints(checkpoints(run, "assistant"), steps, keep=1, best_step=best_step)
-    return artifact
 
 
 # package only

@@ -177,6 +177,7 @@ def learn_nanogpt(learner: Learner) -> None:
     """Random rows, autocast, compiled, AdamW, warm-up and cosine over the minutes."""
     training, config = learner.training, learner.shape
     precision = faster_precision("cpu")
+    detect()  # what ours asks of its process, for both
     torch.manual_seed(training.seed)
     model = nanogpt_model(learner.nanogpt, config)
     called = model

@@ -39,11 +39,15 @@ def median_seconds(
 
 # package only
 def machine() -> str:
-    """The processor as the system names it, and its cores."""
+    """The processor as the system names it, and its cores. Its family and model stand there too:
+    processors of one name differ by a factor of two."""
     path = Path("/proc/cpuinfo")
     info = path.read_text(encoding="utf-8") if path.is_file() else ""
-    names = [line.split(":", 1)[1] for line in info.splitlines() if line.startswith("model name")]
-    name = names[0].strip() if names else platform.processor() or platform.machine()
+    lines = (line.partition(":") for line in reversed(info.splitlines()))  # the first core's last
+    told = {field.strip(): value.strip() for field, _, value in lines}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in told and "model" in told:
+        name += f" (family {told['cpu family']}, model {told['model']})"
     parts = [name, f"{os.cpu_count()} cores"]
     parts += [words for flag, words in UNITS.items() if flag in info.split()]
     return ", ".join([*parts, platform.system()])

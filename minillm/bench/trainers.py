@@ -11,8 +11,9 @@ optimizer's step of one batch in memory, which no training can leave out.
 All train a decoder of the same depth and width on the same file of ids. Ours runs the loop that the
 course runs, with what it asks of the process (`detect`: freed memory is kept, float32 products may
 be faster); nanoGPT's model and optimizer come from a checkout that the user names, and are stepped
-as its `train.py` does; transformers' Llama is stepped in the same way. Peers keep PyTorch's
-defaults.
+as its `train.py` does; transformers' Llama is stepped in the same way, by the fused AdamW that its
+Trainer takes. In float32 a peer keeps PyTorch's defaults; otherwise its process is asked for the
+same as ours. Attention is PyTorch's own in the peers, what is faster here in ours.
 """
 
 import importlib
@@ -36,7 +37,7 @@ from minillm.core.records import JsonLines
 from minillm.core.runtime import detect
 from minillm.core.settings import built
 from minillm.model.transformer import ModelConfig, Transformer
-from minillm.train.loop import LossFunction, train
+from minillm.train.loop import train
 from minillm.train.optimizer import Optimizer
 from minillm.train.precision import autocast, compiled
 from minillm.train.averaging import optimizer_for
@@ -135,7 +136,7 @@ def run_ours(side: Side, log: Path) -> None:
     loss_fn, optimizer = pretraining_loss(1.0, "cpu", loss), optimizer_for(model, training)
     if side.is_beside_bare:
         batch: Batch = next(stream.batches)
-        stream.bare_step = partial(bare_step, model, batch, loss_fn, optimizer, side.precision)
+        stream.bare_step = partial(bare_step, model, batch, loss, optimizer, side.precision)
     state, lines = TrainState(), JsonLines(log)
     watch, loss_fn = watched(model, training, loss_fn, state, lines, stream.batches, ALONE)
     with suppress(StopIteration):  # the end of the orders, in the middle of the loop
@@ -144,14 +145,14 @@ def run_ours(side: Side, log: Path) -> None:
 
 # package only
 def bare_step(
-    model: Transformer, batch: Batch, loss_fn: LossFunction, optimizer: Optimizer, precision: str
+    model: Transformer, batch: Batch, loss: Callable, optimizer: Optimizer, precision: str
 ) -> None:
     """What no training can leave out: forward, backward, step."""
     # the loop asks for its batches within an autocast of its own: backward is not to be in it
     with torch.autocast("cpu", enabled=False):
         with autocast("cpu", precision):
-            loss, _ = loss_fn(model, batch)
-        loss.backward()
+            nats = loss(model, batch)
+        nats.backward()
         optimizer.step(0.0)  # a batch learnt by heart would have slower steps (LOG.md)
         model.zero_grad(set_to_none=True)
 
@@ -175,7 +176,7 @@ def peer_optimizer(model: nn.Module, rate: float) -> torch.optim.Optimizer:
     if hasattr(model, "configure_optimizers"):
         return model.configure_optimizers(PEER_DECAY, rate, PEER_BETAS, "cpu")
     return torch.optim.AdamW(
-        model.parameters(), lr=rate, betas=PEER_BETAS, weight_decay=PEER_DECAY
+        model.parameters(), lr=rate, betas=PEER_BETAS, weight_decay=PEER_DECAY, fused=True
     )
 
 
@@ -210,6 +211,8 @@ def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Te
 # package only
 def run_peer(side: Side) -> None:
     """Random rows, loss, gradients, PyTorch's clipping and AdamW; the loss read every tenth."""
+    if side.precision != "float32":
+        detect()
     model, loss_fn = peer_losses(side)
     answer(parameters=sum(each.numel() for each in model.parameters()))
     optimizer = peer_optimizer(model, PEER_RATE)

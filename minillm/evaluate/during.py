@@ -58,6 +58,10 @@ class ProbeConfig:
             raise ValueError("stories = 1: one pair has no interval; give at least 2, or 0")
         if not self.levels or not set(self.levels) <= set(ALL_LEVELS):
             raise ValueError(f"levels = {self.levels}: choose some of {ALL_LEVELS}")
+        if "" in self.prompts:
+            raise ValueError(
+                f"prompts = {self.prompts}: an empty one asks nothing; write how a text begins"
+            )
         if not 0 < self.alarm_rate < 0.5:
             remedy = "must lie between 0 and .5; .05 is usual"
             raise ValueError(f"alarm_rate = {self.alarm_rate}: {remedy}")
@@ -128,10 +132,9 @@ def probes_for(config: ProbeConfig, tokenizer: Tokenizer, context_length: int) -
     )  # fmt: skip
 
 
-def leak_watch(
-    config: ProbeConfig, exam: EvaluateConfig, training: TrainingConfig, tokenizer: Tokenizer
-) -> LeakWatch:
-    """The stories of the exam, and for each a fresh twin of its level, over the looks to come."""
+# package only
+def looks_to_pay_for(training: TrainingConfig) -> int:
+    """How often a leak watch will look; ValueError where that hangs on the clock."""
     num_looks = num_evaluations(training)
     if num_looks is None:
         raise ValueError(
@@ -139,6 +142,14 @@ def leak_watch(
             f"{training.max_minutes}: how many looks a leak watch has to pay for is then not known "
             "before; give evaluate_every_fraction instead, or leave probes.leaks out"
         )
+    return num_looks
+
+
+def leak_watch(
+    config: ProbeConfig, exam: EvaluateConfig, training: TrainingConfig, tokenizer: Tokenizer
+) -> LeakWatch:
+    """The stories of the exam, and for each a fresh twin of its level, over the looks to come."""
+    num_looks = looks_to_pay_for(training)
     suspects, twins = [], []
     for level in exam.levels:
         own = [each.text for each in evaluation_stories(exam) if each.level == level]

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from minillm.evaluate.intervals import Estimate, bootstrap_mean, unpaired_difference
+from minillm.evaluate.intervals import Estimate, bootstrap_mean, tail_fraction, unpaired_difference
 from minillm.evaluate.likelihood import bits, document_nats
 from minillm.tokenizer.bytepair import Tokenizer
 
 # of resampled means: enough that 1 in 1,000 is seen ten times
 RESAMPLES = 10_000
+# so many of them have to lie beyond an end of the interval, or it is not known where it is
+FEWEST_BEYOND = 5
 
 
 def planted(texts: Sequence[str], leaked: Sequence[str], times: int, seed: int) -> list[str]:
@@ -131,3 +133,15 @@ def check_watch(watch: LeakWatch) -> None:
     if not 0 < watch.alarm_rate < 0.5:
         remedy = "must lie between 0 and .5; .05 is usual"
         raise ValueError(f"alarm_rate = {watch.alarm_rate}: {remedy}")
+    if RESAMPLES * watch.alarm_rate / watch.num_looks <= FEWEST_BEYOND:
+        raise ValueError(
+            f"num_looks = {watch.num_looks}: too many for alarms as rare as alarm_rate = "
+            f"{watch.alarm_rate:g} by {RESAMPLES:,} resamples; look less often"
+        )
+    confidence = confidence_of_a_look(watch.num_looks, watch.alarm_rate)
+    if RESAMPLES * tail_fraction(len(watch.suspects), confidence) < FEWEST_BEYOND:
+        raise ValueError(
+            f"num_looks = {watch.num_looks} with {len(watch.suspects)} items a side: too few items "
+            f"for alarms as rare as alarm_rate = {watch.alarm_rate:g}; give more items (in a "
+            "recipe evaluation.stories) or fewer looks"
+        )

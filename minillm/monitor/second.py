@@ -19,10 +19,7 @@ from minillm.core.records import (
     Artifact,
     Run,
     atomic_write,
-    canonical,
-    code_sha256,
     make_artifact,
-    sha256_of,
 )
 from minillm.corpus.pipeline import read_documents
 from minillm.evaluate.card import Card, read_cards, write_cards
@@ -51,6 +48,7 @@ from minillm.monitor.slices import (
 )
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, remove_checkpoints, save_model
+from minillm.train.resumable import resume_key
 from minillm.train.schedule import TrainState
 
 CODE = (
@@ -149,6 +147,8 @@ def write_second(
     model, state = second_round(model, examples, config, run, tokenizer, key=key)
     model = preferred(model, config, run, tokenizer, key=key, folder=feedback.path)
     save_model(model, tokenizer, folder)
+    for name in (NAME, PAIRS_NAME):
+        remove_checkpoints(checkpoints(run, name), state.step, keep=1)
     after = scores_by_slice(model, tokenizer, num_stories)
     parent_card = card_of(parent.kind, parent.sha256, parent.path, run, config.evaluation)
     own_card = card_of(NAME, "", folder, run, config.evaluation)
@@ -165,13 +165,11 @@ def second(config: SecondConfig, run: Run) -> Artifact:
     parent, feedback = served_before(run), run.artifact("feedback")
     parents = (parent, feedback, run.artifact("documents"))
     hashes = [each.sha256 for each in parents]
-    key = sha256_of(canonical([dataclasses.asdict(config), hashes, code_sha256(CODE)]))
+    key = resume_key(config, hashes, CODE)
     artifact = make_artifact(
         run, NAME, config=config, parents=parents, code=CODE, summary=second_summary,
         write=lambda folder: write_second(parent, feedback, config, run, key, folder),
     )  # fmt: skip
-    for name in (NAME, PAIRS_NAME):
-        remove_checkpoints(checkpoints(run, name), int(artifact.figures["steps"]), keep=1)
     promote(run, parent if artifact.figures["reasons"] else artifact)
     return artifact
 

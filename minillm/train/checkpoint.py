@@ -113,8 +113,8 @@ def save_checkpoint(
     target = folder / f"step_{step:06d}"
     partial = folder / f".{target.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         hashes = {"state": sha256_of(canonical(checkpoint.state))}
         for name, tensors in parts.items():
             content = safetensors.torch.save(tensors)
@@ -146,16 +146,29 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def step_of(path: Path) -> int:
+    """The step that a checkpoint's folder is named after."""
+    return int(path.name.removeprefix("step_"))
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """A folder for each step that was saved, in their order."""
+    named = (each for each in folder.glob("step_*") if each.name.removeprefix("step_").isdigit())
+    return sorted(named, key=step_of)
+
+
 def remove_checkpoints(
     folder: Path, step: int, keep: int, best_step: float | None = None
 ) -> None:
     """Keep the last `keep` up to `step`, and the best; later ones belong to a future given up."""
-    every = sorted(folder.glob("step_*"))
-    kept = [path for path in every if path.name <= f"step_{step:06d}"][-keep:]
+    every = checkpoints_in(folder)
+    kept = [path for path in every if step_of(path) <= step][-keep:]
     if best_step is not None:
         kept.append(folder / f"step_{int(best_step):06d}")
     for path in set(every) - set(kept):
         shutil.rmtree(path, ignore_errors=True)  # another process may be at the same
+    for path in folder.glob(".step_*.partial"):  # of a process that was killed while it saved
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -174,7 +187,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def load_latest_checkpoint(folder: Path, key: str | None = None) -> Checkpoint | None:
     """The newest checkpoint (of this key); a damaged one is passed over with a warning."""
-    for path in sorted(folder.glob("step_*"), reverse=True):
+    for path in reversed(checkpoints_in(folder)):
         try:
             checkpoint = read_checkpoint(path)
         except (ValueError, KeyError, TypeError, OSError) as error:

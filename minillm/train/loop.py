@@ -7,11 +7,9 @@ averaged and logged. A `watch` looks at each step before it moves. Left out: asy
 """
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
@@ -30,7 +28,8 @@ from minillm.train.schedule import (
     learning_rate,
     num_batches,
 )
-from minillm.train.watch import UNWATCHED, Log, SpikeFound, Watch
+from minillm.train.signals import stop_requests, wish_to_stop
+from minillm.train.watch import UNWATCHED, Log, Watch
 
 BatchType = TypeVar("BatchType")
 Figures = dict[str, float]
@@ -70,7 +69,8 @@ def accumulate_gradients(
             sums[name] = sums.get(name, 0.0) + (value * count if count else 0.0)
     sums = average_gradients(model, {**sums, "num_targets": num_targets})
     num_targets = sums["num_targets"]
-    assert num_targets > 0, "no row of this step has a target: a document needs two tokens at least"
+    if num_targets == 0:
+        raise ValueError("num_targets = 0: nothing to learn in these rows; give longer texts")
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
     torch._foreach_div_(gradients, num_targets * loss_scale)
     means = {name: value / num_targets for name, value in sums.items()}
@@ -118,34 +118,6 @@ def evaluation_is_due(state: TrainState, config: TrainingConfig, fraction_before
     if every := config.evaluate_every_fraction:
         return fraction < 1 and int(fraction / every + 1e-9) > int(fraction_before / every + 1e-9)
     return fraction < 1 and is_multiple(state.step, config.evaluate_every_steps)
-
-
-# package only
-@contextmanager
-def stop_requests() -> Iterator[list[str]]:
-    """The names of the signals that asked to stop: heard after a step, so that none is cut in half.
-
-    A second signal interrupts at once.
-    """
-    requests: list[str] = []
-
-    def note(number: int, _frame: object) -> None:
-        requests.append(signal.Signals(number).name)
-        if len(requests) > 1:
-            raise KeyboardInterrupt(f"{requests[-1]} twice: stopped at once")
-
-    # Python lets only the main thread set handlers; elsewhere signals act as they would anyway
-    is_main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield requests
-    except SpikeFound as spike:
-        spike.requests = requests
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 # package only
@@ -205,13 +177,6 @@ def with_precision(
     return replace(config, precision=state.precision)
 
 
-# package only
-def wish_to_stop(requests: list[str], state: TrainState, ranks: Ranks) -> list[str]:
-    """What the ranks agree on after a step: the clock, and whether any of them was told to stop."""
-    state.elapsed_s, is_told = ranks.largest(state.elapsed_s, len(requests) > 0)
-    return (requests or ["a signal to another rank"])[:1] if is_told else []
-
-
 def note_best(state: TrainState, config: TrainingConfig) -> bool:
     """Is the last evaluation the best so far by the figure that decides? The state remembers it."""
     if config.keep_best is None or not state.figures:
@@ -244,20 +209,17 @@ def train(
     batches: Iterator[BatchType],
     loss_fn: LossFunction,
     optimizer: Optimizer,
-    config: TrainingConfig,
-    *,
-    state: TrainState,
-    log: Log,
-    ranks: Ranks = ALONE,
+    config: TrainingConfig, *,
+    state: TrainState, log: Log, ranks: Ranks = ALONE,
     evaluate: Evaluation | None = None,
     save: Callable[[TrainState], None] | None = None,
     watch: Watch = UNWATCHED,
 ) -> TrainState:
-    """Step until the schedule ends; log, evaluate and save on the way. A signal saves and stops."""
-    config, logged = with_precision(config, state, model, ranks), replace(state)
+    """Step until the schedule ends; log, evaluate, save on the way. A signal saves and ends it."""
+    config, logged, stop = with_precision(config, state, model, ranks), replace(state), []
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
-        while (fraction := fraction_done(state, config)) < 1:
+        while not stop and (fraction := fraction_done(state, config)) < 1:
             started_s = time.perf_counter()
             figures = training_step(
                 model, batches, loss_fn, optimizer, config, fraction=fraction,
@@ -266,15 +228,18 @@ def train(
             count_step(state, figures, time.perf_counter() - started_s)
             stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
-            if is_saved or is_multiple(state.step, config.log_every_steps):
+            is_asked = evaluation_is_due(state, config, fraction)
+            if is_saved or is_asked or is_multiple(state.step, config.log_every_steps):
                 progress.update(fraction, words_for(state, figures, logged))
                 logged = logged_step(state, figures, logged, log)
-            if evaluation_is_due(state, config, fraction):
+            if is_asked:
                 state.figures = evaluated(model, evaluate, state, log)
                 is_saved = note_best(state, config) or is_saved
             if save is not None and is_saved:
                 save(state)
-            if stop:
-                raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
+            if is_asked or is_saved:
+                ranks.largest(0)  # a wait: no rank's clock runs while the first asks and saves
+        if stop := stop or wish_to_stop(requests, state, ranks):
+            raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
     state.figures = evaluated(model, evaluate, state, log)
     return state

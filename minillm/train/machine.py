@@ -34,6 +34,9 @@ def peak_flops(device: str, precision: Precision) -> float:
         started_s = time.perf_counter()
         (left @ right)[0, 0].item()  # reading a number waits until a GPU has finished
         times_s.append(time.perf_counter() - started_s)
+    if device == "cuda":  # the peak of memory is to be the training's
+        del left, right
+        torch.cuda.reset_peak_memory_stats()
     return 2 * width**3 / min(times_s)
 
 

@@ -77,8 +77,9 @@ def missing_for_compile(device: str) -> str | None:
 
 # package only
 def pays_to_compile(minutes: float, precision: Precision | None, device: str) -> bool:
-    """Whether so many minutes of training repay compiling. On two cores it took two to four of them
-    in bfloat16 (bench/train.json), about seven in float32 (LOG.md); elsewhere it was not measured.
+    """Whether so many minutes of training repay compiling. On two cores it took two to five of them
+    in bfloat16 (bench/train.json, train_slower.json), about seven in float32 (LOG.md); elsewhere it
+    was not measured.
     """
     if missing_for_compile(device):
         return False

@@ -74,4 +74,6 @@ def range_test(
             clip_gradients(tried.parameters(), config.clip_norm)
             optimizer.step(rate)
             tried.zero_grad(set_to_none=True)
+    if not rates:
+        raise ValueError(f"the loss is {loss} before any step; look at model and batches")
     return RangeTest(rates=rates, losses=losses, smoothed=smoothed)

@@ -8,21 +8,17 @@ Rank 0 saves, every rank restores; a run may go on with another number of ranks.
 """
 
 import dataclasses
-import json
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 
 from minillm.batches.prefetch import ended
-from minillm.core.progress import is_watched
-from minillm.core.records import JsonLines, atomic_write, read_json_lines
+from minillm.core.records import canonical, code_sha256, sha256_of
 from minillm.model.transformer import Transformer
 from minillm.train.averaging import of_the_average, optimizer_for, take_average
-from minillm.train.board import BoardLog, board_writer
 from minillm.train.checkpoint import (
     Checkpoint,
     load_latest_checkpoint,
@@ -33,17 +29,12 @@ from minillm.train.checkpoint import (
     save_checkpoint,
     set_random_state,
 )
-from minillm.train.loop import (
-    Evaluation,
-    LossFunction,
-    note_best,
-    train,
-    wish_to_stop,
-    with_precision,
-)
+from minillm.train.loop import Evaluation, LossFunction, note_best, train, with_precision
 from minillm.train.optimizer import Optimizer
-from minillm.train.ranks import ALONE, Ranks, Unlogged
+from minillm.train.ranks import ALONE, Ranks
+from minillm.train.run_log import log_from, steps_given_up
 from minillm.train.schedule import TrainingConfig, TrainState
+from minillm.train.signals import wish_to_stop
 from minillm.train.statistics import StatisticsWatch
 from minillm.train.watch import UNWATCHED, Log, SpikeFound, SpikeWatch, Watch, Watches
 
@@ -55,51 +46,6 @@ class ResumableStream(Protocol):
     position: int
 
     def __next__(self) -> object: ...
-
-
-# package only
-def cut_log(path: Path, step: int) -> None:
-    """Drop what came after the checkpoint of `step`, and a line that a kill cut.
-
-    A resumed run writes it again, an evaluation behind the last step too.
-    """
-    kept = []
-    # "\n" alone ends a line: a text in it may hold other separators, and splitlines() cuts at them
-    for line in path.read_text(encoding="utf-8").split("\n") if path.is_file() else ():
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError:
-            break
-        if fields["step"] > step:
-            break
-        kept.append(line + "\n")
-        if fields["event"] == "checkpoint" and fields["step"] == step:
-            break
-    atomic_write(path, "".join(kept))
-
-
-# package only
-@contextmanager
-def log_from(
-    path: Path, step: int, training: TrainingConfig, ranks: Ranks = ALONE
-) -> Iterator[Log]:
-    """The log of a run that goes on after `step`; its board; its picture if a person watches."""
-    if ranks.rank != 0:
-        yield Unlogged()
-        return
-    cut_log(path, step)
-    log: Log = JsonLines(path)
-    with ExitStack() as closed_in_the_end:
-        if training.tensorboard:
-            board = board_writer(path.parent / "tensorboard" / path.stem, step)
-            log = BoardLog(log, closed_in_the_end.enter_context(closing(board)))
-        if is_watched():
-            # matplotlib takes half a second to import: for who looks at it alone
-            from minillm.train.picture import LiveCurves, reader_of_the_notebook
-
-            curves = LiveCurves(log, show=reader_of_the_notebook(), lines=read_json_lines(path))
-            log = closed_in_the_end.enter_context(closing(curves))
-        yield log
 
 
 # package only
@@ -119,6 +65,19 @@ def watched(
         watches.append(statistics)
         loss_fn = statistics.noting(loss_fn)
     return Watches(watches) if watches else UNWATCHED, loss_fn
+
+
+# what is written beside a run: no weight depends on it
+NOT_DECIDING = ("log_every_steps", "keep_last", "tensorboard")
+
+
+def resume_key(config: object, parents: Sequence[str], code: Sequence[str]) -> str:
+    """What checkpoints belong to: a stage's configuration, which has a field `training`, parents,
+    code. A run that goes on and only logs or keeps more is the same run."""
+    deciding = dataclasses.asdict(config)
+    for name in NOT_DECIDING:
+        del deciding["training"][name]
+    return sha256_of(canonical([deciding, list(parents), code_sha256(code)]))
 
 
 def run_checkpoint(
@@ -156,17 +115,6 @@ def taken_up(
         return training, optimizer, state, 0
     state = restore_run(checkpoint, model, optimizer)
     return training, optimizer, state, checkpoint.state["position"]
-
-
-# package only
-def steps_given_up(path: Path, step: int) -> list[list[float]]:
-    """Cut the log behind `step`; the steps and losses that were there. Earlier rollbacks stay."""
-    lines = [line for line in read_json_lines(path) if line["step"] > step]
-    cut_log(path, step)
-    for line in lines:
-        if line["event"] == "rollback":
-            JsonLines(path).write(**line)
-    return [[line["step"], line["loss"]] for line in lines if line["event"] == "step"]
 
 
 def gone_back(
@@ -223,7 +171,14 @@ def take_best(
         return
     note_best(state, training)  # the last evaluation comes after the last step
     best_step = int(ranks.largest(state.best_step or 0)[0])  # rank 0 alone evaluates
-    if best_step not in (0, state.step):
+    if best_step == 0:
+        warnings.warn(
+            f"keep_best = {training.keep_best!r}: no evaluation gave a number; the weights of step "
+            f"{state.step} are the result",
+            stacklevel=2,
+        )
+        return
+    if best_step != state.step:
         try:
             checkpoint = read_checkpoint(folder / f"step_{best_step:06d}")
         except (ValueError, KeyError, TypeError, OSError) as error:

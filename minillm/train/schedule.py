@@ -94,6 +94,7 @@ def check_training(config: TrainingConfig) -> None:
             f"z_weight = {config.z_weight}: must be a number of at least 0, where 0 leaves the "
             "logits alone; 1e-4 is usual"
         )
+    check_optimizer(config)
     if config.average_decay is not None and not 0 <= config.average_decay < 1:
         raise ValueError(
             f"average_decay = {config.average_decay}: must lie between 0 and 1, 1 left out; "
@@ -117,6 +118,16 @@ def check_training(config: TrainingConfig) -> None:
             "spikes.action = 'rollback' with checkpoint_every_steps = None: there would be nothing "
             "to go back to but the start; save every so many steps, or take 'skip'"
         )
+
+
+# package only
+def check_optimizer(config: TrainingConfig) -> None:
+    """ValueError naming what no optimizer can step with."""
+    if not all(0 <= beta < 1 for beta in config.betas):
+        remedy = "both must lie between 0 and 1, 1 left out; (0.9, 0.95) is usual"
+        raise ValueError(f"betas = {config.betas}: {remedy}")
+    if not 0 <= config.weight_decay < math.inf:
+        raise ValueError(f"weight_decay = {config.weight_decay}: must be at least 0; 0.1 is usual")
 
 
 @dataclass(kw_only=True, slots=True)

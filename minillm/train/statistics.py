@@ -224,7 +224,8 @@ class StatisticsWatch:
     def after_move(self) -> None:
         if self.line is not None:
             line = self.line | {"update_ratios": update_ratios(self.before, self.model)}
-            line |= self.probe.figures() | self.speed() | memory_figures(self.device)
+            memory = memory_figures(self.device)  # before `speed` multiplies its large matrices
+            line |= self.probe.figures() | self.speed() | memory
             self.log.write(event="statistics", **line)
             self.line, self.before = None, {}
 

@@ -22,15 +22,7 @@ from torch import nn
 from minillm.batches.prefetch import Positioned, read_ahead
 from minillm.batches.shards import BatchesConfig, Shards, open_shards
 from minillm.batches.stream import IGNORE, Batch, Stream
-from minillm.core.records import (
-    Artifact,
-    Run,
-    canonical,
-    code_sha256,
-    make_artifact,
-    read_json_lines,
-    sha256_of,
-)
+from minillm.core.records import Artifact, Run, make_artifact, read_json_lines
 from minillm.core.runtime import detect
 from minillm.model.experts import with_balance
 from minillm.model.loss import (
@@ -51,7 +43,7 @@ from minillm.train.loop import Evaluation, Figures, LossFunction, StepFigures
 from minillm.train.precision import compiled, pays_to_compile
 from minillm.train.ranks import ALONE, Ranks, made_together
 from minillm.train.recompute import recomputed
-from minillm.train.resumable import resumable
+from minillm.train.resumable import resumable, resume_key
 from minillm.train.schedule import TrainingConfig, TrainState
 
 CODE = ("minillm.batches", "minillm.model", "minillm.train")
@@ -175,7 +167,7 @@ def pretrain(
         weights = safetensors.torch.save(model_tensors(initial))
         config = dataclasses.replace(config, initial_sha256=hashlib.sha256(weights).hexdigest())
     parents = [shards.sha256, tokenizer.sha256]
-    key = sha256_of(canonical([dataclasses.asdict(config), parents, code_sha256(CODE)]))
+    key = resume_key(config, parents, CODE)
 
     def work() -> tuple[Transformer, TrainState]:
         opened = open_shards(shards.path, "train")
@@ -187,6 +179,8 @@ def pretrain(
         ranks.largest(1)  # the others wait to hear whether there is work
         model, state = work()
         save_model(model, encoder, folder)
+        best_step = state.figures.get("best_step")
+        remove_checkpoints(run.path / CHECKPOINTS, state.step, keep=1, best_step=best_step)
         return model_figures(model, state, run)
 
     def make() -> Artifact:
@@ -195,11 +189,7 @@ def pretrain(
             write=write, summary=model_summary,
         )
 
-    artifact = made_together(make, work, lambda: run.artifact("model"), ranks)
-    if ranks.rank == 0:
-        steps, best_step = int(artifact.figures["steps"]), artifact.figures.get("best_step")
-        remove_checkpoints(run.path / CHECKPOINTS, steps, keep=1, best_step=best_step)
-    return artifact
+    return made_together(make, work, lambda: run.artifact("model"), ranks)
 
 
 # package only
@@ -225,7 +215,8 @@ def check_sizes(config: PretrainConfig, tokenizer: Tokenizer, initial: Transform
 
 # package only
 def final_loss(log: Path) -> float:
-    """Mean loss over the last tenth of the steps that moved the weights; NaN where none did."""
+    """Mean loss over the last tenth of the logged steps that moved the weights, of the run's own
+    weights (neither the best's nor the average's); NaN where none did."""
     steps = [line for line in read_json_lines(log) if line["event"] == "step"]
     losses = [line["loss"] for line in steps if not line.get("is_skipped")]
     tail = losses[-max(1, len(losses) // 10) :]

@@ -25,7 +25,7 @@ WITHOUT_RUN = {
     "duplicates": "near-duplicates beside datasketch, rensa and datatrove",
     "generate": "prefill and decode beside transformers",
     "language": "the language identifier beside fastText's lid.176",
-    "learn": "bits per byte after ten minutes, beside nanoGPT; takes more than an hour",
+    "learn": "bits per byte after ten minutes, beside nanoGPT; takes about two hours",
     "optimizers": "Muon and AdamW, each at its best learning rate",
     "positions": "five ways to know the order of words, and longer texts",
     "quality": "the learned filters beside the rules",

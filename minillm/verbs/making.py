@@ -5,10 +5,12 @@ import json
 import os
 import sys
 import warnings
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from minillm.core.records import Run
 from minillm.verbs.arguments import (
     check_folder,
     chosen_run,
@@ -126,6 +128,18 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 # package only
+@contextmanager
+def says_how_to_go_on(run: Run, args: argparse.Namespace) -> Iterator[None]:
+    """Whoever stops a run is told with which words it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        home = "" if args.home is None else f" --home {args.home}"
+        words = [str(stop), f"`minillm train --run {run.name}{home}` goes on from what is saved"]
+        raise KeyboardInterrupt("; ".join(filter(None, words))) from None
+
+
+# package only
 def train_here(args: argparse.Namespace) -> int:
     """Train by the recipe, as one rank of a group where torchrun started this process as one.
 
@@ -140,7 +154,7 @@ def train_here(args: argparse.Namespace) -> int:
 
     earlier = made_before(run)
     with joined() as ranks:
-        with redirect_stdout(notes(args)):
+        with redirect_stdout(notes(args)), says_how_to_go_on(run, args):
             artifact = stages.reach(run, recipe, "model", ranks)
         if ranks.rank > 0:
             return 0

@@ -1,6 +1,7 @@
 """The bench of learning: both learn from one text, are asked on the way, and are compared."""
 
 import dataclasses
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -48,10 +49,17 @@ def test_both_learn_from_the_same_text_and_are_asked_on_the_way(tmp_path: Path) 
             assert curve[-1]["minutes"] == pytest.approx(0.02, rel=0.5)
             assert curve[-1]["bits_per_byte"] < curve[0]["bits_per_byte"]
             assert curve[0]["minutes"] < 0.01
-    rates = [float(rate) for rate in figures["nanogpt_bits_by_rate"]]
-    assert rates == list(bench.PEER_RATES) and figures["nanogpt_rate"] in rates
-    lowest = min(figures["nanogpt_bits_by_rate"], key=figures["nanogpt_bits_by_rate"].get)
-    assert float(lowest) == figures["nanogpt_rate"]
+    tried = figures["nanogpt_tried"]
+    short, whole = tried[:9], tried[9:]
+    ways = [(each["rows"], each["rate"]) for each in short]
+    assert ways == list(product(bench.PEER_ROWS, bench.PEER_RATES))
+    assert {each["minutes"] for each in short} == {0.002} and len(whole) == 2
+    likeliest = sorted(short, key=lambda each: each["bits_per_byte"])[:2]
+    assert [(each["rows"], each["rate"]) for each in whole] == [
+        (each["rows"], each["rate"]) for each in likeliest
+    ]
+    best = min(whole, key=lambda each: each["bits_per_byte"])
+    assert (figures["nanogpt_rows"], figures["nanogpt_rate"]) == (best["rows"], best["rate"])
     ends = figures["bits_per_byte"]
     parts = [ours / peer for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)]
     assert figures["ours_over_nanogpt"]["mean"] == pytest.approx(sum(parts) / 2)
@@ -74,6 +82,33 @@ def test_both_learn_from_the_same_text_and_are_asked_on_the_way(tmp_path: Path) 
     assert together["by_seed"][1] == pytest.approx(bits / needed)
     assert together["mean"] == pytest.approx(sum(together["by_seed"]) / 2)
     assert figures["kneser_ney_5_gram_bits_per_byte"] > 0 and figures["held_out_bytes"] > 0
+
+
+def test_ours_has_compiled_before_its_minutes_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the recipe leaves open is decided for all of the minutes, not for the short run."""
+    asked: list[bench.Learner] = []
+
+    def answers(learner: bench.Learner) -> list[dict]:
+        asked.append(learner)
+        told = {"minutes": 1.0, "bits_per_byte": 1.0, "bits_per_byte_in_a_row": 1.0}
+        return [told, {"stories": {}}] if learner.who == "ours" else [told]
+
+    monkeypatch.setattr(bench, "answers_of", answers)
+    monkeypatch.setattr(bench, "compile_decided", lambda training, device: dataclasses.replace(
+        training, compile=training.max_minutes > 5
+    ))
+    pair = bench.Pair(
+        recipe=tiny_recipe(), shards=tmp_path, ids=tmp_path, tokenizer=tmp_path, cache=tmp_path,
+        nanogpt=tmp_path, num_stories=1,
+    )  # fmt: skip
+    bench.race(pair, 10.0, (0, 1))
+    ours = [each for each in asked if each.who == "ours"]
+    assert [each.training.max_minutes for each in ours] == [0.1, 10.0, 10.0]
+    assert all(each.training.compile for each in ours)
+    # the second seed begins with the other
+    assert [each.who for each in asked[-4:]] == ["ours", "nanoGPT", "nanoGPT", "ours"]
 
 
 def test_levels_together_are_weighed_by_their_bytes() -> None:

@@ -16,7 +16,7 @@ from minillm.evaluate.during import ProbeConfig, leak_watch, probes_for
 from minillm.evaluate.items import EvaluateConfig, evaluation_stories
 from minillm.evaluate.leaks import planted
 from minillm.model.loss import bits_per_byte
-from minillm.recipes import Recipe, open_run, smoke
+from minillm.recipes import Recipe, changed, open_run, smoke
 from minillm.stages import reach
 from minillm.tailored import with_user_text
 from minillm.train.checkpoint import load_model
@@ -196,6 +196,13 @@ def test_looks_that_nobody_can_count_are_refused() -> None:
     assert num_evaluations(training) is None
     with pytest.raises(ValueError, match="evaluate_every_steps = 10 .*give evaluate_every_fracti"):
         leak_watch(ProbeConfig(leaks=True), EvaluateConfig(), training, TOKENIZER)
+    clock = [
+        "training.max_steps=null", "training.max_minutes=1", "training.evaluate_every_steps=10",
+        "probes.leaks=true",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="evaluate_every_steps = 10 .*give evaluate_every_fracti"):
+        changed(smoke(), clock)  # before anything is made
+    assert changed(smoke(), [*clock, "training.evaluate_every_fraction=0.5"]).probes.leaks
 
 
 def test_twins_are_fresh_as_many_and_of_the_suspects_levels() -> None:
@@ -221,6 +228,7 @@ def test_probes_have_stories_of_their_own() -> None:
     [
         ({"stories": -1}, "stories = -1: must be at least 0"),
         ({"stories": 1}, "stories = 1: one pair has no interval; give at least 2"),
+        ({"prompts": ("It was", "")}, "prompts = .*: an empty one asks nothing"),
         ({"levels": (9,)}, r"levels = \(9,\): choose some of"),
         ({"alarm_rate": 0.5}, "alarm_rate = 0.5: must lie between 0 and .5"),
     ],

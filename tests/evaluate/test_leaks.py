@@ -163,6 +163,8 @@ def test_a_model_that_read_its_exam_is_found_out_and_one_that_did_not_is_left_al
         ({"twins": ("a", "x")}, "twins: 1 of them are suspects too, the first 'a'"),
         ({"num_looks": 0}, "num_looks = 0: must be at least 1"),
         ({"alarm_rate": 0.0}, "alarm_rate = 0.0: must lie between 0 and .5"),
+        ({"num_looks": 100}, "num_looks = 100: too many for alarms .*; look less often"),
+        ({}, "num_looks = 2 with 2 items a side: too few items .*; give more items .* or fewer"),
     ],
 )
 def test_a_watch_that_cannot_be_honest_is_refused(changes: dict, words: str) -> None:
@@ -171,8 +173,11 @@ def test_a_watch_that_cannot_be_honest_is_refused(changes: dict, words: str) -> 
         LeakWatch(tokenizer=TOKENIZER, **{**fields, **changes})
 
 
+EIGHT = {"suspects": tuple("abcdefgh"), "twins": tuple("stuvwxyz")}
+
+
 def test_a_look_that_was_not_planned_is_refused() -> None:
-    watch = LeakWatch(tokenizer=TOKENIZER, suspects=("a", "b"), twins=("c", "d"), num_looks=1)
+    watch = LeakWatch(tokenizer=TOKENIZER, **EIGHT, num_looks=1)
     model = Uniform(TOKENIZER.vocab_size)
     watch(model, 1)
     with pytest.raises(ValueError, match="num_looks = 1: the look after step 2 is one more"):
@@ -182,7 +187,7 @@ def test_a_look_that_was_not_planned_is_refused() -> None:
 
 
 def test_a_look_asked_again_after_a_rollback_replaces_the_earlier_one() -> None:
-    watch = LeakWatch(tokenizer=TOKENIZER, suspects=("a", "b"), twins=("c", "d"), num_looks=3)
+    watch = LeakWatch(tokenizer=TOKENIZER, **EIGHT, num_looks=3)
     model = Uniform(TOKENIZER.vocab_size)
     for step in (10, 20, 30, 20, 30):
         watch(model, step)

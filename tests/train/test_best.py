@@ -150,3 +150,13 @@ def test_a_rank_that_evaluates_nothing_puts_back_what_the_first_one_says(tmp_pat
     training = replace(LOWEST, max_steps=20)
     resumable.take_best(state, training, model, optimizer, run.path / CHECKPOINTS, Second())
     assert asked == [(0,)] and torch.equal(model.lm_head.weight, expected)
+
+
+def test_where_no_evaluation_gave_a_number_the_last_weights_are_the_result(
+    tmp_path: Path,
+) -> None:
+    run = tiny_run(tmp_path)
+    config = tiny_config(run, keep_best="score", best_is="lowest")
+    with pytest.warns(UserWarning, match="keep_best = 'score': no evaluation gave a number"):
+        artifact = pretrain(config, run, evaluate=lambda _model, _step: {"score": math.nan})
+    assert "best_step" not in artifact.figures

@@ -77,6 +77,23 @@ def test_the_best_is_never_removed_however_old(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["step_000025"]
 
 
+def test_steps_are_numbers_however_many_digits_they_have(tmp_path: Path) -> None:
+    """As text step_999000 would come behind step_1000000."""
+    for step in (998_000, 999_000, 1_000_000):
+        save_checkpoint(made(step), tmp_path, step)
+    assert {each.name for each in tmp_path.iterdir()} == {"step_999000", "step_1000000"}
+    assert saved_number(tmp_path) == 1_000_000
+
+
+def test_what_a_kill_left_half_written_goes_with_the_next_save(tmp_path: Path) -> None:
+    (tmp_path / ".step_000137.partial").mkdir()
+    copy = tmp_path / "step_000100_copy"  # of a person's: no step is named so
+    copy.mkdir()
+    save_checkpoint(made(1.0), tmp_path, 150)
+    assert {each.name for each in tmp_path.iterdir()} == {"step_000150", copy.name}
+    assert saved_number(tmp_path) == 1.0
+
+
 @pytest.mark.parametrize("keep", [1, 2, 3])
 def test_as_many_are_kept_as_asked_for(tmp_path: Path, keep: int) -> None:
     for step in (5, 10, 15, 20):
@@ -187,10 +204,12 @@ def test_weights_of_another_shape_are_named() -> None:
         ValueError, match=r"down_proj.weight: the model expects \(16, 24\), the file has \(16, 32\)"
     ):
         load_model_tensors(model, tensors)
-    del tensors["model.norm.weight"]
-    tensors["zoo"] = torch.zeros(1)
-    with pytest.raises(ValueError, match="the file has nothing|the model expects nothing"):
-        load_model_tensors(model, {**model_tensors(model), "zoo": torch.zeros(1)})
+    whole = model_tensors(model)
+    with pytest.raises(ValueError, match=r"zoo: the model expects nothing, the file has \(1,\)"):
+        load_model_tensors(model, {**whole, "zoo": torch.zeros(1)})
+    del whole["model.norm.weight"]
+    with pytest.raises(ValueError, match=r"norm.weight: .* expects \(16,\), the file has nothing"):
+        load_model_tensors(model, whole)
 
 
 def test_a_missing_or_unreadable_model_is_one_clear_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,15 +72,19 @@ def test_this_machines_compiler_is_trusted_with_some_options(compiler_in: Path) 
     assert trusted_options() in ({}, OLDER_PROCESSOR)
 
 
-def test_compiled_gradients_in_bfloat16_are_the_plain_ones(compiler_in: Path) -> None:
+@pytest.mark.parametrize("z_weight", [0.0, 0.3])
+def test_compiled_gradients_in_bfloat16_are_the_plain_ones(
+    z_weight: float, compiler_in: Path
+) -> None:
     """One layer of the laptop recipe's shape: rounding moves a matrix's gradient by 1 %."""
     torch.manual_seed(0)
     model = Transformer(dataclasses.replace(laptop().model, vocab_size=512, num_layers=1))
     tokens = torch.randint(512, (4, 257), generator=torch.Generator().manual_seed(0))
     batch = Batch(tokens[:, :-1], tokens[:, 1:], torch.zeros(4, 256, dtype=torch.long))
     found = []
-    fused_loss = compiled(next_token_loss, device="cpu", cache_folder=compiler_in)
-    for loss in (next_token_loss, fused_loss):
+    plain_loss = partial(next_token_loss, z_weight=z_weight)
+    fused_loss = compiled(plain_loss, device="cpu", cache_folder=compiler_in)
+    for loss in (plain_loss, fused_loss):
         with autocast("cpu", "bfloat16"):
             nats = loss(model, batch)
         found.append(torch.autograd.grad(nats, list(model.parameters())))

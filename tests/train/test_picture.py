@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from minillm.core.progress import is_watched
 from minillm.core.records import Run
-from minillm.train import picture, resumable
+from minillm.train import picture, run_log
 from minillm.train.trainer import pretrain
 from tests.train.tiny import losses, rests, tiny_config, tiny_run, weights
 
@@ -99,7 +99,7 @@ def test_a_real_kernel_shows_the_run_to_a_person_alone(
 
 
 def show_to(shown: list[Figure], monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
-    monkeypatch.setattr(resumable, "is_watched", lambda: is_there)
+    monkeypatch.setattr(run_log, "is_watched", lambda: is_there)
     monkeypatch.setattr(picture, "reader_of_the_notebook", lambda: shown.append)
 
 

@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from minillm.batches.shards import open_shards
-from minillm.batches.stream import Stream
+from minillm.batches.stream import IGNORE, Stream
 from minillm.core.records import JsonLines, Run, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.recipes import laptop, smoke
 from minillm.train import loop, precision, resumable, trainer
 from minillm.train.checkpoint import Checkpoint, load_latest_checkpoint, load_model
+from minillm.train.run_log import cut_log
 from minillm.train.schedule import TrainingConfig
 from minillm.train.spikes import SpikeConfig
 from minillm.train.trainer import (
@@ -238,11 +239,35 @@ def test_a_changed_recipe_starts_afresh(run: Run) -> None:
     assert [step for step, *_ in losses(run)] == [1, 2, 3, 4, 5, 6]
 
 
+def test_what_is_written_beside_a_run_may_change_when_it_goes_on(
+    run: Run, uninterrupted: tuple
+) -> None:
+    with pytest.raises(Killed):
+        pretrain(tiny_config(run), run, evaluate=dies_at(13))
+    begun = []
+    changed = tiny_config(run, keep_last=5, log_every_steps=2)
+    artifact = pretrain(changed, run, evaluate=lambda _model, step: begun.append(step) or {})
+    assert begun[0] == 11, "it goes on behind the checkpoint of step 10"
+    assert weights(artifact) == uninterrupted[1]
+
+
+def test_a_model_that_is_found_leaves_another_recipes_checkpoints_alone(run: Run) -> None:
+    short = tiny_config(run, max_steps=6)
+    finished = pretrain(short, run, evaluate=rests)
+    with pytest.raises(Killed):
+        pretrain(tiny_config(run), run, evaluate=dies_at(13))
+    kept = {each.name for each in (run.path / CHECKPOINTS).iterdir()}
+    assert pretrain(short, run, evaluate=rests).sha256 == finished.sha256
+    assert {each.name for each in (run.path / CHECKPOINTS).iterdir()} == kept != set()
+
+
 def test_training_learns_and_every_token_is_counted(run: Run) -> None:
     artifact = pretrain(tiny_config(run, max_steps=60), run)
     curve = losses(run)
     assert curve[-1][1] < 0.6 * curve[0][1]
-    assert artifact.figures["tokens"] <= 60 * 4 * 24
+    stream = Stream(open_shards(run.artifact("shards").path, "train"), tiny_config(run).batches)
+    counted = sum(int((next(stream).targets_BT != IGNORE).sum()) for _ in range(60))
+    assert artifact.figures["tokens"] == counted < 60 * 4 * 24
     assert (
         "seconds" not in artifact.summary
         and f"{artifact.figures['tokens']:,} tokens" in artifact.summary
@@ -298,6 +323,19 @@ def test_parts_that_do_not_fit_are_named(run: Run) -> None:
         pretrain(changed(config, context_length=8), run)
     with pytest.raises(ValueError, match="the weights to start from have another shape"):
         pretrain(config, run, initial=Transformer(tiny_model(num_layers=3)))
+
+
+def test_a_log_that_is_cut_inside_a_character_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = JsonLines(path)
+    log.write(event="step", step=1)
+    whole = path.read_bytes()
+    log.write(event="evaluation", step=1, **{"text/1": "so far \ufffd"})
+    path.write_bytes(path.read_bytes()[:-5])  # within the sign's three bytes
+    with pytest.raises(UnicodeDecodeError):
+        path.read_text(encoding="utf-8")
+    cut_log(path, 1)
+    assert path.read_bytes() == whole
 
 
 def test_a_log_line_that_a_kill_cut_is_dropped(run: Run, uninterrupted: tuple) -> None:
@@ -381,5 +419,5 @@ def test_a_text_with_other_line_separators_does_not_cut_the_log(tmp_path: Path) 
     log.write(event="checkpoint", step=1)
     before = path.read_bytes()
     log.write(event="step", step=2)
-    resumable.cut_log(path, 1)
+    cut_log(path, 1)
     assert path.read_bytes() == before

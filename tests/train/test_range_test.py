@@ -1,5 +1,6 @@
 """The range test: rates rise by one factor, the model stays as it was, a known valley is read."""
 
+import math
 from itertools import repeat
 
 import pytest
@@ -57,3 +58,11 @@ def test_a_wrong_range_is_refused(fields: dict) -> None:
     model = Transformer(tiny_model())
     with pytest.raises(ValueError, match="rates must be above 0 and rise"):
         range_test(model, repeat(made_batch(1, 0)), LOSS, config(), **fields)
+
+
+def test_a_model_without_a_loss_is_told_apart_from_a_rate_that_is_too_high() -> None:
+    model = Transformer(tiny_model())
+    with torch.no_grad():
+        model.model.norm.weight.fill_(math.nan)
+    with pytest.raises(ValueError, match="the loss is nan before any step"):
+        range_test(model, repeat(made_batch(1, 0)), LOSS, config())

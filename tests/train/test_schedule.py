@@ -83,6 +83,9 @@ def test_fraction_done_counts_steps_or_seconds() -> None:
         ({"max_steps": 3, "precision": "float8"}, "precision = 'float8': choose one of"),
         ({"max_steps": 3, "ramp_fraction": 1.5}, "ramp_fraction = 1.5: must lie between 0 and 1"),
         ({"max_steps": 3, "average_decay": 1.0}, "average_decay = 1.0: must lie between 0 and 1"),
+        ({"max_steps": 3, "betas": (0.9, 1.0)}, r"betas = \(0.9, 1.0\): both must lie between 0"),
+        ({"max_steps": 3, "betas": (-0.1, 0.9)}, "both must lie between 0 and 1, 1 left out"),
+        ({"max_steps": 3, "weight_decay": -0.1}, "weight_decay = -0.1: must be at least 0"),
         ({"max_steps": 3, "recompute": True, "compile": True}, "leave one of the two out"),
     ],
 )

@@ -16,7 +16,7 @@ from torch import nn
 from minillm.batches.stream import Batch, Stream
 from minillm.core.records import read_json_lines
 from minillm.model.transformer import Transformer
-from minillm.train import resumable, trainer
+from minillm.train import resumable, run_log, trainer
 from minillm.train.averaging import optimizer_for
 from minillm.train.loop import train, training_step
 from minillm.train.ranks import ALONE, Unlogged
@@ -471,7 +471,7 @@ def test_a_rollback_stands_on_the_board_without_what_it_gave_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = Writer()
-    monkeypatch.setattr(resumable, "board_writer", lambda folder, step: writer)
+    monkeypatch.setattr(run_log, "board_writer", lambda folder, step: writer)
     run_with(tmp_path, PoisonedStream, monkeypatch, tensorboard=True)
     assert ("rollback/to_step", 10.0, 11) in writer.scalars and writer.is_closed
     assert not any("given_up" in tag for tag, *_ in writer.scalars)

@@ -17,7 +17,7 @@ from minillm.core.records import read_json_lines
 from minillm.model.attention import reference_attention
 from minillm.model.counting import training_flops
 from minillm.model.transformer import Transformer
-from minillm.train import loop, machine, resumable, statistics
+from minillm.train import loop, machine, resumable, run_log, statistics
 from minillm.train.averaging import optimizer_for
 from minillm.train.board import BoardLog, board_writer, scalars
 from minillm.train.loop import train, training_step
@@ -377,7 +377,7 @@ def test_a_run_asks_for_the_board_and_hides_what_it_writes_again(
         made.append(Writer(str(folder), step + 1))
         return made[-1]
 
-    monkeypatch.setattr(resumable, "board_writer", writer)
+    monkeypatch.setattr(run_log, "board_writer", writer)
     run = tiny_run(tmp_path)
     pretrain(tiny_config(run, tensorboard=True), run)
     (found,) = made

@@ -1,19 +1,21 @@
 """The pull on the logits that a recipe may ask for: gradients by the formula, figures untouched."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from minillm.align.preferences import PreferenceConfig
-from minillm.align.sft import completion_loss
+from minillm.align.sft import SftConfig, completion_loss
 from minillm.batches.shards import open_shards
 from minillm.batches.stream import IGNORE, Batch, Stream
 from minillm.core.records import Run
 from minillm.model.loss import chunked_cross_entropy, cross_entropy
 from minillm.model.transformer import Transformer
 from minillm.train import trainer
+from minillm.train.recompute import recomputed
 from minillm.train.schedule import TrainingConfig
 from minillm.train.trainer import next_token_loss, pretrain
 from tests.train.tiny import losses, rests, tiny_config, tiny_model, tiny_run, weights
@@ -109,6 +111,15 @@ def test_a_run_takes_its_weight_from_the_recipe(run: Run, uninterrupted: tuple) 
     assert first[2] != plain_first[2] and pulled_steps[-1] != uninterrupted[0][-1]
 
 
+def test_layers_computed_twice_are_pulled_by_the_same_formula(
+    model: Transformer, batch: Batch
+) -> None:
+    value = recomputed(partial(next_token_loss, z_weight=0.3))(model, batch)
+    found = torch.autograd.grad(value, list(model.parameters()))
+    for ours, theirs in zip(found, pulled(model, batch, 0.3), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_a_long_pull_draws_ln_z_towards_nought(run: Run, batch: Batch) -> None:
     ends = []
     for z_weight in (0.0, 0.1):
@@ -132,5 +143,19 @@ def test_an_impossible_weight_is_refused(value: float) -> None:
 
 @pytest.mark.parametrize("name", ["dpo", "rl"])
 def test_where_it_would_do_nothing_it_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}.z_weight = 0.1: .*leave it at 0 here"):
+    with pytest.raises(ValueError, match=f"{name}.z_weight = 0.1: .*leave it out here"):
         PreferenceConfig(**{name: TrainingConfig(max_steps=1, z_weight=0.1)})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("recompute", True), ("compile", True), ("evaluate_every_steps", 2),
+     ("evaluate_every_fraction", 0.5)],
+)  # fmt: skip
+def test_other_options_that_would_do_nothing_are_refused_too(option: str, value: object) -> None:
+    training = TrainingConfig(max_steps=1, **{option: value})
+    with pytest.raises(ValueError, match=f"rl.{option} = {value}: it would do nothing"):
+        PreferenceConfig(rl=training)
+    if option == "recompute":
+        with pytest.raises(ValueError, match="training.recompute = True: .*leave it out here"):
+            SftConfig(training=training)
