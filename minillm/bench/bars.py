@@ -15,6 +15,9 @@ from minillm.bench.train import BAR_SHAPES, LOOPS, SHAPES
 
 Verdict = Literal["reached", "missed", "to be recorded anew"]
 
+# a story of level 3, told by the laptop run that was recorded on 2026-11-28: the bar is half of it
+BAD_SENTENCES = 4.81
+
 
 # package only
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +61,8 @@ def of_seeds(words: str, seeds: Sequence[float], limit: float, **said: object) -
 
 
 # package only
-def learning_bars(found: dict, recorded_bad_sentences: float) -> list[Bar]:
-    """Of `minillm bench learn`; a recorded run told so many bad sentences a story of level 3."""
+def learning_bars(found: dict) -> list[Bar]:
+    """Of `minillm bench learn`."""
     stories, over_world = found["stories"], found["story_bits_over_the_worlds"]
     ends, over_peer = found["bits_per_byte"], found["ours_over_nanogpt"]
     parts = [ours / peer for ours, peer in zip(ends["ours"], ends["nanoGPT"], strict=True)]
@@ -88,7 +91,7 @@ def learning_bars(found: dict, recorded_bad_sentences: float) -> list[Bar]:
         ) for level, limit in (("1", 0.85), ("2", 0.5))),
         of_seeds(
             "bad sentences a story of level 3, half of the recorded run's",
-            stories["3"]["bad_sentences_per_story"], recorded_bad_sentences / 2, form=".2f",
+            stories["3"]["bad_sentences_per_story"], BAD_SENTENCES / 2, form=".2f",
         ),
         *(of_seeds(
             f"bits of unread stories of level {level} over an upper estimate of the world's own",

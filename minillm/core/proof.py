@@ -35,9 +35,9 @@ def prove_close(name: str, ours: object, theirs: object, allowed: float) -> None
 
 
 def in_words(allowed: float) -> str:
-    """With one digit where it has no more: 1e-05, 0.15."""
-    short = f"{allowed:.0e}"
-    return short if float(short) == allowed else f"{allowed:g}"
+    """As it was chosen where it has two digits, 0.15; else by one: 1e-05."""
+    one, two = f"{allowed:.0e}", f"{allowed:.2g}"
+    return two if float(two) == allowed != float(one) else one
 
 
 def margin(difference: float, allowed: float) -> str:

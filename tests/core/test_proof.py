@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from minillm.core.proof import margin, prove, prove_close, prove_equal
+from minillm.core.proof import in_words, margin, prove, prove_close, prove_equal
 
 
 def test_margins_are_rounded_up_to_a_power_of_ten() -> None:
@@ -23,6 +23,7 @@ def test_what_is_far_inside_the_bound_is_shown_alike_on_every_machine() -> None:
 def test_a_margin_that_passes_is_never_shown_above_what_is_allowed() -> None:
     assert margin(0.3, 0.5) == "≤ 5e-01" and margin(0.02, 0.5) == "< 1e-01"
     assert margin(0.123, 0.15) == "≤ 0.15" and margin(0.2, 0.25) == "≤ 0.25"
+    assert in_words(0.0106066) == "1e-02", "a bound that was computed has many digits"
     assert margin(1e-4, 1e-4) == "≤ 1e-04" and margin(9e-5, 1e-4) == "< 1e-04"
     assert margin(0.6, 0.5) == "< 1e+00", "what fails is shown as it is"
 
