@@ -137,7 +137,7 @@ def step_bars(found: dict) -> list[Bar]:
         shares = of_size.get("loop_share_quartiles", {})
         bars += [
             Bar(
-                words=f"{size}: share of a step beside forward, backward, step, {name}; quartiles",
+                words=f"{size}: share of a step beside its passes and update, {name}; quartiles",
                 found=shares[name][1] if shares else None, limit=0.04, form=".1%",
                 seeds=shares.get(name, ()),
             )
