@@ -117,7 +117,7 @@ def step_bars(found: dict) -> list[Bar]:
     bars = []
     for size in (each for each in SHAPES if each in found):
         of_size, is_small = found[size], size == "5.4M"
-        whole = "nanoGPT, eager" in of_size["ours_over"]
+        is_fair = "nanoGPT, eager" in of_size["ours_over"]
         rows = (
             ("times nanoGPT, float32", "ours_over", "nanoGPT", 3.4),
             ("times nanoGPT at its best", "ours_over", "nanoGPT at its best", 1.15),
@@ -129,7 +129,7 @@ def step_bars(found: dict) -> list[Bar]:
         bars += [
             Bar(
                 words=f"{size}: {words}", limit=limit, is_least=True,
-                found=of_size[kind][name] if whole or name in ("nanoGPT", "ours") else None,
+                found=of_size[kind][name] if is_fair or name in ("nanoGPT", "ours") else None,
                 form=".0%" if kind == "mfu" else ".2f",
             )
             for words, kind, name, limit in rows if size in BAR_SHAPES

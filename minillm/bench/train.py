@@ -4,11 +4,11 @@ In: nothing, or the path of a nanoGPT checkout (`--nanogpt`). Decoders of the sa
 context 256, as many rows a step from one file of ids (ours packs whole documents, about 1 % of its
 places stay empty; peers cut rows anywhere): ours of 1.3, 5.4 and 14 million parameters, nanoGPT's a
 little larger, since its feed-forward part is. A peer at its best is the faster of two in the faster
-precision, compiled and not. Each trainer has a process of its own (`trainers`), a
-few steps at a time in turn. Out: tokens/s by median, ratios, the share of the machine's measured
-peak (MFU; only matrix products count), what compiling costs and when it is repaid, and which share
-of a step is not forward, backward and update: loader, log, clipping, statistics. That share is
-taken in processes of their own (`LOOPS`), each against the bare steps of the same process and turn.
+precision, compiled and not. Each trainer has a process of its own (`trainers`), a few steps at a
+time in turn. Out: tokens/s by median, ratios, the share of the machine's measured peak (MFU; only
+matrix products count), what compiling costs and when it is repaid, and which share of a step is not
+forward, backward and update: loader, log, clipping, statistics. That share is taken in processes of
+their own (`LOOPS`), each against the bare steps of the same process and turn.
 """
 
 import dataclasses

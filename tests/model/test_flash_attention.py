@@ -39,12 +39,11 @@ from tests.model.flash_cases import (  # noqa: E402  needs triton
 
 Attend = Callable[..., torch.Tensor]
 
-# Before anything else: is the interpreter right about a kernel that is easy to check?
+# Before anything else: is the interpreter (or the GPU) right about a kernel that is easy to check?
 
 
-@pytest.mark.skipif(not flash_inputs.INTERPRETED, reason="on a GPU nothing is interpreted")
 def test_a_kernel_that_is_easy_to_check_is_right():
-    flash_selftest.check_interpreter.__wrapped__()
+    flash_selftest.check_interpreter.__wrapped__(DEVICE)
 
 
 @pytest.mark.skipif(not flash_inputs.INTERPRETED, reason="on a GPU nothing is interpreted")
@@ -323,7 +322,7 @@ def test_planted_bug_breaks_the_rule(bug: str, tmp_path: Path):
         check_rule(buggy, NAMED[name])
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's: the poison that is read
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
 def test_planted_read_beyond_the_ends_is_seen(poison: float, tmp_path: Path):
     buggy = with_bug(tmp_path, "tl.load(cells, mask=is_inside, other=0.0)", "tl.load(cells)")
@@ -342,7 +341,7 @@ def test_large_scores_do_not_overflow():
     assert not overflows(flash_attention)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy's: the overflow, which is to come
 @pytest.mark.parametrize("wrong", [
     "(tl.max(scores_TS, 1) * scale)", "(max_T * 0 + 1.0)",
 ], ids=["of the tile alone", "not subtracted"])  # fmt: skip

@@ -11,8 +11,17 @@ from minillm.model.attention import ATTENTION, reference_attention
 pytest.importorskip("triton", reason="triton has wheels for Linux alone")
 
 from minillm.model import flash_decode  # noqa: E402  needs triton
-from minillm.model.flash_decode import decode_attention, decode_parts, merged  # noqa: E402
-from tests.model.flash_cases import DEVICE, UNITS, quick_interpreter, with_bug  # noqa: E402
+from minillm.model.flash_decode import (  # noqa: E402  needs triton
+    decode_attention,
+    decode_parts,
+    merged,
+)
+from tests.model.flash_cases import (  # noqa: E402  needs triton
+    DEVICE,
+    UNITS,
+    quick_interpreter,
+    with_bug,
+)
 
 # batch, query heads, key heads, keys, head width, window; with 256 keys a program
 SHAPES = {

@@ -7,9 +7,15 @@ pytest.importorskip("triton", reason="triton has wheels for Linux alone")
 
 from triton.runtime.errors import OutOfResources  # noqa: E402  needs triton
 
-from minillm.model import flash_tiles  # noqa: E402
-from minillm.model.flash_attention import mask_of  # noqa: E402
-from minillm.model.flash_tiles import CANDIDATES, TABLE, Tiles, fastest, table_tiles  # noqa: E402
+from minillm.model import flash_tiles  # noqa: E402  needs triton
+from minillm.model.flash_attention import mask_of  # noqa: E402  needs triton
+from minillm.model.flash_tiles import (  # noqa: E402  needs triton
+    CANDIDATES,
+    TABLE,
+    Tiles,
+    fastest,
+    table_tiles,
+)
 
 SMALL, MIDDLE, LARGE = Tiles(16, 16, 4, 2), Tiles(64, 64, 4, 2), Tiles(256, 256, 8, 3)
 TIMES_MS = {SMALL: 3.0, MIDDLE: 1.0}

@@ -10,8 +10,8 @@ from minillm.model.transformer import RMSNorm
 pytest.importorskip("triton", reason="triton has wheels for Linux alone")
 
 from minillm.model import fused_norm  # noqa: E402  needs triton
-from minillm.model.flash_inputs import INTERPRETED  # noqa: E402
-from minillm.model.fused_norm import fused_rms_norm  # noqa: E402
+from minillm.model.flash_inputs import INTERPRETED  # noqa: E402  needs triton
+from minillm.model.fused_norm import fused_rms_norm  # noqa: E402  needs triton
 
 DEVICE = "cpu" if INTERPRETED else "cuda"
 EPSILON = 1e-5
