@@ -40,7 +40,7 @@ from minillm.model.loss import bits_per_byte
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.averaging import optimizer_for
-from minillm.train.loop import train
+from minillm.train.loop import count_step, train
 from minillm.train.precision import autocast, compiled, faster_precision
 from minillm.train.ranks import Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState, fraction_done
@@ -108,6 +108,12 @@ def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, flo
 
 
 # package only
+def part_of_run(state: TrainState, training: TrainingConfig) -> float:
+    """What is done, compiling included: schedules begin after it, minutes do not."""
+    return fraction_done(replace(state, compiling_s=0.0), training)
+
+
+# package only
 class Questions:
     """Those that are still to come."""
 
@@ -160,7 +166,7 @@ def learn_ours(learner: Learner) -> None:
     state, questions = TrainState(), Questions()
 
     def asked(model: nn.Module, step: int) -> dict[str, float]:
-        is_due = questions.is_one_due(fraction_done(state, training))
+        is_due = questions.is_one_due(part_of_run(state, training))
         return tell(model, learner, state) if is_due else {}
 
     train(
@@ -188,7 +194,7 @@ def learn_nanogpt(learner: Learner) -> None:
     crops = random_crops(Path(learner.ids), config.context_length, rows, training.seed)
     state, questions = TrainState(), Questions()
     while (fraction := fraction_done(state, training)) < 1:
-        if questions.is_one_due(fraction):
+        if questions.is_one_due(part_of_run(state, training)):
             tell(Logits(model).eval(), learner, state)
             model.train()
         started_s = time.perf_counter()
@@ -201,9 +207,10 @@ def learn_nanogpt(learner: Learner) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), PEER_CLIP)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        state.elapsed_s += time.perf_counter() - started_s
-        state.step += 1
-        state.num_targets += targets_BT.numel()
+        count_step(
+            state, {"num_targets": targets_BT.numel()}, time.perf_counter() - started_s,
+            is_compiling=training.compile and state.step == 0,
+        )
     tell(Logits(model).eval(), learner, state)
 
 

@@ -158,11 +158,14 @@ def logged_step(
 
 
 # package only
-def count_step(state: TrainState, figures: StepFigures, seconds: float) -> None:
+def count_step(
+    state: TrainState, figures: StepFigures, seconds: float, *, is_compiling: bool = False
+) -> None:
     """One more step, with its targets and its time."""
     state.step += 1
     state.num_targets += figures["num_targets"]
     state.elapsed_s += seconds
+    state.compiling_s += seconds if is_compiling else 0.0
 
 
 # package only
@@ -205,11 +208,8 @@ def evaluated(
 
 
 def train(
-    model: nn.Module,
-    batches: Iterator[BatchType],
-    loss_fn: LossFunction,
-    optimizer: Optimizer,
-    config: TrainingConfig, *,
+    model: nn.Module, batches: Iterator[BatchType], loss_fn: LossFunction,
+    optimizer: Optimizer, config: TrainingConfig, *,
     state: TrainState, log: Log, ranks: Ranks = ALONE,
     evaluate: Evaluation | None = None,
     save: Callable[[TrainState], None] | None = None,
@@ -217,6 +217,7 @@ def train(
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate, save on the way. A signal saves and ends it."""
     config, logged, stop = with_precision(config, state, model, ranks), replace(state), []
+    compiles_in = state.step if config.compile else None  # the first step of this process
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while not stop and (fraction := fraction_done(state, config)) < 1:
@@ -225,7 +226,8 @@ def train(
                 model, batches, loss_fn, optimizer, config, fraction=fraction,
                 average_gradients=ranks.average_gradients, watch=watch,
             )
-            count_step(state, figures, time.perf_counter() - started_s)
+            seconds = time.perf_counter() - started_s
+            count_step(state, figures, seconds, is_compiling=state.step == compiles_in)
             stop, is_last = wish_to_stop(requests, state, ranks), fraction_done(state, config) >= 1
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             is_asked = evaluation_is_due(state, config, fraction)

@@ -130,7 +130,8 @@ def gone_back(
         raise ValueError(f"{folder}: {spike}, and no checkpoint is left to go back to; start again")
     back = restore_run(checkpoint, model, optimizer)
     model.zero_grad(set_to_none=True)  # the spike's own, which no step has used
-    back.elapsed_s, back.num_rollbacks = state.elapsed_s, state.num_rollbacks + 1
+    back.elapsed_s, back.compiling_s = state.elapsed_s, state.compiling_s
+    back.num_rollbacks = state.num_rollbacks + 1
     given_up = steps_given_up(log, back.step) if ranks.rank == 0 else []
     writer.write(
         # under the step that comes next: a run killed after it meets the same spike again

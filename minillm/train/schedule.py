@@ -136,6 +136,8 @@ class TrainState:
 
     step: int = 0
     elapsed_s: float = 0.0
+    # of these the first steps of a compiled run and of its resumes, in which it is compiled
+    compiling_s: float = 0.0
     num_targets: int = 0
     precision: Precision | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -150,10 +152,19 @@ class TrainState:
 
 
 def fraction_done(state: TrainState, config: TrainingConfig) -> float:
-    """0 at the start, 1 at the end: of the steps, or of the minutes that steps may take."""
+    """0 at the start, 1 at the end: of the steps, or of the minutes without those of compiling."""
     if config.max_steps is not None:
         return state.step / config.max_steps
-    return state.elapsed_s / (60 * config.max_minutes)
+    left_s = 60 * config.max_minutes - state.elapsed_s
+    trained_s = state.elapsed_s - state.compiling_s
+    return trained_s / (trained_s + left_s) if left_s > 0 else 1.0
+
+
+def seconds_left(state: TrainState, config: TrainingConfig) -> float:
+    """Until the end, at the speed of the steps so far."""
+    if config.max_minutes is not None:
+        return max(0.0, 60 * config.max_minutes - state.elapsed_s)
+    return state.elapsed_s * (config.max_steps - state.step) / state.step
 
 
 # package only

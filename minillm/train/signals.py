@@ -45,5 +45,7 @@ def stop_requests() -> Iterator[list[str]]:
 # package only
 def wish_to_stop(requests: list[str], state: TrainState, ranks: Ranks) -> list[str]:
     """What the ranks agree on after a step: the clock, and whether any of them was told to stop."""
-    state.elapsed_s, is_told = ranks.largest(state.elapsed_s, len(requests) > 0)
+    state.elapsed_s, state.compiling_s, is_told = ranks.largest(
+        state.elapsed_s, state.compiling_s, len(requests) > 0
+    )
     return (requests or ["a signal to another rank"])[:1] if is_told else []

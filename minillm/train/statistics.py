@@ -25,7 +25,7 @@ from minillm.model.transformer import Transformer
 from minillm.train.loop import BatchType, LossFunction, StepFigures
 from minillm.train.machine import assumed_watts, memory_figures, peak_flops
 from minillm.train.ranks import Sums
-from minillm.train.schedule import TrainingConfig, TrainState, fraction_done
+from minillm.train.schedule import TrainingConfig, TrainState, seconds_left
 from minillm.train.watch import Log
 
 # a unit that never reaches this share of its layer's root mean square is dead to the layer
@@ -233,13 +233,13 @@ class StatisticsWatch:
         """Of the steps since the last line; time left; energy. Nothing before the first step."""
         state, (step, elapsed_s, num_targets) = self.state, self.since
         self.since = (state.step, state.elapsed_s, state.num_targets)
-        seconds, fraction = state.elapsed_s - elapsed_s, fraction_done(state, self.config)
+        seconds = state.elapsed_s - elapsed_s
         if state.step == step or seconds <= 0:
             return {}
         watts = self.world_size * assumed_watts(self.device)
         figures = {
             "tokens_per_s": (state.num_targets - num_targets) / seconds,
-            "eta_s": state.elapsed_s * (1 - fraction) / fraction,
+            "eta_s": seconds_left(state, self.config),
             "assumed_watts": watts, "energy_j": watts * state.elapsed_s,
         }
         if isinstance(self.model, Transformer) and self.shapes:

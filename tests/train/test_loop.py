@@ -199,6 +199,27 @@ def test_a_resumed_run_continues_its_clock(monkeypatch: pytest.MonkeyPatch) -> N
     assert state.step == 30
 
 
+def test_the_warm_up_begins_after_the_compiling_also_when_resumed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    settings = config(max_steps=None, max_minutes=0.5, warmup_fraction=0.5, compile=True)
+
+    def slow_at_first() -> Iterator[Batch]:
+        clock.now_s += 9.0
+        yield from repeat(made_batch(1, 0))
+
+    state, log, _ = trained(slow_at_first(), settings)
+    assert (state.step, state.elapsed_s, state.compiling_s) == (21, 30.0, 10.0)
+    rates = [line["learning_rate"] / settings.learning_rate for line in log if "loss" in line]
+    # 20 seconds are left to train in, the first half of them warms up
+    assert rates[:12] == pytest.approx([0.0, *(second / 10 for second in range(11))])
+    half = TrainState(step=11, elapsed_s=20.0, compiling_s=10.0)
+    state, _, _ = trained(slow_at_first(), settings, state=half)
+    assert (state.step, state.elapsed_s, state.compiling_s) == (12, 30.0, 20.0)
+
+
 def test_gradients_are_averaged_before_they_are_clipped() -> None:
     model = Transformer(tiny_model())
     settings = config(clip_norm=1e-3)

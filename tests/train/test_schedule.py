@@ -10,6 +10,7 @@ from minillm.train.schedule import (
     fraction_done,
     learning_rate,
     num_batches,
+    seconds_left,
 )
 
 COSINE = TrainingConfig(max_steps=100, learning_rate=2.0, warmup_fraction=0.1, final_fraction=0.1)
@@ -63,6 +64,21 @@ def test_fraction_done_counts_steps_or_seconds() -> None:
     state = TrainState(step=25, elapsed_s=90.0)
     assert fraction_done(state, TrainingConfig(max_steps=100)) == 0.25
     assert fraction_done(state, TrainingConfig(max_minutes=2.0)) == 0.75
+
+
+def test_the_schedule_of_minutes_begins_after_the_compiling_and_ends_with_the_minutes() -> None:
+    minutes = TrainingConfig(max_minutes=2.0)
+    assert fraction_done(TrainState(elapsed_s=40.0, compiling_s=40.0), minutes) == 0.0
+    assert fraction_done(TrainState(elapsed_s=80.0, compiling_s=40.0), minutes) == 0.5
+    assert fraction_done(TrainState(elapsed_s=120.0, compiling_s=40.0), minutes) == 1.0
+    assert fraction_done(TrainState(elapsed_s=150.0, compiling_s=150.0), minutes) == 1.0
+
+
+def test_the_time_that_is_left_is_the_clocks_or_that_of_the_steps_to_come() -> None:
+    state = TrainState(step=25, elapsed_s=90.0, compiling_s=60.0)
+    assert seconds_left(state, TrainingConfig(max_minutes=2.0)) == 30.0
+    assert seconds_left(state, TrainingConfig(max_steps=100)) == 270.0
+    assert seconds_left(TrainState(elapsed_s=130.0), TrainingConfig(max_minutes=2.0)) == 0.0
 
 
 @pytest.mark.parametrize(
