@@ -8,7 +8,7 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from minillm.bench.bars import BAD_SENTENCES, Bar
+from minillm.bench.bars import BAD_SENTENCES, Bar, attention_bars
 from minillm.bench.optimizers import with_interval
 from minillm.bench.tokenizer import NUM_FUZZ_STRINGS
 from minillm.bench.train import LOOPS
@@ -99,6 +99,19 @@ def test_a_bench_without_a_section_is_told(tmp_path: Path) -> None:
     (tmp_path / "new.json").write_text("{}", encoding="utf-8")
     with pytest.raises(KeyError, match="new.json has no section in tools/results.py"):
         results(tmp_path)
+
+
+def test_kernels_are_judged_where_they_were_timed_and_nowhere_else() -> None:
+    """A CPU's recording has other forms under other names, and says nothing of ours."""
+    assert {bar.verdict for bar in attention_bars(recorded("attention"))} == {"no GPU yet"}
+    ways = ("forward", "backward")
+    timed = {"ours_held_bytes_a_token_grow_times": 1.2} | {
+        f"{way}_times_{other}_width_{width}": figure
+        for other, figure in (("flash_at_4096", 0.7), ("plain_at_8192", 9.0))
+        for way in ways for width in (64, 128)
+    }  # fmt: skip
+    verdicts = [bar.verdict for bar in attention_bars(timed)]
+    assert verdicts == ["missed", "reached", "reached", "reached"] * 2 + ["missed"]
 
 
 @pytest.mark.parametrize(("size", "mfu"), [("5.4M", 0.45), ("14M", 0.50)])
@@ -334,7 +347,7 @@ def test_the_page_says_of_which_levels_the_table_of_changes_can_say_nothing(
 
 def test_the_page_names_the_floor_below_the_kernels_bar() -> None:
     row = row_of(RESULTS.read_text(encoding="utf-8"), "the Triton kernels in the interpreter:")
-    assert f"a floor of {UNITS} units of float32's precision" in row and UNITS == 4
+    assert f"in float32 a floor of {UNITS} units of its precision" in row and UNITS == 4
 
 
 @pytest.mark.parametrize("is_least", [True, False])

@@ -2,7 +2,8 @@
 
 In: the figures of a recorded bench. Out: its bars, each judged by the mean of the seeds unless its
 words say otherwise. The one idea: a missed bar is found by the same line of code as a reached one,
-so neither page nor notebook can go stale. A bar whose figures a recording lacks is not judged.
+so neither page nor notebook can go stale. A bar whose figures a recording lacks is not judged:
+the recording is too old for them, or was made where they could not be measured.
 """
 
 import math
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Literal
 
+from minillm.bench.attention import COMPARED, HEAD_WIDTHS
 from minillm.bench.train import BAR_SHAPES, LOOPS, SHAPES
 
-Verdict = Literal["reached", "missed", "to be recorded anew"]
+Lacking = Literal["to be recorded anew", "no GPU yet"]
+Verdict = Literal["reached", "missed"] | Lacking
 
 # a story of level 3, told by the laptop run that was recorded on 2026-11-28: the bar is half of it
 BAD_SENTENCES = 4.81
@@ -30,11 +33,12 @@ class Bar:
     is_least: bool = False
     form: str = ".3f"
     seeds: Sequence[float] = ()
+    lacking: Lacking = "to be recorded anew"
 
     @property
     def verdict(self) -> Verdict:
         if self.found is None:
-            return "to be recorded anew"
+            return self.lacking
         holds = self.found >= self.limit if self.is_least else self.found <= self.limit
         return "reached" if holds else "missed"
 
@@ -103,6 +107,37 @@ def learning_bars(found: dict) -> list[Bar]:
             seeds=together["by_seed"] if together else (),
         ),
     ]  # fmt: skip
+
+
+# package only
+def attention_bars(found: dict) -> list[Bar]:
+    """Of `minillm bench attention` on a GPU: how many times as fast the Triton kernels are as flash
+    and plain code, and how the memory that they hold for a token grows with a row's length.
+
+    Recorded without a GPU, the figures have no form that is ours: then none is judged.
+    """
+    asked = [
+        (f"{way}_times_{other}_at_{length}_width_{width}",
+         f"{way}, width {width}, {length:,} tokens: times {words}", limit)
+        for width in HEAD_WIDTHS
+        for way, other, length, words, limit in (
+            ("forward", "flash", COMPARED, "PyTorch's flash kernel", 0.75),
+            ("backward", "flash", COMPARED, "PyTorch's flash kernel", 0.65),
+            ("forward", "plain", 2 * COMPARED, "plain code", 8.0),
+            ("backward", "plain", 2 * COMPARED, "plain code", 8.0),
+        )
+    ]  # fmt: skip
+    is_ours = "ours_held_bytes_a_token_grow_times" in found
+    bars = [
+        Bar(
+            words=words, found=found.get(key) if is_ours else None, limit=limit, is_least=True,
+            form=".2f", lacking="no GPU yet",
+        )
+        for key, words, limit in asked
+    ]
+    grown = found.get("ours_held_bytes_a_token_grow_times")
+    words = "bytes held for a token, longest rows over shortest"
+    return [*bars, Bar(words=words, found=grown, limit=1.05, form=".2f", lacking="no GPU yet")]
 
 
 # package only

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,8 @@ ASKED_AT = (0.1, 0.15, 0.19, 0.2, 0.4, 0.6, 0.8)
 LOOKS_UP_EVERY = 0.01
 # of each level: what the world itself needs for a long story takes a second to find out
 NUM_WEIGHED = 60
+# schedules begin after the compiling, questions are asked by the minutes that all of it takes
+by_the_clock = partial(replace, compiling_s=0.0)
 
 
 # package only
@@ -108,12 +111,6 @@ def tell(model: nn.Module, learner: Learner, state: TrainState) -> dict[str, flo
 
 
 # package only
-def part_of_run(state: TrainState, training: TrainingConfig) -> float:
-    """What is done, compiling included: schedules begin after it, minutes do not."""
-    return fraction_done(replace(state, compiling_s=0.0), training)
-
-
-# package only
 class Questions:
     """Those that are still to come."""
 
@@ -166,7 +163,7 @@ def learn_ours(learner: Learner) -> None:
     state, questions = TrainState(), Questions()
 
     def asked(model: nn.Module, step: int) -> dict[str, float]:
-        is_due = questions.is_one_due(part_of_run(state, training))
+        is_due = questions.is_one_due(fraction_done(by_the_clock(state), training))
         return tell(model, learner, state) if is_due else {}
 
     train(
@@ -194,7 +191,7 @@ def learn_nanogpt(learner: Learner) -> None:
     crops = random_crops(Path(learner.ids), config.context_length, rows, training.seed)
     state, questions = TrainState(), Questions()
     while (fraction := fraction_done(state, training)) < 1:
-        if questions.is_one_due(part_of_run(state, training)):
+        if questions.is_one_due(fraction_done(by_the_clock(state), training)):
             tell(Logits(model).eval(), learner, state)
             model.train()
         started_s = time.perf_counter()

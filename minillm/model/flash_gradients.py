@@ -5,7 +5,8 @@ With weights P = 2^(q kᵀ/√K · log₂ e - lse), made again a tile at a time,
 Two programs must never add to the same place, so no kernel does all of it: the price is that P and
 ∂P are made in both, 7 products instead of 5; the gain is that the order of each sum depends on the
 tiles alone: with the same tiles the same call gives the same bits. Dao, FlashAttention-2,
-arXiv:2307.08691, section 3.1.2.
+arXiv:2307.08691, section 3.1.2. Run in Triton's interpreter and compiled for GPUs; not yet run on
+one.
 """
 
 import triton

@@ -7,7 +7,8 @@ base 2), is all that the backward pass needs to make a weight again (`flash_grad
 Dao et al., FlashAttention, arXiv:2205.14135; Dao, FlashAttention-2, arXiv:2307.08691.
 
 Tiles of which nothing is seen are not visited, tiles of which all is seen are not masked. The
-parameters carry no type hints, because Triton reads hints of kernels as types of its own.
+parameters carry no type hints, because Triton reads hints of kernels as types of its own. Run in
+Triton's interpreter and compiled for GPUs; not yet run on one.
 """
 
 from typing import NamedTuple

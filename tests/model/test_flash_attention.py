@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -327,6 +328,48 @@ def test_planted_bug_breaks_the_rule(bug: str, tmp_path: Path):
 def test_planted_read_beyond_the_ends_is_seen(poison: float, tmp_path: Path):
     buggy = with_bug(tmp_path, "tl.load(cells, mask=is_inside, other=0.0)", "tl.load(cells)")
     assert reads_beyond_the_ends(buggy.flash_attention, poison)
+
+
+def seen_from_afar(launches: ModuleType) -> list[str]:
+    """Which changes move, by a bit, an output that they must not: of a later place, around the
+    edges of tiles, and of another document, before or behind."""
+    documents_BT = torch.tensor([[0] * 19 + [1] * 18], device=DEVICE)
+    inputs = inputs_of(Call(heads=2, queries=37, keys=37))[0][:3]
+    found = []
+    with tiled(launches, (16, 16)), quick_interpreter(), torch.no_grad():
+        before, apart = (
+            launches.flash_attention(*inputs, documents_BT=each) for each in (None, documents_BT)
+        )
+        for place in (1, 15, 16, 17, 31, 32, 36):
+            changed = [each.clone() for each in inputs]
+            for each in changed:
+                each[:, :, place] += 3
+            after = launches.flash_attention(*changed)
+            assert not torch.equal(after[:, :, place:], before[:, :, place:])
+            if not torch.equal(after[:, :, :place], before[:, :, :place]):
+                found.append(f"place {place}")
+        for name, one, other in (("first", slice(19), slice(19, 37)),
+                                 ("second", slice(19, 37), slice(19))):  # fmt: skip
+            changed = [each.clone() for each in inputs]
+            for each in changed:
+                each[:, :, one] += 3
+            after = launches.flash_attention(*changed, documents_BT=documents_BT)
+            assert not torch.equal(after[:, :, one], apart[:, :, one])
+            if not torch.equal(after[:, :, other], apart[:, :, other]):
+                found.append(f"{name} document")
+    return found
+
+
+def test_no_later_place_and_no_other_document_moves_a_bit():
+    assert not seen_from_afar(launches)
+
+
+@pytest.mark.parametrize(("bug", "seen"), [
+    ("mask off by one", ["place 1", "place 15", "place 17", "place 31", "place 36"]),
+    ("documents ignored", ["first document"]),
+])  # fmt: skip
+def test_planted_view_from_afar_is_noticed(bug: str, seen: list[str], tmp_path: Path):
+    assert seen_from_afar(with_bug(tmp_path, *BUGS[bug][:2])) == seen
 
 
 def overflows(attend: Attend) -> bool:
