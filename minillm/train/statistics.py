@@ -1,11 +1,11 @@
 """What a step looks like from inside, every so many steps: where it is large, what stands still.
 
 In: the model between its gradients and its move, and after it. Out: a line for the log: gradient
-norm by kind of parameter, ‖Δθ‖/‖θ‖ by layer, dead units, attention's entropy, speed, the share of
-the machine's multiplications that are used (MFU: Chowdhery et al., arXiv:2204.02311, B), memory,
-the time left, and energy by an assumption. Nothing is measured on the steps between. Compiled
-steps have no inside: their dead units and entropies are left out. Left out too: single weights,
-and the units of experts.
+norm by kind of parameter, ‖Δθ‖/‖θ‖ by layer, dead units, attention's entropy, the experts' shares,
+speed, the share of the machine's multiplications that are used (MFU: Chowdhery et al.,
+arXiv:2204.02311, B), memory, the time left, and energy by an assumption. Nothing is measured on the
+steps between. Compiled steps have no inside: what is found in layers is left out. Left out too:
+single weights, and the units of experts.
 """
 
 import math
@@ -19,6 +19,7 @@ from torch import nn
 
 from minillm.model.attention import attention_mask
 from minillm.model.counting import training_flops
+from minillm.model.experts import Experts, expert_shares
 from minillm.model.feed_forward import FeedForward
 from minillm.model.positions import alibi_bias
 from minillm.model.transformer import Transformer
@@ -117,6 +118,7 @@ class Probe:
         self.largest: dict[int, torch.Tensor] = {}
         self.squares: dict[int, list[torch.Tensor]] = {}
         self.entropies: dict[int, torch.Tensor] = {}
+        self.chosen: dict[int, list[torch.Tensor]] = {}
 
     @torch.no_grad()
     def note_units(self, index: int, hidden_BTF: torch.Tensor) -> None:
@@ -126,6 +128,10 @@ class Probe:
         self.largest[index] = torch.maximum(earlier_F, sizes_F)
         self.squares.setdefault(index, []).append(hidden_BTF.detach().float().square().mean())
 
+    def note_choice(self, index: int, experts: Experts) -> None:
+        """Whom the router chose for the tokens of this pass, padding too."""
+        self.chosen.setdefault(index, []).append(experts.chosen_NA)
+
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Inside, every layer is looked into; afterwards nothing is left attached."""
@@ -134,6 +140,10 @@ class Probe:
             if isinstance(layer.mlp, FeedForward):  # an expert may have no row to tell it by
                 handles.append(layer.mlp.down_proj.register_forward_pre_hook(
                     lambda _module, given, index=index: self.note_units(index, given[0])
+                ))  # fmt: skip
+            else:
+                handles.append(layer.mlp.register_forward_hook(
+                    lambda experts, *_given, index=index: self.note_choice(index, experts)
                 ))  # fmt: skip
             layer.self_attn.attend = self.overhears(index, layer.self_attn.attend)
         try:
@@ -161,14 +171,19 @@ class Probe:
 
         return attend_and_note
 
-    def figures(self) -> dict[str, list[float]]:
-        """Of each layer the share of dead units over the step's batches, and the entropy."""
+    def figures(self) -> dict[str, list]:
+        """Of each layer the share of dead units over the step's batches, the entropy, and which
+        part of all choices fell on each expert."""
         found = {
             "dead_units": [
                 dead_share(self.largest[at], torch.stack(self.squares[at]).mean())
                 for at in sorted(self.largest)
             ],
             "attention_entropy_nats": [self.entropies[at].item() for at in sorted(self.entropies)],
+            "expert_shares": [
+                expert_shares(torch.cat(self.chosen[at]), len(self.layers[at].mlp.experts)).tolist()
+                for at in sorted(self.chosen)
+            ],
         }
         return {name: values for name, values in found.items() if values}
 

@@ -178,8 +178,29 @@ def test_windows_and_experts_are_looked_into_as_far_as_they_go() -> None:
     with probe.looking():
         LOSS(model, made_batch(2, 0))
     found = probe.figures()
-    assert found.keys() == {"attention_entropy_nats"}
+    assert found.keys() == {"attention_entropy_nats", "expert_shares"}
     assert max(found["attention_entropy_nats"]) <= math.log(2)
+
+
+def test_the_experts_shares_are_those_of_all_batches_of_a_step() -> None:
+    model, batches = fresh(num_experts=3, experts_per_token=1), [made_batch(2, 0), made_batch(1, 1)]
+    # of two layers the first sends all tokens to one expert, the second each to the best of three
+    model.model.layers[0].mlp.gate.weight.data.zero_()
+    chosen = []
+    model.model.layers[1].mlp.register_forward_hook(
+        lambda experts, *_given: chosen.append(experts.chosen_NA.flatten())
+    )
+    probe = Probe(model)
+    with probe.looking():
+        for batch in batches:
+            LOSS(model, batch)
+    first, second = probe.figures()["expert_shares"]
+    assert sorted(first) == [0.0, 0.0, 1.0]
+    counts = torch.cat(chosen).bincount(minlength=3)
+    assert second == pytest.approx((counts / counts.sum()).tolist()) and len(chosen) == 2
+    assert sum(len(each._forward_hooks) for each in model.modules()) == 1  # the test's own
+    probe.forget()
+    assert probe.figures() == {}
 
 
 def test_entropy_is_computed_in_float32_under_autocast_too(
