@@ -15,10 +15,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from minillm.model.transformer import ModelConfig
-from minillm.model.variants import feed_forward_parameters, norm_parameters, refuse_variants
+from minillm.model.variants import (
+    feed_forward_parameters,
+    layer_window,
+    norm_parameters,
+    refuse_variants,
+)
 
-# forms of attention of which is known what they keep
-COUNTED_FORMS = ("reference", "torch")
+# variants of which is known what they keep
+COUNTED = frozenset(("qk_norm", "norm_position", "window", "full_every"))
 FLOAT_BYTES = 4
 ID_BYTES = 8
 ORDINAL_BYTES = 4
@@ -95,19 +100,29 @@ def cache_bytes(config: ModelConfig, num_tokens: int, number_bytes: int = FLOAT_
 
 
 def attention_numbers(config: ModelConfig, length: int) -> int:
-    """What attention keeps of a token: queries, keys, values, output, and as much of its weights
-    as the form needs to go back: one sum a head, or all T of them."""
-    D, kv_width = config.width, config.num_kv_heads * config.head_width
+    """What attention keeps of a token: queries, keys, values, output, as much of its weights as the
+    form needs to go back, one sum a head or all T of them; and what norms of queries and keys do:
+    their input, its sizes, the quotient."""
+    D, H, G = config.width, config.num_heads, config.num_kv_heads
+    kv_width = G * config.head_width
+    norms = 2 * D + H + 2 * kv_width + G if config.qk_norm else 0
     if config.attention == "reference":  # keys and values repeated for every query head
-        return 4 * D + config.num_heads * length
-    return 2 * D + 2 * kv_width + config.num_heads
+        return norms + 4 * D + H * length
+    return norms + 2 * D + 2 * kv_width + H
 
 
-def mask_bytes(config: ModelConfig, num_rows: int, length: int, has_documents: bool) -> int:
-    """What a layer keeps of the mask: booleans, or for PyTorch's kernel numbers to be added."""
+def mask_bytes(config: ModelConfig, rows: int, length: int, is_packed: bool, index: int) -> int:
+    """What a layer keeps of the mask: booleans, or for PyTorch's kernel, if it is more than causal,
+    numbers to be added; for the Triton kernel, which knows no prices, nothing. A mask of whole rows
+    is one for all."""
+    pairs = (rows if is_packed else 1) * length**2
     if config.attention == "reference":
-        return (num_rows if has_documents else 1) * length**2
-    return FLOAT_BYTES * num_rows * length**2 if has_documents else 0
+        return pairs
+    if config.positions == "alibi":
+        return FLOAT_BYTES * pairs * config.num_heads
+    window = layer_window(config, index)
+    is_plain = not is_packed and (window is None or window >= length)
+    return 0 if is_plain or config.attention == "triton" else FLOAT_BYTES * pairs
 
 
 def activation_bytes(
@@ -118,30 +133,26 @@ def activation_bytes(
     has_documents: bool = False,
     is_recomputed: bool = False,
 ) -> int:
-    """What the forward pass of a step keeps for the way back, beside weights; attention written out
-    or PyTorch's, float32.
+    """What the forward pass of a step keeps for the way back, beside weights; float32, no experts.
 
     A norm keeps its input, the input's size, the quotient and the product with w; the feed-forward
     part gate, silu, up and their product; the loss a probability a logit, ids and targets. Layers
     that are recomputed keep their input alone.
     """
-    refuse_variants(config, "this count of activations")
-    if config.positions != "rotary":
-        raise ValueError(f"positions = {config.positions!r}: are not counted; use 'rotary'")
-    if config.attention not in COUNTED_FORMS:
-        known = " or ".join(repr(form) for form in COUNTED_FORMS)
-        raise ValueError(f"attention = {config.attention!r}: what it keeps is not counted; {known}")
+    refuse_variants(config, "this count of activations", COUNTED)
     D, L, num_tokens = config.width, config.num_layers, num_rows * length
     norm = 3 * D + 1
     numbers = 2 * norm + attention_numbers(config, length) + 4 * config.ffn_width
-    layer = FLOAT_BYTES * num_tokens * numbers
-    layer += mask_bytes(config, num_rows, length, has_documents)
+    layers = L * FLOAT_BYTES * num_tokens * numbers
+    layers += sum(mask_bytes(config, num_rows, length, has_documents, index) for index in range(L))
     outside = num_tokens * (FLOAT_BYTES * (norm + config.vocab_size) + 2 * ID_BYTES)
     outside += FLOAT_BYTES  # how many targets counted
     if is_recomputed:
-        layer = FLOAT_BYTES * num_tokens * D
+        layers = L * FLOAT_BYTES * num_tokens * D
         outside += ORDINAL_BYTES * num_tokens if has_documents else 0  # one tensor for all layers
-    return L * layer + outside
+    if config.positions == "learned":  # which row of the table each place has taken
+        outside += ID_BYTES * length * (num_rows if has_documents else 1)
+    return layers + outside
 
 
 def saved_bytes(model: nn.Module, loss: Callable[[], torch.Tensor]) -> int:

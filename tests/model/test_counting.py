@@ -175,6 +175,13 @@ def test_a_planted_miscount_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -
 
 # Bytes
 
+VARIANTS = (
+    {}, {"qk_norm": True}, {"norm_position": "post"}, {"window": 4}, {"window": 50},
+    {"window": 4, "full_every": 2}, {"positions": "none"}, {"positions": "learned"},
+    {"positions": "sinusoidal"}, {"positions": "alibi"},
+    {"positions": "alibi", "qk_norm": True, "window": 3},
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(("config", "num_rows", "length"), SHAPES)
 @pytest.mark.parametrize("attention", ["reference", "torch"])
@@ -198,9 +205,20 @@ def test_activation_bytes_are_what_autograd_keeps(
     )
 
 
-def test_what_another_form_keeps_is_not_guessed() -> None:
-    with pytest.raises(ValueError, match="attention = 'triton': what it keeps is not counted"):
-        activation_bytes(dataclasses.replace(SHAPE, attention="triton"), 2, 5)
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize("attention", ["reference", "torch", "triton"])
+@pytest.mark.parametrize("has_documents", [False, True], ids=["whole", "packed"])
+@pytest.mark.parametrize("is_recomputed", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.filterwarnings("ignore:the Triton kernel prices no distance")  # PyTorch's is taken
+def test_activation_bytes_of_variants_and_of_the_triton_kernel(
+    changes: dict, attention: str, has_documents: bool, is_recomputed: bool
+) -> None:
+    if attention == "triton":
+        pytest.importorskip("triton", reason="triton has wheels for Linux alone")
+    config = dataclasses.replace(SHAPE, **changes)
+    test_activation_bytes_are_what_autograd_keeps(
+        config, 2, 9, attention, has_documents, is_recomputed
+    )
 
 
 @torch.no_grad()

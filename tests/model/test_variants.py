@@ -12,7 +12,7 @@ from minillm.core.settings import with_fields
 from minillm.export.gguf import shape_facts
 from minillm.model import transformer
 from minillm.model.caches import KeyValueCache, SlidingCache
-from minillm.model.counting import activation_bytes, parameter_counts
+from minillm.model.counting import parameter_counts
 from minillm.model.generate import generate
 from minillm.model.positions import rotate
 from minillm.model.transformer import ModelConfig, Transformer
@@ -281,13 +281,11 @@ def test_in_stages_it_is_the_same_model_and_in_parts_it_is_refused(changes: dict
 
 
 @each_variant
-def test_llama_shaped_exports_and_counts_refuse_by_name(changes: dict) -> None:
+def test_llama_shaped_exports_refuse_by_name(changes: dict) -> None:
     config = replace(SMALL, **{name: each for name, each in changes.items() if name != "positions"})
     words = f"{next(iter(changes))} = .*would compute something else"
     with pytest.raises(ValueError, match=f"{words}; use .* there, or this package"):
         shape_facts(config, "f32")
-    with pytest.raises(ValueError, match=words):
-        activation_bytes(config, 2, 8)
 
 
 def test_fields_of_experts_are_let_pass_where_there_are_none() -> None:
