@@ -29,7 +29,7 @@ def plain(value: object, keep_tuples: bool = False) -> object:
         return value.tolist()
     if isinstance(value, Mapping):
         return {key: plain(entry, keep_tuples) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         entries = [plain(entry, keep_tuples) for entry in value]
         return tuple(entries) if keep_tuples and isinstance(value, tuple) else entries
     if value is not None and type(value).__eq__ is object.__eq__:

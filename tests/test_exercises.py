@@ -204,14 +204,15 @@ def test_a_property_lets_any_right_answer_pass():
     assert "it cannot be examined (TypeError" in grade(split, lambda total: None).message
 
 
-def test_tensors_lists_and_tuples_of_one_content_are_one_answer():
+def test_tensors_lists_tuples_and_ranges_of_one_content_are_one_answer():
     exercise = Exercise(
         id="99.3", title="", question="", solution=lambda: torch.tensor([1.0, 2.0]), cases=((),),
         hints=("",), mistakes=(), judge=close(1e-4),
     )
-    for value in ([1.0, 2.0], (1, 2), torch.tensor([1.00001, 2.0], dtype=torch.float64)):
+    almost = torch.tensor([1.00001, 2.0], dtype=torch.float64)
+    for value in ([1.0, 2.0], (1, 2), range(1, 3), almost):
         assert grade(exercise, lambda: value).state is State.PASSED
-    for value in ([1.0, 2.1], [1.0], [[1.0, 2.0]], None, float("nan")):
+    for value in ([1.0, 2.1], [1.0], [[1.0, 2.0]], range(2), None, float("nan")):
         assert grade(exercise, lambda: value).state is State.WRONG
 
 

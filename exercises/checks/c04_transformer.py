@@ -9,8 +9,9 @@ import math
 
 import torch
 
+from exercises.answers import plain, same, shown
 from exercises.checks import variants
-from exercises.engine import Exercise, Mistake, close
+from exercises.engine import Exercise, Mistake, close, satisfies
 from exercises.solutions import c04_transformer as solutions
 
 
@@ -176,6 +177,10 @@ def nats_instead_of_bits(text: str, surprise_nats: list[float]) -> float:
     return sum(surprise_nats) / len(text.encode())
 
 
+def multiplies_by_ln_2(text: str, surprise_nats: list[float]) -> float:
+    return sum(surprise_nats) * math.log(2) / len(text.encode())
+
+
 def bits_per_token(text: str, surprise_nats: list[float]) -> float:
     return sum(surprise_nats) / math.log(2) / len(surprise_nats)
 
@@ -245,6 +250,18 @@ def same_speed_for_every_pair(
 
 
 # 04.9 the price
+
+
+def price_fault(got: torch.Tensor, num_heads: int, num_queries: int, num_keys: int) -> str:
+    """Only what a query may see is compared: the mask hides the rest, whatever stands there."""
+    wanted_HTS = solutions.alibi_price(num_heads, num_queries, num_keys)
+    seen_TS = lower_triangle(num_queries, num_keys)
+    got_HTS = torch.as_tensor(got)
+    if got_HTS.shape != wanted_HTS.shape:
+        return f"expected the shape {tuple(wanted_HTS.shape)}, not {tuple(got_HTS.shape)}"
+    if same(plain(wanted_HTS[:, seen_TS]), plain(got_HTS[:, seen_TS]), 1e-6):
+        return ""
+    return f"expected, nan where it is masked, {shown(wanted_HTS.masked_fill(~seen_TS, math.nan))}"
 
 
 def rewards_distance(num_heads: int, num_queries: int, num_keys: int) -> torch.Tensor:
@@ -510,6 +527,11 @@ EXERCISES = (
             ),
             Mistake("nats instead of bits", "Divide by ln 2.", nats_instead_of_bits),
             Mistake(
+                "multiplies by ln 2",
+                "There are more bits than nats, 1.44 times as many: divide.",
+                multiplies_by_ln_2,
+            ),
+            Mistake(
                 "bits per token",
                 "Tokens differ between tokenizers, which is why bytes are counted.",
                 bits_per_token,
@@ -521,7 +543,7 @@ EXERCISES = (
             ),
         ),
         hints=("`len(text.encode())` are the bytes, `sum(surprise_nats) / math.log(2)` the bits.",),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.7",
@@ -629,8 +651,8 @@ EXERCISES = (
         question=(
             "What is added to the scores of `num_heads` heads (a power of two): minus slope times "
             "distance, with the slopes 2^(−8h/H) for h = 1 … H. The last query stands at the last "
-            "key, so with a cache the first query stands at place S − T. Masked places may hold "
-            "anything that the formula gives. By hand: H = 1, 1 query, 3 keys → −2/256, −1/256, 0."
+            "key, so with a cache the first query stands at place S − T. What stands at "
+            "masked places does not count. By hand: H = 1, 1 query, 3 keys → −2/256, −1/256, 0."
         ),
         solution=solutions.alibi_price,
         cases=((1, 1, 3), (4, 3, 3), (2, 2, 5), (8, 1, 4), (16, 2, 2)),
@@ -665,7 +687,7 @@ EXERCISES = (
             "A column of the queries' places minus a row of the keys' places is the distance.",
             "`slopes_H[:, None, None] * distance_TS` gives every head its own table.",
         ),
-        judge=close(1e-6),
+        judge=satisfies(price_fault),
     ),
 )
 
@@ -748,15 +770,19 @@ def look_up_counted(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: i
 # 04.13 the mean
 
 
-def means_of(nats: list[float | None], chunk_size: int) -> list[float]:
-    """The mean of each chunk that has anything to count."""
+def counted_in(nats: list[float | None], chunk_size: int) -> list[list[float]]:
+    """What counts in each chunk."""
     chunks = [nats[start : start + chunk_size] for start in range(0, len(nats), chunk_size)]
-    counted = [[value for value in chunk if value is not None] for chunk in chunks]
-    return [sum(each) / len(each) for each in counted if each]
+    return [[value for value in chunk if value is not None] for chunk in chunks]
 
 
 def mean_of_means(nats: list[float | None], chunk_size: int) -> float:
-    means = means_of(nats, chunk_size)
+    means = [sum(each) / len(each) for each in counted_in(nats, chunk_size)]
+    return sum(means) / len(means)
+
+
+def mean_of_means_where_any(nats: list[float | None], chunk_size: int) -> float:
+    means = [sum(each) / len(each) for each in counted_in(nats, chunk_size) if each]
     return sum(means) / len(means)
 
 
@@ -765,12 +791,13 @@ def hidden_ones_count_as_nothing(nats: list[float | None], chunk_size: int) -> f
 
 
 def last_chunk_dropped(nats: list[float | None], chunk_size: int) -> float:
-    whole = nats[: max(1, len(nats) // chunk_size) * chunk_size]
+    whole = nats[: len(nats) // chunk_size * chunk_size]
     return solutions.mean_in_chunks(whole, chunk_size)
 
 
 def mean_of_the_last_chunk(nats: list[float | None], chunk_size: int) -> float:
-    return means_of(nats, chunk_size)[-1]
+    last = nats[(len(nats) - 1) // chunk_size * chunk_size :]
+    return solutions.mean_in_chunks(last, chunk_size)
 
 
 EXERCISES += (
@@ -827,7 +854,7 @@ EXERCISES += (
             "How many numbers are added to the stream, on the way through L layers?",
             '`name.endswith(("o_proj.weight", "down_proj.weight"))`',
         ),
-        judge=close(1e-12),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.11",
@@ -874,7 +901,7 @@ EXERCISES += (
             "One matrix: a sum of `columns` independent products, each of variance std².",
             "`math.prod(columns * std**2 for _, columns in shapes)`",
         ),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.12",
@@ -955,6 +982,12 @@ EXERCISES += (
                 "A chunk with one target then speaks as loud as one with all. Add up sums and "
                 "counts, and divide once.",
                 mean_of_means,
+            ),
+            Mistake(
+                "a mean of means",
+                "A chunk with one target then speaks as loud as one with all. Add up sums and "
+                "counts, and divide once.",
+                mean_of_means_where_any,
             ),
             Mistake(
                 "hidden ones count as 0",

@@ -21,8 +21,7 @@ def not_rescaled(maximum: float, total: float, score: float) -> tuple[float, flo
 
 def rescaled_upward(maximum: float, total: float, score: float) -> tuple[float, float]:
     larger = max(maximum, score)
-    rescale = math.exp(min(larger - maximum, 700.0))
-    return larger, total * rescale + math.exp(score - larger)
+    return larger, total * math.exp(larger - maximum) + math.exp(score - larger)
 
 
 def newest_is_maximum(maximum: float, total: float, score: float) -> tuple[float, float]:

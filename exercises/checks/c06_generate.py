@@ -62,6 +62,20 @@ def draws_all_alike(probabilities: list[float], u: float) -> int:
     return int(u * len(probabilities))
 
 
+def falls_off_the_end(probabilities: list[float], u: float) -> int | None:
+    end = 0.0
+    for token, probability in enumerate(probabilities):
+        end += probability
+        if u < end:
+            return token
+    return None
+
+
+def gives_the_rest_to_nobody(probabilities: list[float], u: float) -> int:
+    token = falls_off_the_end(probabilities, u)
+    return len(probabilities) if token is None else token
+
+
 # 06.3 the nucleus
 
 
@@ -249,6 +263,7 @@ EXERCISES = (
             ([0.0, 1.0], 0.0),
             ([0.125, 0.125, 0.75], 0.2),
             ([1.0], 0.99),
+            ([0.1] * 10, 1 - 2**-53),
         ),
         mistakes=(
             Mistake(
@@ -270,6 +285,18 @@ EXERCISES = (
                 "draws all tokens alike",
                 "The stretches are as long as the probabilities, not all of one length.",
                 draws_all_alike,
+            ),
+            Mistake(
+                "falls off the end",
+                "Ten times .1 are added up to .9999999999999999, and `u` may lie there: what is "
+                "left belongs to the last token.",
+                falls_off_the_end,
+            ),
+            Mistake(
+                "falls off the end",
+                "Ten times .1 are added up to .9999999999999999, and `u` may lie there: what is "
+                "left belongs to the last token.",
+                gives_the_rest_to_nobody,
             ),
         ),
         hints=(

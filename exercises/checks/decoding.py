@@ -135,7 +135,7 @@ def multiplies_logarithms(
     logprobs: list[float], next_logprobs: list[list[float]], num_beams: int
 ) -> list[tuple[int, int]]:
     products = [
-        [-abs(logprobs[row] * added) for added in each] for row, each in enumerate(next_logprobs)
+        [logprobs[row] * added for added in each] for row, each in enumerate(next_logprobs)
     ]
     return solutions.beam_step([0.0] * len(logprobs), products, num_beams)
 

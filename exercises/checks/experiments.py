@@ -1,6 +1,7 @@
 """Exercises of chapter 07 from 07.13 on, which belong to 07c and 07e, with their wrong answers."""
 
 import math
+from statistics import fmean, pvariance
 
 from exercises.engine import Exercise, Mistake, close
 from exercises.solutions import experiments as solutions
@@ -8,20 +9,24 @@ from exercises.solutions import experiments as solutions
 # 07.13 bits a byte
 
 
-def stays_in_nats(nats: list[float], text: str) -> float:
-    return sum(nats) / len(text.encode())
+def stays_in_nats(loss_nats: float, num_tokens: int, text: str) -> float:
+    return loss_nats * num_tokens / len(text.encode())
 
 
-def multiplies_by_ln_2(nats: list[float], text: str) -> float:
-    return sum(nats) * math.log(2) / len(text.encode())
+def multiplies_by_ln_2(loss_nats: float, num_tokens: int, text: str) -> float:
+    return loss_nats * num_tokens * math.log(2) / len(text.encode())
 
 
-def counts_characters(nats: list[float], text: str) -> float:
-    return sum(nats) / math.log(2) / len(text)
+def counts_characters(loss_nats: float, num_tokens: int, text: str) -> float:
+    return loss_nats * num_tokens / math.log(2) / len(text)
 
 
-def bits_a_token(nats: list[float], text: str) -> float:
-    return sum(nats) / math.log(2) / len(nats)
+def bits_a_token(loss_nats: float, num_tokens: int, text: str) -> float:
+    return loss_nats / math.log(2)
+
+
+def mean_for_the_sum(loss_nats: float, num_tokens: int, text: str) -> float:
+    return loss_nats / math.log(2) / len(text.encode())
 
 
 # 07.14 a leak
@@ -57,6 +62,16 @@ def in_pairs(
     gaps = [[twin - each for each, twin in zip(*sides)] for sides in zip(suspects, twins)]
     zeros = [[0.0] * len(each) for each in gaps]
     return solutions.first_alarm(zeros, gaps, num_errors)
+
+
+def divides_by_n(
+    suspects: list[list[float]], twins: list[list[float]], num_errors: float
+) -> int | None:
+    for look, sides in enumerate(zip(suspects, twins)):
+        gap = fmean(sides[1]) - fmean(sides[0])
+        if gap > num_errors * math.sqrt(sum(pvariance(side) / len(side) for side in sides)):
+            return look
+    return None
 
 
 def looks_at_the_end_alone(
@@ -146,15 +161,16 @@ EXERCISES = (
         id="07.13",
         title="Nats a token, bits a byte",
         question=(
-            "The loss is in nats and counts tokens; models with other tokenizers are compared in "
-            "bits a byte. Turn one into the other."
+            "The loss in a log is a mean, in nats a token; models with other tokenizers are "
+            "compared in bits a byte. Turn one into the other. By hand: a loss of ln 4 over the "
+            "three tokens of \"é\" is 6 bits over 2 bytes = 3."
         ),
         solution=solutions.bits_a_byte,
         cases=(
-            ([math.log(2)] * 3, "abc"),
-            ([1.5, 0.25, 2.0], "the cat"),
-            ([3.0, 1.0], "é — ça"),
-            ([0.0, 5.0, 1.0, 1.0, 0.5], "ein Tag"),
+            (math.log(4), 3, "é"),
+            (1.25, 3, "the cat"),
+            (2.0, 2, "é — ça"),
+            (1.5, 5, "ein Tag"),
         ),
         mistakes=(
             Mistake("stays in nats", "A bit is ln 2 nats: divide by .693.", stays_in_nats),
@@ -173,9 +189,18 @@ EXERCISES = (
                 "Another tokenizer has other tokens; the bytes of a text are the same for all.",
                 bits_a_token,
             ),
+            Mistake(
+                "the mean is taken for the sum",
+                "The bytes are those of the whole text, so the bits must be: the mean times the "
+                "number of tokens.",
+                mean_for_the_sum,
+            ),
         ),
-        hints=("Add the surprises up first.", "`sum(nats) / math.log(2) / num_bytes`"),
-        judge=close(1e-9),
+        hints=(
+            "How surprised was the model by the whole text?",
+            "The mean times the count is the sum; a sum of nats / `math.log(2)` are bits.",
+        ),
+        judge=close(1e-5),
     ),
     Exercise(
         id="07.14",
@@ -188,6 +213,7 @@ EXERCISES = (
         cases=(
             (*LEAKING, 1.2),
             (*LEAKING, 3.0),
+            (*LEAKING, 3.7),
             (*LEAKING, 4.5),
             (*LEAKING, 100.0),
             (LEAKING[1], LEAKING[0], 3.0),
@@ -217,6 +243,12 @@ EXERCISES = (
                 "the spread of an item, not of the mean",
                 "The mean of n differences varies less than one of them: divide by √n.",
                 forgets_the_root_of_n,
+            ),
+            Mistake(
+                "the variance is divided by n",
+                "The mean was taken from the same n numbers, so their spread about it is too "
+                "small: n − 1.",
+                divides_by_n,
             ),
             Mistake(
                 "pairs what is no pair",
@@ -322,6 +354,6 @@ EXERCISES = (
             ),
         ),
         hints=("Two sums, one division, one exponential.", "`math.exp(total / num_tokens)`"),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
 )

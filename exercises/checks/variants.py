@@ -235,7 +235,7 @@ EXERCISES = (
             ),
         ),
         hints=("Two questions: what does the part read, and what is done with the sum?",),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.15",
@@ -318,7 +318,7 @@ EXERCISES = (
             ),
         ),
         hints=("The softmax of the chosen logits alone gives the same weights. Why?",),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.17",
@@ -365,7 +365,7 @@ EXERCISES = (
             ),
         ),
         hints=("Two lists of E numbers: shares from the choices, means from the probabilities.",),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="04.18",
@@ -416,6 +416,6 @@ EXERCISES = (
             "Cut, norm, scale, turn: in this order.",
             "`size = math.sqrt(sum(v * v for v in own) / K)`; for turning see 04.4.",
         ),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
 )

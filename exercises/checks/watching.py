@@ -178,7 +178,7 @@ EXERCISES = (
             ),
         ),
         hints=("Subtract first, then take the length.", "`moved / math.sqrt(sum(…before…))`"),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="07.10",
@@ -227,7 +227,7 @@ EXERCISES = (
             "from the first.",
             "`median(abs(loss - middle) for loss in recent)`",
         ),
-        judge=close(1e-9),
+        judge=close(1e-5),
     ),
     Exercise(
         id="07.11",

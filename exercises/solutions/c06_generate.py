@@ -13,7 +13,8 @@ def warm_probabilities(logits: list[float], temperature: float) -> list[float]:
 def draw_token(probabilities: list[float], u: float) -> int:
     """The token that the random number `u` (0 ≤ u < 1) draws, with the tokens laid end to end.
 
-    Token 0 has the stretch from 0 to its probability, token 1 the next stretch, and so on.
+    Token 0 has the stretch from 0 to its probability, token 1 the next stretch, and so on. Rounded
+    sums may end just below 1: what is left belongs to the last token.
     """
     end = 0.0
     for token, probability in enumerate(probabilities):

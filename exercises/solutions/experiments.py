@@ -3,12 +3,12 @@
 import math
 
 
-def bits_a_byte(nats: list[float], text: str) -> float:
-    """Bits for each byte of the text, from the surprise of each of its tokens in nats.
+def bits_a_byte(loss_nats: float, num_tokens: int, text: str) -> float:
+    """Bits for each byte of the text, from the mean surprise at its `num_tokens` tokens in nats.
 
     A bit is ln 2 nats; bytes are those of UTF-8.
     """
-    return sum(nats) / math.log(2) / len(text.encode())
+    return loss_nats * num_tokens / math.log(2) / len(text.encode())
 
 
 def first_alarm(
