@@ -180,7 +180,8 @@ def hint(exercise_id: str, tier: int = 1) -> Folded:
     hints = find(exercise_id).hints
     if not 1 <= tier <= len(hints):
         raise ValueError(f"tier is {tier}; exercise {exercise_id} has hints 1 to {len(hints)}")
-    return Folded(f"Hint {tier} of {len(hints)} for {exercise_id}", hints[tier - 1])
+    further = f'; the next: hint("{exercise_id}", {tier + 1})' if tier < len(hints) else ""
+    return Folded(f"Hint {tier} of {len(hints)} for {exercise_id}{further}", hints[tier - 1])
 
 
 def solution(exercise_id: str) -> Folded:

@@ -154,6 +154,18 @@ def query_scaled_first(
     return torch.where(mask_TS, scores_TS, -math.inf).softmax(-1)
 
 
+def scaled_step_clipped_as_pytorch_does(
+    gradients: list[float], scale: float, num_good: int, good_steps: int, max_norm: float
+) -> tuple[list[float] | None, float, int]:
+    unscaled_N = torch.tensor(gradients) / scale
+    if not unscaled_N.isfinite().all():
+        return None, scale / 2, 0
+    factor = (max_norm / (unscaled_N.norm() + 1e-6)).clamp(max=1.0)
+    is_row = num_good + 1 >= good_steps
+    after = (2 * scale, 0) if is_row else (scale, num_good + 1)
+    return (unscaled_N * factor).tolist(), *after
+
+
 def means_of_tensors(gradients: list[list[float]], num_targets: list[int]) -> torch.Tensor:
     counts = torch.tensor(num_targets)
     return (torch.tensor(gradients) * counts[:, None]).sum(0) / counts.sum()
@@ -185,6 +197,7 @@ OTHER_RIGHT: tuple[tuple[str, Callable], ...] = (
     ("07.2", clip_as_pytorch_does),
     ("07.3", adamw_of_tensors),
     ("07.4", means_of_tensors),
+    ("07.6", scaled_step_clipped_as_pytorch_does),
 )  # fmt: skip
 
 

@@ -2,7 +2,12 @@
 
 Parts of the model and what they cost, small enough to write from memory. Replace `raise
 NotImplementedError`, run the cell, then the `check` below it. A wrong answer that others have given
-is told its mistake.
+is told its mistake. Where arguments are lists, plain Python floats are enough.
+
+04.1 to 04.6 belong to [04](../notebooks/04_transformer.ipynb), 04.7 to 04.9 to
+[04b](../notebooks/04b_positions.ipynb), 04.10 and 04.11 to
+[04c](../notebooks/04c_initialisation.ipynb), 04.12 and 04.13 to
+[04e](../notebooks/04e_costs.ipynb), 04.14 to 04.18 to [04d](../notebooks/04d_variants.ipynb).
 """
 
 import math
@@ -37,6 +42,10 @@ def forgets_the_offset(num_queries: int, num_keys: int, offset: int) -> torch.Te
 
 def looks_only_ahead(num_queries: int, num_keys: int, offset: int) -> torch.Tensor:
     return torch.arange(num_keys)[None, :] >= torch.arange(num_queries)[:, None] + offset
+
+
+def true_where_hidden(num_queries: int, num_keys: int, offset: int) -> torch.Tensor:
+    return ~solutions.causal_mask(num_queries, num_keys, offset)
 
 
 # 04.2 the weights
@@ -80,6 +89,20 @@ def exponentials_overflow(
     return strength_TS / strength_TS.sum(dim=-1, keepdim=True)
 
 
+def hidden_then_overflow(
+    q_TK: torch.Tensor, k_SK: torch.Tensor, mask_TS: torch.Tensor
+) -> torch.Tensor:
+    scores_TS = q_TK @ k_SK.T / math.sqrt(q_TK.shape[-1])
+    strength_TS = scores_TS.masked_fill(~mask_TS, -math.inf).exp()
+    return strength_TS / strength_TS.sum(dim=-1, keepdim=True)
+
+
+def hides_what_may_be_seen(
+    q_TK: torch.Tensor, k_SK: torch.Tensor, mask_TS: torch.Tensor
+) -> torch.Tensor:
+    return weights_from(q_TK @ k_SK.T / math.sqrt(q_TK.shape[-1]), ~mask_TS)
+
+
 def lower_triangle(num_queries: int, num_keys: int) -> torch.Tensor:
     return solutions.causal_mask(num_queries, num_keys, num_keys - num_queries)
 
@@ -90,6 +113,10 @@ def lower_triangle(num_queries: int, num_keys: int) -> torch.Tensor:
 def epsilon_outside_the_root(x: list[float], epsilon: float) -> list[float]:
     size = math.sqrt(sum(value * value for value in x) / len(x)) + epsilon
     return [value / size for value in x]
+
+
+def epsilon_forgotten(x: list[float], epsilon: float) -> list[float]:
+    return solutions.rms_norm(x, 0.0)
 
 
 def subtracts_the_mean(x: list[float], epsilon: float) -> list[float]:
@@ -194,6 +221,16 @@ def mean_surprise_over_bytes(text: str, surprise_nats: list[float]) -> float:
 
 def offset_not_advanced(num_cached: int, documents: list[int]) -> list[int]:
     return solutions.places_of(0, documents)
+
+
+def one_place_too_far(num_cached: int, documents: list[int]) -> list[int]:
+    places = solutions.places_of(num_cached, documents)
+    return [p + (d == documents[0]) for p, d in zip(places, documents, strict=True)]
+
+
+def last_cached_place_again(num_cached: int, documents: list[int]) -> list[int]:
+    places = solutions.places_of(num_cached, documents)
+    return [p - (d == documents[0]) for p, d in zip(places, documents, strict=True)]
 
 
 def all_at_the_first_new_place(num_cached: int, documents: list[int]) -> list[int]:
@@ -319,6 +356,11 @@ EXERCISES = (
                 "Rows are queries, columns are keys, and True means *may look*.",
                 looks_only_ahead,
             ),
+            Mistake(
+                "True and False exchanged",
+                "True means *may look*; this is the mask of what is hidden.",
+                true_where_hidden,
+            ),
         ),
         hints=(
             "Make a column of the queries' places and a row of the keys' places; what does "
@@ -375,6 +417,17 @@ EXERCISES = (
                 "maximum first.",
                 exponentials_overflow,
             ),
+            Mistake(
+                "overflows",
+                "e¹⁰⁰⁰ is infinite in float32, and ∞/∞ is NaN. `softmax` subtracts each row's "
+                "maximum first.",
+                hidden_then_overflow,
+            ),
+            Mistake(
+                "hides what may be seen",
+                "`masked_fill` fills where its argument is True: `~mask_TS`.",
+                hides_what_may_be_seen,
+            ),
         ),
         hints=(
             "Four steps, one line each: `q_TK @ k_SK.T`, divide, `masked_fill`, `softmax`.",
@@ -402,6 +455,11 @@ EXERCISES = (
                 "√(mean + ε), not √mean + ε: inside, ε is a variance and outvotes only vectors "
                 "that are tiny.",
                 epsilon_outside_the_root,
+            ),
+            Mistake(
+                "ε is forgotten",
+                "A vector of zeros has the size 0: ε keeps the division possible.",
+                epsilon_forgotten,
             ),
             Mistake(
                 "subtracts the mean", "That is LayerNorm; RMSNorm only scales.", subtracts_the_mean
@@ -570,6 +628,16 @@ EXERCISES = (
                 offset_not_advanced,
             ),
             Mistake(
+                "one place too far",
+                "5 cached tokens stand at 0 to 4; the next stands at 5.",
+                one_place_too_far,
+            ),
+            Mistake(
+                "the last cached place again",
+                "5 cached tokens stand at 0 to 4; at 4 there is one already.",
+                last_cached_place_again,
+            ),
+            Mistake(
                 "all at the first new place",
                 "Right for one new token at a time; a prompt brings many, one place each.",
                 all_at_the_first_new_place,
@@ -624,8 +692,9 @@ EXERCISES = (
                 turns_towards_the_future,
             ),
             Mistake(
-                "turns both",
-                "Both turned by one angle is nobody turned: the product stays what it was.",
+                "the distance has no effect",
+                "Turning neither, or both by one angle, leaves the product as it was: α is the "
+                "angle *between* them.",
                 turns_both_by_the_distance,
             ),
             Mistake(
@@ -708,7 +777,7 @@ def one_part_a_layer(name: str, std: float, num_layers: int) -> float:
 
 
 def smaller_where_it_reads(name: str, std: float, num_layers: int) -> float:
-    reads = name.endswith(("v_proj.weight", "up_proj.weight"))
+    reads = name.endswith(tuple(f"{each}_proj.weight" for each in ("q", "k", "v", "gate", "up")))
     return std / math.sqrt(2 * num_layers) if reads else std
 
 
@@ -745,6 +814,13 @@ def products_without_additions(
     return solutions.step_flops(V, D, L, H, G, F, B, T) // 2
 
 
+def weights_without_additions(
+    V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int
+) -> int:
+    matrices = L * (2 * D * D + 2 * D * G * (D // H) + 3 * D * F) + V * D
+    return solutions.step_flops(V, D, L, H, G, F, B, T) - 3 * B * T * matrices
+
+
 def back_as_much_as_forward(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int) -> int:
     return solutions.step_flops(V, D, L, H, G, F, B, T) // 3 * 2
 
@@ -765,6 +841,15 @@ def key_matrices_as_wide_as_query_ones(
 
 def look_up_counted(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int) -> int:
     return solutions.step_flops(2 * V, D, L, H, G, F, B, T)
+
+
+def hidden_pairs_left_out(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int) -> int:
+    hidden = T * (T - 1) // 2
+    return solutions.step_flops(V, D, L, H, G, F, B, T) - 3 * B * L * 4 * D * hidden
+
+
+def forward_alone(V: int, D: int, L: int, H: int, G: int, F: int, B: int, T: int) -> int:
+    return solutions.step_flops(V, D, L, H, G, F, B, T) // 3
 
 
 # 04.13 the mean
@@ -823,7 +908,7 @@ EXERCISES += (
         mistakes=(
             Mistake(
                 "the scale is forgotten",
-                "2L parts add up in the stream: after 32 layers it is 64 times as large as after "
+                "2L parts add up in the stream: after 32 layers its variance is 64 times that of "
                 "one part. Which two matrices of a layer write there?",
                 scale_forgotten,
             ),
@@ -840,7 +925,7 @@ EXERCISES += (
             ),
             Mistake(
                 "at the matrices that read",
-                "v and up read from the stream; o and down write to it.",
+                "q, k, v, gate and up read from the stream; o and down write to it.",
                 smaller_where_it_reads,
             ),
             Mistake(
@@ -907,12 +992,12 @@ EXERCISES += (
         id="04.12",
         title="FLOPs of a training step",
         question=(
-            "Forward, a multiplication and an addition for each weight and token; and in each "
-            "layer, for each pair of query and key, `2·D` for the score and `2·D` for the weighted "
-            "sum, hidden pairs too. Back, each product becomes two. The head is tied; looking up "
-            "an embedding costs nothing. By hand: V = 10, D = 4, L = 1, H = 2, G = 1, F = 3 have "
-            "124 weights in matrices and head; one row of 2 tokens: 3 · 2 · (2 · 124 + 4 · 4 · 2) "
-            "= 1,680."
+            "Forward, a multiplication and an addition for each weight of a matrix (norms are not "
+            "counted) and token; and in each layer, for each pair of query and key, `2·D` for the "
+            "score and `2·D` for the weighted sum, hidden pairs too. Back, each product becomes "
+            "two. The head is tied; looking up an embedding costs nothing. By hand: V = 10, D = 4, "
+            "L = 1, H = 2, G = 1, F = 3 have 124 weights in matrices and head; one row of 2 "
+            "tokens: 3 · 2 · (2 · 124 + 4 · 4 · 2) = 1,680."
         ),
         solution=solutions.step_flops,
         cases=(
@@ -922,15 +1007,25 @@ EXERCISES += (
         ),
         mistakes=(
             Mistake(
-                "off by two",
+                "a factor of two is missing",
                 "Each weight costs a multiplication *and* an addition.",
                 products_without_additions,
+            ),
+            Mistake(
+                "a factor of two is missing",
+                "Each weight costs a multiplication *and* an addition.",
+                weights_without_additions,
             ),
             Mistake(
                 "the way back costs as much as the way there",
                 "It costs twice that: a product X·W has one product for the gradient of X and one "
                 "for that of W.",
                 back_as_much_as_forward,
+            ),
+            Mistake(
+                "forward alone",
+                "Each product of the way there costs two on the way back.",
+                forward_alone,
             ),
             Mistake(
                 "the head is forgotten",
@@ -942,6 +1037,11 @@ EXERCISES += (
                 "Attention also multiplies what has no weights: queries with keys, weights with "
                 "values.",
                 scores_forgotten,
+            ),
+            Mistake(
+                "hidden pairs are left out",
+                "The plain product computes them all, then hides half.",
+                hidden_pairs_left_out,
             ),
             Mistake(
                 "key matrices as wide as query ones",

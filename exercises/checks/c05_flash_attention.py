@@ -61,6 +61,20 @@ def logarithms_added(
     return out, lse_a + lse_b
 
 
+def weighs_by_the_logarithm(
+    out_a: list[float], lse_a: float, out_b: list[float], lse_b: float
+) -> tuple[list[float], float]:
+    _, lse = solutions.merge(out_a, lse_a, out_b, lse_b)
+    return [(a * lse_a + b * lse_b) / (lse_a + lse_b) for a, b in zip(out_a, out_b)], lse
+
+
+def larger_logarithm_alone(
+    out_a: list[float], lse_a: float, out_b: list[float], lse_b: float
+) -> tuple[list[float], float]:
+    out, _ = solutions.merge(out_a, lse_a, out_b, lse_b)
+    return out, max(lse_a, lse_b)
+
+
 def every_tile(num_queries: int, num_keys: int, edge: int, offset: int) -> list[tuple[int, int]]:
     return solutions.tiles_visited(num_queries, num_keys, edge, num_keys)
 
@@ -85,6 +99,24 @@ def first_query_alone(
     return [(t, s) for t, s in found if s * edge <= t * edge + offset]
 
 
+def last_tile_taken_for_full(
+    num_queries: int, num_keys: int, edge: int, offset: int
+) -> list[tuple[int, int]]:
+    return [
+        (query_tile, key_tile)
+        for query_tile in range(-(-num_queries // edge))
+        for key_tile in range(-(-num_keys // edge))
+        if key_tile * edge <= (query_tile + 1) * edge - 1 + offset
+    ]
+
+
+def part_of_a_tile_forgotten(
+    num_queries: int, num_keys: int, edge: int, offset: int
+) -> list[tuple[int, int]]:
+    found = solutions.tiles_visited(num_queries, num_keys, edge, offset)
+    return [(t, s) for t, s in found if t < num_queries // edge and s < num_keys // edge]
+
+
 def keys_read_once(num_tokens: int, head_width: int, edge: int, element_bytes: int) -> int:
     return 4 * num_tokens * head_width * element_bytes + 4 * num_tokens
 
@@ -104,6 +136,10 @@ def keys_without_values(num_tokens: int, head_width: int, edge: int, element_byt
     num_tiles = num_tokens // edge
     rows = 2 * num_tokens + num_tiles * (num_tiles + 1) // 2 * edge
     return rows * head_width * element_bytes + 4 * num_tokens
+
+
+def log_sum_exp_forgotten(num_tokens: int, head_width: int, edge: int, element_bytes: int) -> int:
+    return solutions.fused_bytes(num_tokens, head_width, edge, element_bytes) - 4 * num_tokens
 
 
 def delta_left_out(weights: list[float], grad_weights: list[float]) -> list[float]:
@@ -172,6 +208,14 @@ def keys_from_keys(
     return grad_query, [[s * x / root for x in key] for s, key in zip(slopes, keys)], grad_values
 
 
+def powers_overflow(
+    query: list[float], keys: list[list[float]], values: list[list[float]], grad_out: list[float]
+) -> Gradients:
+    for key in keys:
+        math.exp(sum(a * b for a, b in zip(query, key)) / math.sqrt(len(query)))
+    return solutions.query_gradients(query, keys, values, grad_out)
+
+
 def window_ignored(num_tokens: int, edge: int, window: int) -> list[tuple[int, int, bool]]:
     return solutions.window_tiles(num_tokens, edge, num_tokens)
 
@@ -191,7 +235,17 @@ def whole_for_the_first_query(
     num_tokens: int, edge: int, window: int
 ) -> list[tuple[int, int, bool]]:
     found = solutions.window_tiles(num_tokens, edge, window)
-    return [(t, s, s < t and s * edge > t * edge - window) for t, s, _ in found]
+    return [
+        (t, s, (s + 1) * edge - 1 <= t * edge and s * edge > t * edge - window)
+        for t, s, _ in found
+    ]
+
+
+def diagonal_taken_for_whole(
+    num_tokens: int, edge: int, window: int
+) -> list[tuple[int, int, bool]]:
+    found = solutions.window_tiles(num_tokens, edge, window)
+    return [(t, s, s * edge > t * edge + edge - 1 - window) for t, s, _ in found]
 
 
 def root_a_constant(x: list[float], grad_y: list[float]) -> list[float]:
@@ -293,6 +347,16 @@ EXERCISES = (
                 "Sums of exponentials add up, their logarithms do not: log(e^a + e^b).",
                 logarithms_added,
             ),
+            Mistake(
+                "weighs by lse itself",
+                "lse is a logarithm; the shares are its exponentials.",
+                weighs_by_the_logarithm,
+            ),
+            Mistake(
+                "the larger lse alone",
+                "Add the logarithm of the sum of shares.",
+                larger_logarithm_alone,
+            ),
         ),
         hints=(
             "exp(lse) is the sum of exponentials of that half. How large is its share of both?",
@@ -330,6 +394,16 @@ EXERCISES = (
                 "The last query of the tile sees furthest: ask that one.",
                 first_query_alone,
             ),
+            Mistake(
+                "the last tile is taken for full",
+                "The last tile may hold fewer queries: `min(…, num_queries) - 1`.",
+                last_tile_taken_for_full,
+            ),
+            Mistake(
+                "a tile that is not full is forgotten",
+                "Round up: `-(-n // edge)`.",
+                part_of_a_tile_forgotten,
+            ),
         ),
         hints=(
             "Which query of a tile sees the most, and which key of a tile is seen by the most?",
@@ -365,6 +439,11 @@ EXERCISES = (
                 "the values are forgotten",
                 "Of every pair of tiles both the keys and the values are read.",
                 keys_without_values,
+            ),
+            Mistake(
+                "the log-sum-exp is forgotten",
+                "The backward pass needs it: 4 bytes a query are written.",
+                log_sum_exp_forgotten,
             ),
         ),
         hints=(
@@ -419,7 +498,8 @@ EXERCISES = (
         question=(
             "One query has met its keys. From behind comes the gradient of its output. Which "
             "gradients go to the query, to each key, to each value? Scores are "
-            "$q \\cdot k_s / \\sqrt K$, and `grad_scores` of 05.5 may help."
+            "$q \\cdot k_s / \\sqrt K$. `grad_scores` of 05.5 may help, once it is solved and its "
+            "cell has run."
         ),
         solution=solutions.query_gradients,
         cases=(
@@ -448,6 +528,12 @@ EXERCISES = (
                 "the keys' gradient is made from the keys",
                 "A score is a product: its gradient goes to the key times the query.",
                 keys_from_keys,
+            ),
+            Mistake(
+                "exponentials overflow",
+                "exp(1000) is too large for a float: subtract the largest score from all of them "
+                "first.",
+                powers_overflow,
             ),
         ),
         hints=(
@@ -485,6 +571,11 @@ EXERCISES = (
                 "a tile is whole if its first query sees all of it",
                 "The last query of the tile has left behind the most: it must see the first key.",
                 whole_for_the_first_query,
+            ),
+            Mistake(
+                "the diagonal is taken for whole",
+                "The tile's first query must see the last key too: the mask cuts the diagonal.",
+                diagonal_taken_for_whole,
             ),
         ),
         hints=(

@@ -1,8 +1,9 @@
 """Exercises 06 · Generate
 
 From probabilities to a text in small functions, in plain Python: no tensors, so that every number
-can be followed on paper. Those from 06.7 on belong to notebook 06b. Run the cell below an answer to
-have it checked; a wrong one is told its mistake, if others have made it before you.
+can be followed on paper. 06.1 to 06.6 belong to [chapter 06](../notebooks/06_generate.ipynb), those
+from 06.7 on to [06b](../notebooks/06b_decoding.ipynb). Run the cell below an answer to have it
+checked; a wrong one is told its mistake, if others have made it before you.
 """
 
 import math
@@ -28,6 +29,10 @@ def divides_and_normalises_again(logits: list[float], temperature: float) -> lis
 
 def forgets_to_normalise(logits: list[float], temperature: float) -> list[float]:
     return [math.exp(logit / temperature) for logit in logits]
+
+
+def weights_of_the_highest(logits: list[float], temperature: float) -> list[float]:
+    return [math.exp((logit - max(logits)) / temperature) for logit in logits]
 
 
 def overflows(logits: list[float], temperature: float) -> list[float]:
@@ -89,6 +94,16 @@ def leaves_out_the_crossing_token(probabilities: list[float], top_p: float) -> l
     return kept
 
 
+def leaves_out_the_one_that_reaches_it(probabilities: list[float], top_p: float) -> list[int]:
+    kept, held = [], 0.0
+    for token in solutions.nucleus(probabilities, 2.0):
+        held += probabilities[token]
+        if held >= top_p:
+            break
+        kept.append(token)
+    return kept
+
+
 def keeps_one_too_many(probabilities: list[float], top_p: float) -> list[int]:
     size = len(solutions.nucleus(probabilities, top_p))
     return solutions.nucleus(probabilities, 2.0)[: size + 1]
@@ -117,6 +132,20 @@ def needs_more_than_p(probabilities: list[float], top_p: float) -> list[int]:
 def takes_p_as_a_threshold(probabilities: list[float], top_p: float) -> list[int]:
     order = solutions.nucleus(probabilities, 2.0)
     return [token for token in order if probabilities[token] >= top_p]
+
+
+def takes_p_as_a_threshold_unsorted(probabilities: list[float], top_p: float) -> list[int]:
+    return [token for token, probability in enumerate(probabilities) if probability >= top_p]
+
+
+def larger_token_first(probabilities: list[float], top_p: float) -> list[int]:
+    kept, held = [], 0.0
+    for probability, token in sorted(((p, t) for t, p in enumerate(probabilities)), reverse=True):
+        if held >= top_p:
+            break
+        kept.append(token)
+        held += probability
+    return kept
 
 
 # 06.4 stopping
@@ -163,6 +192,14 @@ def reads_the_last_cached_again(num_cached: int, num_tokens: int) -> list[int]:
     return list(range(max(0, num_cached - 1), num_tokens))
 
 
+def begins_one_place_early(num_cached: int, num_tokens: int) -> list[int]:
+    return list(range(num_cached - 1, num_tokens))
+
+
+def leaves_out_the_first(num_cached: int, num_tokens: int) -> list[int]:
+    return list(range(num_cached + 1, num_tokens))
+
+
 def reads_only_the_newest(num_cached: int, num_tokens: int) -> list[int]:
     return [num_tokens - 1]
 
@@ -181,11 +218,29 @@ def reads_the_last_one_too(num_prompt: int, num_written: int, use_cache: bool) -
     return solutions.tokens_read(num_prompt, num_written, use_cache) + (1 if use_cache else more)
 
 
+def reads_the_last_even_of_none(num_prompt: int, num_written: int, use_cache: bool) -> int:
+    end = num_prompt + num_written
+    return end if use_cache else sum(range(num_prompt, end + 1))
+
+
+def reads_to_write_nothing(num_prompt: int, num_written: int, use_cache: bool) -> int:
+    last = num_prompt + num_written
+    return last - 1 if use_cache else sum(range(num_prompt, last))
+
+
+def reads_the_prompt_first(num_prompt: int, num_written: int, use_cache: bool) -> int:
+    if use_cache:
+        return num_prompt + max(0, num_written - 1)
+    return solutions.tokens_read(num_prompt, num_written, False)
+
+
 def forgets_the_prompt(num_prompt: int, num_written: int, use_cache: bool) -> int:
     return solutions.tokens_read(1, num_written, use_cache)
 
 
 def prompt_again_at_each_step(num_prompt: int, num_written: int, use_cache: bool) -> int:
+    if use_cache:
+        return solutions.tokens_read(num_prompt, num_written, True)
     return num_prompt * num_written
 
 
@@ -224,15 +279,20 @@ EXERCISES = (
                 divides_after_the_softmax,
             ),
             Mistake(
-                "changes nothing",
-                "Divided after the softmax and made to sum to 1 again, the temperature cancels. "
-                "Divide the logits instead.",
+                "the temperature has no effect",
+                "It is not used, or it cancels because it was divided out after the softmax. "
+                "Divide the logits.",
                 divides_and_normalises_again,
             ),
             Mistake(
                 "does not sum to 1",
                 "Divide each weight by the sum of all.",
                 forgets_to_normalise,
+            ),
+            Mistake(
+                "does not sum to 1",
+                "Divide each weight by the sum of all.",
+                weights_of_the_highest,
             ),
             Mistake(
                 "overflows",
@@ -327,6 +387,12 @@ EXERCISES = (
                 leaves_out_the_crossing_token,
             ),
             Mistake(
+                "leaves out the token that crosses the line",
+                "What is kept has to hold *at least* p: with `top_p = 0.1` nothing would be "
+                "left.",
+                leaves_out_the_one_that_reaches_it,
+            ),
+            Mistake(
                 "keeps one too many",
                 "Look at what is held *before* a token is taken: if that is enough, stop.",
                 keeps_one_too_many,
@@ -345,6 +411,16 @@ EXERCISES = (
                 "takes p for a threshold",
                 "p is what the kept tokens hold *together*, not what each has to reach.",
                 takes_p_as_a_threshold,
+            ),
+            Mistake(
+                "takes p for a threshold",
+                "p is what the kept tokens hold *together*, not what each has to reach.",
+                takes_p_as_a_threshold_unsorted,
+            ),
+            Mistake(
+                "of equals, the larger token",
+                "`reverse` turns ties round as well; sort by `(-p, t)`.",
+                larger_token_first,
             ),
         ),
         hints=(
@@ -422,6 +498,17 @@ EXERCISES = (
                 reads_the_last_cached_again,
             ),
             Mistake(
+                "reads the last cached token again",
+                "It would be in the cache twice, and be listened to twice.",
+                begins_one_place_early,
+            ),
+            Mistake(
+                "leaves out the first that is missing",
+                "Places 0 to num_cached − 1 are in the cache; num_cached is the first that is "
+                "not.",
+                leaves_out_the_first,
+            ),
+            Mistake(
                 "reads only the newest",
                 "Several can be missing: at the beginning the whole prompt is.",
                 reads_only_the_newest,
@@ -442,7 +529,7 @@ EXERCISES = (
         title="The price of a text",
         question="How many tokens pass through the model, over all steps, to continue a prompt of "
         "`num_prompt` tokens by `num_written`? A prompt of 3 and 4 more: with a cache "
-        "3 + 1 + 1 + 1 = 6, without 3 + 4 + 5 + 6 = 18.",
+        "3 + 1 + 1 + 1 = 6, without 3 + 4 + 5 + 6 = 18. To write nothing, nothing is read.",
         solution=solutions.tokens_read,
         cases=(
             (3, 4, True),
@@ -459,6 +546,21 @@ EXERCISES = (
                 "reads the last token too",
                 "After the last token has been drawn, nobody asks what comes next.",
                 reads_the_last_one_too,
+            ),
+            Mistake(
+                "reads the last token too",
+                "After the last token has been drawn, nobody asks what comes next.",
+                reads_the_last_even_of_none,
+            ),
+            Mistake(
+                "reads the prompt to write nothing",
+                "A model reads to say what comes next: to write nothing, nothing is read.",
+                reads_to_write_nothing,
+            ),
+            Mistake(
+                "reads the prompt to write nothing",
+                "A model reads to say what comes next: to write nothing, nothing is read.",
+                reads_the_prompt_first,
             ),
             Mistake(
                 "forgets the prompt",

@@ -37,6 +37,27 @@ def warmup_counts_from_one(
     return solutions.learning_rate(step, num_steps, peak, warmup_steps, final_fraction)
 
 
+def warmup_has_a_step_more(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    return solutions.learning_rate(step, num_steps, peak, warmup_steps, final_fraction)
+
+
+def wave_ends_early(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    return solutions.learning_rate(step, num_steps - 1, peak, warmup_steps, final_fraction)
+
+
+def cut_off_at_the_floor(
+    step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
+) -> float:
+    rate = solutions.learning_rate(step, num_steps, peak, warmup_steps, 0.0)
+    return rate if step < warmup_steps else max(final_fraction * peak, rate)
+
+
 def cosine_from_the_first_step(
     step: int, num_steps: int, peak: float, warmup_steps: int, final_fraction: float
 ) -> float:
@@ -145,6 +166,43 @@ def root_forgotten(
     square = beta2 * square + (1 - beta2) * gradient**2
     mean_hat, square_hat = mean / (1 - beta1**step), square / (1 - beta2**step)
     return parameter - learning_rate * mean_hat / (square_hat + epsilon), mean, square
+
+
+def epsilon_inside_the_root(
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+) -> tuple[float, float, float]:
+    parameter -= learning_rate * weight_decay * parameter
+    mean = beta1 * mean + (1 - beta1) * gradient
+    square = beta2 * square + (1 - beta2) * gradient**2
+    mean_hat, square_hat = mean / (1 - beta1**step), square / (1 - beta2**step)
+    return parameter - learning_rate * mean_hat / math.sqrt(square_hat + epsilon), mean, square
+
+
+def decay_without_the_rate(
+    parameter: float,
+    gradient: float,
+    mean: float,
+    square: float,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+) -> tuple[float, float, float]:
+    decayed = parameter * (1 - weight_decay)
+    return solutions.adamw(
+        decayed, gradient, mean, square, step, learning_rate, beta1, beta2, epsilon, 0.0
+    )
 
 
 def steps_against_yesterday(
@@ -335,7 +393,8 @@ EXERCISES = (
         question=(
             "Large steps at the start throw a random model far off; large steps at the end keep it "
             "from settling. Write the schedule that avoids both: a straight rise over "
-            "`warmup_steps`, then half a cosine wave down to `final_fraction * peak`."
+            "`warmup_steps`, which may be 0, then half a cosine wave down to "
+            "`final_fraction * peak`."
         ),
         solution=solutions.learning_rate,
         cases=(
@@ -359,9 +418,26 @@ EXERCISES = (
                 warmup_counts_from_one,
             ),
             Mistake(
+                "the warm-up is off by one",
+                "At step 0 the rate is 0; it reaches the peak at step `warmup_steps`, not "
+                "before.",
+                warmup_has_a_step_more,
+            ),
+            Mistake(
                 "the wave starts at step 0",
                 "The cosine begins where the warm-up ends: count its steps from there.",
                 cosine_from_the_first_step,
+            ),
+            Mistake(
+                "the wave ends a step early",
+                "The floor is reached at step `num_steps`: from the warm-up's end that is "
+                "num_steps − warmup_steps steps.",
+                wave_ends_early,
+            ),
+            Mistake(
+                "the rate is cut off at the floor",
+                "The wave itself must end there: stretch it.",
+                cut_off_at_the_floor,
             ),
             Mistake(
                 "a whole wave",
@@ -381,7 +457,8 @@ EXERCISES = (
         title="One length for all gradients",
         question=(
             "A single strange batch can have a gradient a hundred times as long as usual. Cut its "
-            "length, keep its direction: all tensors get the **same** factor."
+            "length, keep its direction: all tensors get the **same** factor. A length of 0 stays "
+            "0."
         ),
         solution=solutions.clip,
         cases=(
@@ -443,10 +520,20 @@ EXERCISES = (
             ),
             Mistake("no weight decay", "θ also shrinks by η·λ·θ in every step.", decay_forgotten),
             Mistake(
+                "decay without the rate",
+                "The decay is multiplied by η, so that it falls with the schedule.",
+                decay_without_the_rate,
+            ),
+            Mistake(
                 "divides by v̂, not by its root",
                 "Mean and √v̂ have the same unit, so the step does not depend on the gradient's "
                 "scale; with v̂ it does.",
                 root_forgotten,
+            ),
+            Mistake(
+                "ε inside the root",
+                "Here ε stands beside the root, unlike RMSNorm.",
+                epsilon_inside_the_root,
             ),
             Mistake(
                 "steps by the mean before this gradient",
@@ -553,7 +640,7 @@ EXERCISES = (
         question=(
             "The loss was multiplied by `scale`, so float16 gradients are not lost. Now: leave out "
             "the step if one is infinite or no number; otherwise divide, **then** clip their "
-            "common length. And say which scale the next step takes."
+            "common length (0 stays 0). And say which scale the next step takes."
         ),
         solution=solutions.scaled_step,
         cases=(

@@ -74,6 +74,23 @@ def rewards_repeating(
     return penalties(logits, prompt, written, repetition, -frequency)
 
 
+def a_penalty_for_every_time(
+    logits: list[float], prompt: list[int], written: list[int], repetition: float, frequency: float
+) -> list[float]:
+    changed = list(logits)
+    for token in [*prompt, *written]:
+        above = changed[token] > 0
+        changed[token] = changed[token] / repetition if above else changed[token] * repetition
+    return penalties(changed, prompt, written, 1.0, frequency)
+
+
+def frequency_first(
+    logits: list[float], prompt: list[int], written: list[int], repetition: float, frequency: float
+) -> list[float]:
+    lowered = penalties(logits, prompt, written, 1.0, frequency)
+    return penalties(lowered, prompt, written, repetition, 0.0)
+
+
 # 06.9 the window
 
 
@@ -268,6 +285,16 @@ EXERCISES = (
                 "rewards repeating",
                 "A penalty is subtracted: what was said often gets a smaller logit.",
                 rewards_repeating,
+            ),
+            Mistake(
+                "a penalty for every time",
+                "Repetition counts once, however often a token stands there.",
+                a_penalty_for_every_time,
+            ),
+            Mistake(
+                "frequency first",
+                "Repetition first: the sign of the unchanged logit decides.",
+                frequency_first,
             ),
         ),
         hints=(

@@ -398,7 +398,8 @@ EXERCISES = (
             ),
             Mistake(
                 "made one long",
-                "The root *mean* square becomes 1, so the length √K: a factor that scores miss.",
+                "You divided by the length, the root of the *sum* of squares. Divided by the root "
+                "of the *mean*, the vector is √K long.",
                 made_one_long,
             ),
             Mistake(

@@ -84,6 +84,11 @@ def takes_the_saved_step_again(
     return max(1, first - 1), twice + (first > 1), total + (first > 1)
 
 
+def names_the_saved_step(died_after: int, save_every: int, num_steps: int) -> tuple[int, int, int]:
+    first, twice, total = solutions.two_lives(died_after, save_every, num_steps)
+    return first - 1, twice, total
+
+
 def starts_afresh(died_after: int, save_every: int, num_steps: int) -> tuple[int, int, int]:
     return 1, died_after, died_after + num_steps
 
@@ -234,7 +239,8 @@ EXERCISES = (
         title="Two lives",
         question=(
             "Killed and resumed, a run computes some steps twice: those after its last checkpoint. "
-            "Say where it goes on, and what the death has cost."
+            "Say where it goes on, and what the death has cost. Steps count from 1; without a "
+            "checkpoint it begins at step 1."
         ),
         solution=solutions.two_lives,
         cases=((27, 10, 40), (30, 10, 40), (3, 10, 40), (19, 1, 20), (20, 7, 21)),
@@ -248,6 +254,11 @@ EXERCISES = (
                 "takes the saved step again",
                 "The checkpoint is written *after* its step: the next one comes.",
                 takes_the_saved_step_again,
+            ),
+            Mistake(
+                "takes the saved step again",
+                "The checkpoint is written *after* its step: the next one comes.",
+                names_the_saved_step,
             ),
             Mistake(
                 "starts afresh",

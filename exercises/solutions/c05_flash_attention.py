@@ -70,8 +70,8 @@ def query_gradients(
 ) -> tuple[list[float], list[list[float]], list[list[float]]]:
     """The gradients of one query, of its keys and of its values, from that of its output.
 
-    The output is the mean of the values under weights, softmax of query · key / √K. With one key,
-    the query and the key get gradients of 0, and the value gets `grad_out`.
+    The output is the mean of the values under weights, softmax of query · key / √K. A score can be
+    1,000. With one key, the query and the key get gradients of 0, and the value gets `grad_out`.
     """
     scale = 1 / math.sqrt(len(query))
     scores = [scale * sum(a * b for a, b in zip(query, key)) for key in keys]

@@ -7,7 +7,8 @@ from statistics import median
 def update_ratio(before: list[float], after: list[float], gradient: list[float]) -> float:
     """How much of itself a layer has moved: ‖after − before‖ / ‖before‖.
 
-    `update_ratio([3.0, 4.0], [3.3, 4.4], [1.0, 0.0])` is .5 / 5 = .1. The gradient is there, too.
+    `update_ratio([3.0, 4.0], [3.3, 4.4], [1.0, 0.0])` is .5 / 5 = .1.
+    Not every argument is needed.
     """
     moved = math.sqrt(sum((new - old) ** 2 for old, new in zip(before, after)))
     return moved / math.sqrt(sum(old**2 for old in before))
