@@ -15,7 +15,7 @@ from minillm.model.attention import reference_attention
 from minillm.model.transformer import Transformer
 
 
-class Listener:
+class AttentionRecorder:
     """A form of attention that writes its weights down: of one-hot values the weights come out."""
 
     def __init__(self, attend: object, found: list[torch.Tensor]) -> None:
@@ -38,7 +38,7 @@ def listening(model: Transformer) -> Iterator[list[torch.Tensor]]:
     forms = [block.attend for block in blocks]
     try:
         for block, attend in zip(blocks, forms, strict=True):
-            block.attend = Listener(attend, found)
+            block.attend = AttentionRecorder(attend, found)
         yield found
     finally:
         for block, attend in zip(blocks, forms, strict=True):

@@ -59,7 +59,7 @@ def sinusoids(num_positions: int, width: int) -> torch.Tensor:
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(-2).float()
 
 
-def places(
+def position_ids(
     num_tokens: int, start: int | torch.Tensor, documents_BT: torch.Tensor | None
 ) -> torch.Tensor:
     """Where each token stands, [T]: from `start` on. [B, T] where each row has a start of its own,
@@ -90,7 +90,7 @@ class AddedPositions(nn.Module):
     ) -> torch.Tensor:
         if self.weight is None:
             return x_BTD
-        place = places(x_BTD.shape[1], start, documents_BT)
+        place = position_ids(x_BTD.shape[1], start, documents_BT)
         return x_BTD + self.weight[place.to(self.weight.device)]
 
 

@@ -41,7 +41,7 @@ def yarn_ramp(head_width: int, theta: float, trained_length: int) -> torch.Tenso
     return ((torch.arange(head_width // 2).float() - first) / span).clamp(0, 1)
 
 
-def yarn_loudness(factor: float) -> float:
+def yarn_attention_factor(factor: float) -> float:
     """0.1 ln s + 1 for queries and for keys: the scores grow by its square, the paper's 1/t."""
     return 0.1 * math.log(factor) + 1.0
 
@@ -73,8 +73,8 @@ def scaled_angles(
     speed_of_pair = scaled_speeds(head_width, theta, scaling, factor, trained_length)
     angle_of_pair = torch.outer(torch.arange(num_positions).float(), speed_of_pair)
     angle_TK = torch.cat((angle_of_pair, angle_of_pair), dim=-1)
-    loudness = yarn_loudness(factor) if scaling == "yarn" else 1.0
-    return angle_TK.cos() * loudness, angle_TK.sin() * loudness
+    attention_factor = yarn_attention_factor(factor) if scaling == "yarn" else 1.0
+    return angle_TK.cos() * attention_factor, angle_TK.sin() * attention_factor
 
 
 # package only

@@ -18,7 +18,7 @@ from minillm.core.settings import with_fields
 from minillm.model import positions as module
 from minillm.model.attention import ATTENTION, reference_attention, torch_attention
 from minillm.model.generate import KeyValueCache
-from minillm.model.positions import alibi_bias, alibi_slopes, places, sinusoids
+from minillm.model.positions import alibi_bias, alibi_slopes, position_ids, sinusoids
 from minillm.model.transformer import ModelConfig, Transformer
 from minillm.recipes import smoke
 from minillm.scale.pipeline_parallel import stage_output
@@ -166,9 +166,9 @@ def test_the_triton_kernel_gives_alibi_to_pytorch_and_says_so() -> None:
 
 
 def test_places_by_hand() -> None:
-    assert places(3, 5, None).tolist() == [5, 6, 7]
-    assert places(2, torch.tensor([0, 4]), None).tolist() == [[0, 1], [4, 5]]
-    assert places(5, 0, torch.tensor([[0, 0, 1, 1, 1]])).tolist() == [[0, 1, 0, 1, 2]]
+    assert position_ids(3, 5, None).tolist() == [5, 6, 7]
+    assert position_ids(2, torch.tensor([0, 4]), None).tolist() == [[0, 1], [4, 5]]
+    assert position_ids(5, 0, torch.tensor([[0, 0, 1, 1, 1]])).tolist() == [[0, 1, 0, 1, 2]]
 
 
 def test_added_vectors_are_as_loud_as_the_tokens_at_the_start() -> None:
@@ -274,7 +274,7 @@ def test_a_packed_document_has_the_logits_it_has_alone(changes: dict) -> None:
 def test_planted_places_that_do_not_restart_are_noticed(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "places", lambda count, start, documents_BT: torch.arange(count))
+    monkeypatch.setattr(module, "position_ids", lambda count, start, documents_BT: torch.arange(count))
     assert packed_error(small_model(positions=kind)) > 1e-2
 
 

@@ -13,7 +13,7 @@ from minillm.model.rope_scaling import (
     pair_that_turns,
     scaled_angles,
     scaled_speeds,
-    yarn_loudness,
+    yarn_attention_factor,
     yarn_ramp,
 )
 
@@ -69,7 +69,7 @@ def test_yarn_s_temperature_multiplies_the_scores() -> None:
     """q·k grows by (0.1 ln s + 1)², which is the paper's 1/t."""
     q_K, k_K = torch.randn(2, 16, generator=torch.Generator().manual_seed(0)).double()
     loud = scaled_angles(9, 16, THETA, "yarn", 4.0, 6)
-    soft = [each / yarn_loudness(4.0) for each in loud]
+    soft = [each / yarn_attention_factor(4.0) for each in loud]
     products = [
         rotate(q_K.expand(9, -1), *angles) @ rotate(k_K.expand(9, -1), *angles).T
         for angles in (loud, soft)
@@ -98,10 +98,10 @@ def test_speeds_are_transformers_to_the_last_bit(
         hidden_size=4 * head_width, num_attention_heads=4, head_dim=head_width,
         max_position_embeddings=int(trained * factor), rope_parameters=parameters,
     )  # fmt: skip
-    theirs, loudness = ROPE_INIT_FUNCTIONS[name](config)
+    theirs, attention_factor = ROPE_INIT_FUNCTIONS[name](config)
     ours = scaled_speeds(head_width, theta, name, factor, trained)
     assert torch.equal(ours, theirs)
-    assert loudness == (yarn_loudness(factor) if name == "yarn" else 1.0)
+    assert attention_factor == (yarn_attention_factor(factor) if name == "yarn" else 1.0)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_planted_bugs_in_yarn_are_noticed(bug: str) -> None:
     kept = kept if bug == "ramp the wrong way" else 1 - kept
     plain = scaled_speeds(64, THETA, None, 1.0, None)
     speeds = plain / factor * (1 - kept) + plain * kept
-    loudness = 1.0 if bug == "no temperature" else yarn_loudness(factor)
+    attention_factor = 1.0 if bug == "no temperature" else yarn_attention_factor(factor)
     angle_TK = torch.outer(torch.arange(600).float(), speeds).repeat(1, 2)
     ours = scaled_angles(600, 64, THETA, "yarn", factor, trained)[0]
-    assert (angle_TK.cos() * loudness - ours).abs().max() > 1e-2
+    assert (angle_TK.cos() * attention_factor - ours).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("scaling", [None, "linear", "ntk", "yarn"])
