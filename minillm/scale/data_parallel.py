@@ -103,3 +103,7 @@ class DataParallel:
     def largest(self, *values: float) -> list[float]:
         """Of each value the largest that any rank has."""
         return largest(*values)
+
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+        dist.barrier()

@@ -216,7 +216,8 @@ def train(
     watch: Watch = UNWATCHED,
 ) -> TrainState:
     """Step until the schedule ends; log, evaluate, save on the way. A signal saves and ends it."""
-    config, logged, stop = with_precision(config, state, model, ranks), replace(state), []
+    config = with_precision(config, state, model, ranks)
+    logged, stop = replace(state), []
     compiles_in = state.step if config.compile else None  # the first step of this process
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
@@ -240,7 +241,7 @@ def train(
             if save is not None and is_saved:
                 save(state)
             if is_asked or is_saved:
-                ranks.largest(0)  # a wait: no rank's clock runs while the first asks and saves
+                ranks.wait()  # no rank's clock runs while the first asks and saves
         if stop := stop or wish_to_stop(requests, state, ranks):
             raise KeyboardInterrupt(f"{stop[0]}: training stopped after step {state.step}")
     state.figures = evaluated(model, evaluate, state, log)

@@ -28,6 +28,9 @@ class Ranks(Protocol):
     def largest(self, *values: float) -> list[float]:
         """Of each value the largest that any rank has: the same answer everywhere."""
 
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+
 
 # package only
 class Alone:
@@ -40,6 +43,9 @@ class Alone:
 
     def largest(self, *values: float) -> list[float]:
         return list(values)
+
+    def wait(self) -> None:
+        """There is nobody to wait for."""
 
 
 ALONE = Alone()

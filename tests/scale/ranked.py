@@ -1,5 +1,6 @@
 """What ranks run in these tests, planted bugs among it: a rank can only run what it can import."""
 
+import time
 from collections.abc import Callable
 from itertools import repeat
 
@@ -127,6 +128,17 @@ def sums_of_rank(sizes: tuple[int, ...], max_bytes: int) -> dict[str, list[list[
 def largest_of_rank() -> list[float]:
     with joined() as ranks:
         return ranks.largest(ranks.rank, -ranks.rank, 7.5)
+
+
+def wait_of_rank() -> tuple[float, float]:
+    """When this rank came to the wait, and when it went on: the first one comes late."""
+    with joined() as ranks:
+        dist.barrier()
+        if ranks.rank == 0:
+            time.sleep(0.2)
+        came_s = time.monotonic()
+        ranks.wait()
+        return came_s, time.monotonic()
 
 
 def fails_in_rank(rank: int) -> None:

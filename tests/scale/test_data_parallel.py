@@ -16,8 +16,8 @@ from minillm.tokenizer.bytepair import Tokenizer
 from minillm.train.checkpoint import load_model, save_model
 from minillm.train.ranks import ALONE
 from tests.scale.ranked import (
-    in_turn, largest_of_rank, rows_of, seeds_of_rank, sums_of_rank, weights_after, weights_of_rank,
-    whole_batch,
+    in_turn, largest_of_rank, rows_of, seeds_of_rank, sums_of_rank, wait_of_rank, weights_after,
+    weights_of_rank, whole_batch,
 )  # fmt: skip
 from tests.train.tiny import CONTEXT, tiny_model, tiny_run
 
@@ -59,6 +59,7 @@ def answers(request: pytest.FixtureRequest, work: Work) -> list[dict[str, object
         "same seed": (seeds_of_rank, (True,)),
         "seeds": (seeds_of_rank, (False,)),
         "largest": (largest_of_rank, ()),
+        "wait": (wait_of_rank, ()),
         "right": (weights_of_rank, ("right", STEPS)),
         "muon": (weights_of_rank, ("right", STEPS, "muon")),
         **{bug: (weights_of_rank, (bug, 2)) for bug in BUGS},
@@ -133,6 +134,11 @@ def test_every_way_of_adding_gives_the_sum_on_every_rank(answers: list) -> None:
 def test_the_largest_is_the_same_everywhere(answers: list) -> None:
     for of_rank in answers:
         assert of_rank["largest"] == [len(answers) - 1, 0, 7.5]
+
+
+def test_nobody_goes_on_from_a_wait_before_the_last_has_come(answers: list) -> None:
+    came_s, went_on_s = zip(*(of_rank["wait"] for of_rank in answers), strict=True)
+    assert max(came_s) <= min(went_on_s)
 
 
 def test_rows_dealt_to_ranks_have_different_numbers_of_targets() -> None:

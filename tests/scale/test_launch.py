@@ -104,6 +104,7 @@ class Told:
 
     def __init__(self, stop_after: int | None = None, seconds: float = 0.0) -> None:
         self.calls, self.stop_after, self.seconds = 0, stop_after, seconds
+        self.waited: list[int] = []
 
     def average_gradients(self, model: torch.nn.Module, sums: dict) -> dict:
         self.calls += 1
@@ -113,7 +114,10 @@ class Told:
         if len(values) == 1:
             return list(values)
         is_told = self.calls == self.stop_after
-        return [max(values[0], self.seconds * self.calls), float(is_told)]
+        return [max(values[0], self.seconds * self.calls), values[1], float(is_told)]
+
+    def wait(self) -> None:
+        self.waited.append(self.calls)
 
 
 def trained(ranks: Told, state: TrainState, saved: list[int], **end: float) -> None:
@@ -123,6 +127,12 @@ def trained(ranks: Told, state: TrainState, saved: list[int], **end: float) -> N
         make_optimizer(model, "adamw", weight_decay=0.1, betas=(0.9, 0.95)), config,
         state=state, log=Unlogged(), ranks=ranks, save=lambda state: saved.append(state.step),
     )  # fmt: skip
+
+
+def test_all_ranks_wait_for_each_other_where_the_first_one_saves() -> None:
+    ranks, saved = Told(), []
+    trained(ranks, TrainState(), saved, max_steps=5, checkpoint_every_steps=2)
+    assert ranks.waited == saved == [2, 4, 5]
 
 
 def test_all_ranks_stop_after_the_same_step_when_one_is_told_to() -> None:
