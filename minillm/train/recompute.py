@@ -1,8 +1,9 @@
 """Memory for time: a layer keeps its input alone, and computes the rest again when it is asked.
 
 The backward pass needs every layer's inner tensors. Instead of keeping them, run the layer once
-more when its turn comes (Chen et al., arXiv:1604.06174): one more forward pass, about a third of a
-step, for a fraction of the memory. Numbers do not change. Left out: choosing which tensors stay.
+more when its turn comes (Chen et al., arXiv:1604.06174): one more forward pass without the head and
+each layer's last product, about a quarter of a step, for a fraction of the memory. Numbers do not
+change. Left out: choosing which tensors stay.
 """
 
 from collections.abc import Callable, Iterable, Iterator
