@@ -16,11 +16,17 @@ INSIDE = ".layers."
 LAST_NORM = "model.norm.weight"
 
 
-def initialise(model: nn.Module, std: float, num_layers: int, width_ratio: float = 1.0) -> None:
+def initialise(
+    model: nn.Module,
+    std: float,
+    num_layers: int,
+    width_ratio: float = 1.0,
+    last_norm: float = 1.0,
+) -> None:
     """Normal weights; the two matrices that write to the residual stream are smaller by √(2L).
 
     Where the width is r times the one that `std` was chosen for, matrices inside the layers are
-    smaller by √r, and the last norm's scale is 1/r.
+    smaller by √r, and the last norm's scale, which the logits are proportional to, by r.
     """
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
@@ -28,7 +34,7 @@ def initialise(model: nn.Module, std: float, num_layers: int, width_ratio: float
             scale *= math.sqrt(width_ratio) if INSIDE in name else 1.0
             nn.init.normal_(parameter, std=std / scale)
         elif name == LAST_NORM:
-            nn.init.constant_(parameter, 1 / width_ratio)
+            nn.init.constant_(parameter, last_norm / width_ratio)
 
 
 def step_factor(name: str, num_dimensions: int, width_ratio: float) -> float:

@@ -62,6 +62,7 @@ class ModelConfig(Variants):
     rope_scaling: RopeScaling = None
     rope_factor: float = 1.0
     rope_trained_length: int | None = None
+    initial_last_norm: float = 1.0  # its scale at the start; below 1 the first logits are small
     base_width: int | None = None  # None: first weights and steps do not follow the width
 
     def __post_init__(self) -> None:
@@ -80,8 +81,7 @@ class ModelConfig(Variants):
     @property
     def num_parameters(self) -> int:
         """V·D (twice if untied) + L·(2D² + 2D·G·K + 3D·F + 2D) + D, and what variants add."""
-        kv_width = self.num_kv_heads * self.head_width
-        attention = 2 * self.width**2 + 2 * self.width * kv_width
+        attention = 2 * self.width * (self.width + self.num_kv_heads * self.head_width)
         layer = attention + feed_forward_parameters(self) + norm_parameters(self)
         embeddings = self.vocab_size * self.width * (1 if self.tie_embeddings else 2)
         places = self.context_length * self.width if self.positions == "learned" else 0

@@ -168,7 +168,8 @@ class Transformer(nn.Module):
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
         if config.tie_embeddings:
             self.lm_head.weight = self.model.embed_tokens.weight
-        initialise(self, config.initial_std, config.num_layers, config.width_ratio)
+        depth, last_norm = config.num_layers, config.initial_last_norm
+        initialise(self, config.initial_std, depth, config.width_ratio, last_norm)
 
     def forward(
         self,

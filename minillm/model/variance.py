@@ -115,7 +115,8 @@ def predicted_spread(
         stream.append(products_TT.diagonal().mean())
     sizes_TT = normed(products_TT, config.norm_epsilon)[1]
     # a softmax of equal logits less a one in the target's place, through the head and the last norm
-    is_same_TT, head = np.equal.outer(targets, targets), first.embedding / config.width_ratio
+    head = first.embedding * config.initial_last_norm / config.width_ratio
+    is_same_TT = np.equal.outer(targets, targets)
     slopes_TT = (head / num_tokens) ** 2 * (is_same_TT - 1 / V) / sizes_TT
     gradient = [slopes_TT.diagonal().mean()]
     for heard_sizes_TT, read_slopes_TT in reversed(passed):

@@ -74,6 +74,21 @@ def test_matrices_inside_fall_with_the_root_of_the_width_and_the_last_norm_with_
             assert parameter.std().item() == pytest.approx(expected, rel=allowed), name
 
 
+@pytest.mark.parametrize(("base_width", "scale"), [(None, 0.25), (8, 0.0625)])
+def test_the_last_norm_may_begin_smaller_and_nothing_else_changes(
+    base_width: int | None, scale: float
+) -> None:
+    weights = []
+    for last_norm in (1.0, 0.25):
+        torch.manual_seed(0)
+        config = replace(NARROW, base_width=base_width, initial_last_norm=last_norm)
+        weights.append(Transformer(config).state_dict())
+    plain, smaller = weights
+    changed = {name for name in plain if not torch.equal(plain[name], smaller[name])}
+    assert changed == {"model.norm.weight"}
+    assert (smaller["model.norm.weight"] == scale).all()
+
+
 def test_at_the_base_width_nothing_changes() -> None:
     weights = []
     for base_width in (None, 32):
@@ -192,19 +207,22 @@ def test_steps_of_one_rate_move_narrow_and_wide_alike(kind: str) -> None:
 @pytest.mark.parametrize("recipe", [smoke(), laptop()], ids=["smoke", "laptop"])
 def test_the_recipes_start_where_a_formula_says(recipe) -> None:
     """ln V, and half the variance D·σ² of the logits: 2.8 and 2.5 % more than knowing nothing.
-    With a quarter of the width as base width the logits are four times smaller."""
+    With a last norm that begins at a half, or with a quarter of the width as base width, the logits
+    are two or four times smaller."""
     config = recipe.model
-    starts = {}
-    for base_width in (None, config.width // 4):
+    starts = []
+    for changes in ({}, {"initial_last_norm": 0.5}, {"base_width": config.width // 4}):
         losses = []
         for seed in range(4):
             torch.manual_seed(seed)
-            model = Transformer(replace(config, base_width=base_width))
+            model = Transformer(replace(config, **changes))
             rows_BT = torch.randint(config.vocab_size, (4, 65))
             with torch.no_grad():
                 losses.append(loss_of(model, rows_BT).item())
-        starts[base_width] = sum(losses) / len(losses)
+        starts.append(sum(losses) / len(losses))
+    plain, half, quarter = starts
     knows_nothing = math.log(config.vocab_size)
     variance = config.width * config.initial_std**2
-    assert starts[None] == pytest.approx(knows_nothing + variance / 2, rel=0.01)
-    assert starts[config.width // 4] == pytest.approx(knows_nothing, rel=0.01)
+    assert plain == pytest.approx(knows_nothing + variance / 2, rel=0.01)
+    assert half == pytest.approx(knows_nothing, rel=0.01) and half < plain
+    assert quarter == pytest.approx(knows_nothing, rel=0.01)

@@ -274,7 +274,7 @@ def test_a_packed_document_has_the_logits_it_has_alone(changes: dict) -> None:
 def test_planted_places_that_do_not_restart_are_noticed(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "position_ids", lambda count, start, documents_BT: torch.arange(count))
+    monkeypatch.setattr(module, "position_ids", lambda count, *_where: torch.arange(count))
     assert packed_error(small_model(positions=kind)) > 1e-2
 
 

@@ -81,9 +81,11 @@ def test_without_the_scale_of_depth_too() -> None:
     assert predicted.stream[-1] > 50 * scaled.stream[-1]
 
 
-@pytest.mark.parametrize("width_ratio", [0.5, 4.0])
-def test_weights_that_follow_the_width_are_predicted(width_ratio: float) -> None:
-    config = replace(DEEP, num_layers=4, base_width=int(128 / width_ratio))
+@pytest.mark.parametrize(("width_ratio", "last_norm"), [(0.5, 1.0), (4.0, 1.0), (4.0, 0.3)])
+def test_weights_that_follow_the_width_are_predicted(width_ratio: float, last_norm: float) -> None:
+    config = replace(
+        DEEP, num_layers=4, base_width=int(128 / width_ratio), initial_last_norm=last_norm
+    )
     first = first_weights(config)
     predicted, found = predicted_spread(config, TOKENS, TARGETS, first), measured(config, first)
     assert largest_error(predicted.stream, found.stream) < ALLOWED_STREAM
@@ -91,7 +93,7 @@ def test_weights_that_follow_the_width_are_predicted(width_ratio: float) -> None
     allowed = ALLOWED_GRADIENT + math.log1p((config.width * first.inside**2) ** 2)
     assert largest_error(predicted.gradient, found.gradient) < allowed
     # planted: the last norm's scale forgotten
-    forgotten = predicted.gradient * width_ratio**2
+    forgotten = predicted.gradient * (width_ratio / last_norm) ** 2
     assert largest_error(forgotten, found.gradient) > 2 * allowed
 
 
