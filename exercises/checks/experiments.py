@@ -163,11 +163,11 @@ EXERCISES = (
         question=(
             "The loss in a log is a mean, in nats a token; models with other tokenizers are "
             "compared in bits a byte. Turn one into the other. By hand: a loss of ln 4 over the "
-            "three tokens of \"é\" is 6 bits over 2 bytes = 3."
+            "two tokens of \"é\" is 4 bits over 2 bytes = 2."
         ),
         solution=solutions.bits_a_byte,
         cases=(
-            (math.log(4), 3, "é"),
+            (math.log(4), 2, "é"),
             (1.25, 3, "the cat"),
             (2.0, 2, "é — ça"),
             (1.5, 5, "ein Tag"),

@@ -52,8 +52,11 @@ class Progress:
         self.started_s = self.shown_s = time.monotonic()
         self.first_fraction: float | None = None
 
-    def update(self, fraction_done: float, words: str = "") -> None:
-        """Show the state if the last showing is long enough ago for this kind of output."""
+    def update(self, fraction_done: float, words: str = "", left_s: float | None = None) -> None:
+        """Show the state if the last showing is long enough ago for this kind of output.
+
+        How long is left is estimated, unless whoever calls knows it.
+        """
         now_s = time.monotonic()
         if self.first_fraction is None:
             # work taken up again does not begin at 0, and what was done before took no time here
@@ -62,8 +65,9 @@ class Progress:
             return
         self.shown_s = now_s
         done_here = fraction_done - self.first_fraction
-        elapsed_s = now_s - self.started_s
-        left = duration(elapsed_s * (1 - fraction_done) / done_here) if done_here else "?"
+        if left_s is None and done_here:
+            left_s = (now_s - self.started_s) * (1 - fraction_done) / done_here
+        left = "?" if left_s is None else duration(left_s)
         if self.is_terminal:
             full = round(BAR_CELLS * min(1.0, fraction_done))
             bar = "█" * full + "·" * (BAR_CELLS - full)

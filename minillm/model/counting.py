@@ -113,8 +113,8 @@ def attention_numbers(config: ModelConfig, length: int) -> int:
 
 def mask_bytes(config: ModelConfig, rows: int, length: int, is_packed: bool, index: int) -> int:
     """What a layer keeps of the mask: booleans, or for PyTorch's kernel, if it is more than causal,
-    numbers to be added; for the Triton kernel, which knows no prices, nothing. A mask of whole rows
-    is one for all."""
+    numbers to be added; for the Triton kernel (where Triton is; it knows no prices) nothing. A mask
+    of whole rows is one for all."""
     pairs = (rows if is_packed else 1) * length**2
     if config.attention == "reference":
         return pairs

@@ -27,6 +27,7 @@ from minillm.train.schedule import (
     fraction_done,
     learning_rate,
     num_batches,
+    seconds_left,
 )
 from minillm.train.signals import stop_requests, wish_to_stop
 from minillm.train.watch import UNWATCHED, Log, Watch
@@ -128,10 +129,13 @@ def tokens_per_s(state: TrainState, before: TrainState) -> float:
 
 
 # package only
-def words_for(state: TrainState, figures: StepFigures, before: TrainState) -> str:
-    """What stands beside the bar: step, loss, speed. The bar itself says how long is left."""
+def words_for(
+    state: TrainState, figures: StepFigures, before: TrainState, config: TrainingConfig
+) -> tuple[str, float | None]:
+    """What stands beside the bar: step, loss, speed; and the time left where the clock ends it."""
     loss, speed = float(figures["loss"]), tokens_per_s(state, before)
-    return f"step {state.step:,} loss {loss:.3f} {speed:,.0f} tokens/s"
+    left_s = None if config.max_minutes is None else seconds_left(state, config)
+    return f"step {state.step:,} loss {loss:.3f} {speed:,.0f} tokens/s", left_s
 
 
 # package only
@@ -218,7 +222,7 @@ def train(
     """Step until the schedule ends; log, evaluate, save on the way. A signal saves and ends it."""
     config = with_precision(config, state, model, ranks)
     logged, stop = replace(state), []
-    compiles_in = state.step if config.compile else None  # the first step of this process
+    compiles_in = state.step if config.compile else None  # its first step here
     model.train()
     with closing(Progress("training")) as progress, stop_requests() as requests:
         while not stop and (fraction := fraction_done(state, config)) < 1:
@@ -233,7 +237,7 @@ def train(
             is_saved = stop or is_last or is_multiple(state.step, config.checkpoint_every_steps)
             is_asked = evaluation_is_due(state, config, fraction)
             if is_saved or is_asked or is_multiple(state.step, config.log_every_steps):
-                progress.update(fraction, words_for(state, figures, logged))
+                progress.update(fraction, *words_for(state, figures, logged, config))
                 logged = logged_step(state, figures, logged, log)
             if is_asked:
                 state.figures = evaluated(model, evaluate, state, log)

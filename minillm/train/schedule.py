@@ -161,10 +161,14 @@ def fraction_done(state: TrainState, config: TrainingConfig) -> float:
 
 
 def seconds_left(state: TrainState, config: TrainingConfig) -> float:
-    """Until the end, at the speed of the steps so far."""
+    """Until the minutes are over; of steps, at the speed of those that compiled nothing."""
     if config.max_minutes is not None:
         return max(0.0, 60 * config.max_minutes - state.elapsed_s)
-    return state.elapsed_s * (config.max_steps - state.step) / state.step
+    num_compiling = int(state.compiling_s > 0)
+    if state.step == num_compiling:
+        return state.elapsed_s * (config.max_steps - state.step)
+    seconds_a_step = (state.elapsed_s - state.compiling_s) / (state.step - num_compiling)
+    return seconds_a_step * (config.max_steps - state.step)
 
 
 # package only

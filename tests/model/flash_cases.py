@@ -24,7 +24,7 @@ Attend = Callable[..., torch.Tensor]
 DEVICE = "cpu" if INTERPRETED else "cuda"
 # Beyond twice PyTorch's error, in float32 alone: units of its precision at the largest number.
 # Where a query sees a key or two, plain code subtracts a sum from itself, and ours from a sum in
-# another order; the excess measured on these calls was at most 2.4 units (LOG.md). In 16 bits the
+# another order; the excess measured on these calls was at most 2.3 units (LOG.md). In 16 bits the
 # rule stands bare.
 UNITS = 4
 SQUARE = ((16, 16), (32, 32), (64, 64))

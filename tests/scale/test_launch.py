@@ -102,8 +102,11 @@ class Told:
 
     rank, world_size = 1, 2
 
-    def __init__(self, stop_after: int | None = None, seconds: float = 0.0) -> None:
+    def __init__(
+        self, stop_after: int | None = None, seconds: float = 0.0, compiling: float = 0.0
+    ) -> None:
         self.calls, self.stop_after, self.seconds = 0, stop_after, seconds
+        self.compiling = compiling
         self.waited: list[int] = []
 
     def average_gradients(self, model: torch.nn.Module, sums: dict) -> dict:
@@ -114,7 +117,8 @@ class Told:
         if len(values) == 1:
             return list(values)
         is_told = self.calls == self.stop_after
-        return [max(values[0], self.seconds * self.calls), values[1], float(is_told)]
+        elapsed_s = max(values[0], self.seconds * self.calls)
+        return [elapsed_s, max(values[1], self.compiling), float(is_told)]
 
     def wait(self) -> None:
         self.waited.append(self.calls)
@@ -146,3 +150,9 @@ def test_a_schedule_by_the_clock_follows_the_slowest_rank() -> None:
     state = TrainState()
     trained(Told(seconds=6.0), state, [], max_minutes=0.5)
     assert state.step == 5 and state.elapsed_s == 30.0
+
+
+def test_the_schedule_begins_where_the_rank_that_compiled_longest_began() -> None:
+    state = TrainState()
+    trained(Told(seconds=6.0, compiling=6.0), state, [], max_minutes=0.5)
+    assert state.compiling_s == 6.0 and state.elapsed_s == 30.0

@@ -77,7 +77,10 @@ def test_the_schedule_of_minutes_begins_after_the_compiling_and_ends_with_the_mi
 def test_the_time_that_is_left_is_the_clocks_or_that_of_the_steps_to_come() -> None:
     state = TrainState(step=25, elapsed_s=90.0, compiling_s=60.0)
     assert seconds_left(state, TrainingConfig(max_minutes=2.0)) == 30.0
-    assert seconds_left(state, TrainingConfig(max_steps=100)) == 270.0
+    assert seconds_left(state, TrainingConfig(max_steps=100)) == 30.0 / 24 * 75
+    assert seconds_left(TrainState(step=4, elapsed_s=8.0), TrainingConfig(max_steps=10)) == 12.0
+    first = TrainState(step=1, elapsed_s=60.0, compiling_s=60.0)
+    assert seconds_left(first, TrainingConfig(max_steps=3)) == 120.0
     assert seconds_left(TrainState(elapsed_s=130.0), TrainingConfig(max_minutes=2.0)) == 0.0
 
 

@@ -8,17 +8,20 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from statistics import fmean, stdev
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from minillm.batches.stream import Batch, Stream
-from minillm.core.records import read_json_lines
+from minillm.core.records import JsonLines, read_json_lines
 from minillm.model.transformer import Transformer
 from minillm.train import resumable, run_log, trainer
 from minillm.train.averaging import optimizer_for
+from minillm.train.checkpoint import save_checkpoint
 from minillm.train.loop import train, training_step
+from minillm.train.optimizer import make_optimizer
 from minillm.train.ranks import ALONE, Unlogged
 from minillm.train.schedule import TrainingConfig, TrainState
 from minillm.train.spikes import SpikeConfig, yardstick
@@ -465,6 +468,24 @@ def test_a_signal_to_another_rank_in_the_spikes_step_stops_this_one_too() -> Non
 
     with pytest.raises(KeyboardInterrupt, match="a signal to another rank.* after step 10"):
         resumable.stop_if_asked(spike, TrainState(step=10), Other())
+
+
+def test_a_rollback_gives_back_no_time_that_was_spent(tmp_path: Path) -> None:
+    """Not that of compiling either: it came once, and perhaps after the checkpoint."""
+    model, stream = Transformer(tiny_model()), SimpleNamespace(position=10)
+    optimizer = make_optimizer(model, "adamw", weight_decay=0.1, betas=(0.9, 0.95))
+    before = TrainState(step=10, elapsed_s=5.0)
+    kept = resumable.run_checkpoint(model, optimizer, stream, before, "key")
+    save_checkpoint(kept, tmp_path / "checkpoints", 10, keep=1)
+    spike = SpikeFound({"loss": 9.0, "step": 13}, 13)
+    state = TrainState(step=12, elapsed_s=60.0, compiling_s=40.0, num_rollbacks=1)
+    (tmp_path / "log.jsonl").touch()
+    back = resumable.gone_back(
+        spike, state, model, optimizer, tmp_path / "checkpoints", tmp_path / "log.jsonl",
+        JsonLines(tmp_path / "log.jsonl"), "key",
+    )  # fmt: skip
+    found = back.step, back.elapsed_s, back.compiling_s, back.num_rollbacks
+    assert found == (10, 60.0, 40.0, 2)
 
 
 def test_a_rollback_stands_on_the_board_without_what_it_gave_up(
