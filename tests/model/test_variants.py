@@ -245,7 +245,7 @@ def test_the_default_stores_what_it_stored() -> None:
     assert len(names) == 9 * 3 + 2 and not any("q_norm" in name for name in names)
     fields = dataclasses.asdict(SMALL)
     old = {name: each for name, each in fields.items() if name not in Variants.__annotations__}
-    assert ModelConfig(**old) == SMALL and len(old) == 17
+    assert ModelConfig(**old) == SMALL and len(old) == 18
 
 
 @each_variant
