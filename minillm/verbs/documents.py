@@ -26,7 +26,10 @@ def made_before(run: "Run", kind: str = "model") -> "Artifact | None":
 
 # package only
 def say_what_is_replaced(run: "Run", recipe: "Recipe", verb: str, kind: str) -> None:
-    """Before documents or tokenizer of a run that has a model are made otherwise: say so."""
+    """Before documents or tokenizer of a run that has a model are made otherwise: say so.
+
+    `kind` is made, and what it is made from; after `train` the model is another one too.
+    """
     from minillm.core.records import canonical
 
     if made_before(run) is None:
@@ -38,10 +41,11 @@ def say_what_is_replaced(run: "Run", recipe: "Recipe", verb: str, kind: str) -> 
             continue
         config = {name: value for name, value in earlier.config.items() if name != "contents"}
         if canonical(config) != canonical(asked[each]):
+            stays = f"and the model stays until `minillm train --run {run.name}`"
             print(
                 f"minillm {verb}: run '{run.name}' has a model, and its {each} by other settings "
-                f"than these; what is made here replaces the {each}, and the model stays until "
-                f"`minillm train --run {run.name}` (another --run keeps both)",
+                f"than these; what is made here replaces the {each}, "
+                f"{'then the model' if kind == 'model' else stays} (another --run keeps both)",
                 file=sys.stderr,
             )
             return

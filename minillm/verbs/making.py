@@ -154,6 +154,8 @@ def train_here(args: argparse.Namespace) -> int:
 
     earlier = made_before(run)
     with joined() as ranks:
+        if ranks.rank == 0:
+            say_what_is_replaced(run, recipe, "train", "model")
         with redirect_stdout(notes(args)), says_how_to_go_on(run, args):
             artifact = stages.reach(run, recipe, "model", ranks)
         if ranks.rank > 0:

@@ -219,6 +219,26 @@ def test_what_takes_the_place_of_a_model_s_documents_is_said_before(capsys, tmp_
         assert said.count("minillm train --run mine") == (kind is not None)
 
 
+def test_training_by_another_recipe_says_before_what_it_replaces(capsys, tmp_path, monkeypatch):
+    (tmp_path / "tale.txt").write_text(TALE)
+    at_home = ["--run", "mine", "--home", str(tmp_path)]
+    assert main(["corpus", *at_home, "--text", str(tmp_path / "tale.txt")]) == 0
+    run = Run(name="mine", path=tmp_path / "runs" / "mine")
+    make_artifact(run, "model", config={}, parents=(), code=(), write=lambda _: {}, summary=str)
+
+    def reach(*_asked: object) -> None:
+        raise ValueError("nothing is made in this test")
+
+    monkeypatch.setattr("minillm.stages.reach", reach)
+    capsys.readouterr()
+    assert main(["train", *at_home]) != 0
+    assert "replaces" not in capsys.readouterr().err, "the run's own recipe makes the same again"
+    assert main(["train", *at_home, "--recipe", "smoke"]) != 0
+    warned = "run 'mine' has a model, and its documents by other settings than these; what is made"
+    said = capsys.readouterr().err
+    assert f"minillm train: {warned} here replaces the documents, then the model" in said
+
+
 def test_what_the_data_card_denies_is_said_in_one_line(capsys, tmp_path):
     days = [f"Day {number}: the old fox met seven hens and a goose near the river bank at noon.\n"
             for number in range(40)]  # fmt: skip
