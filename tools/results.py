@@ -35,7 +35,8 @@ language` of the language of lines.
 code for sm_80 and sm_90 (registers and spills are in `attention.json`); none has run on a GPU.
 
 What was aimed at stands in tables of bars, with a verdict: *reached*, **missed**, *to be recorded
-anew* where the recording is older than the figure, or *no GPU yet* where none was there to measure.
+anew* where the recording is older than the figure, *no GPU yet* where none was there to measure,
+or *did not run there* where a GPU's memory was not enough for one of the two.
 """
 # file → what it is about, and rows: words, where the figure stands, how it is written
 SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
