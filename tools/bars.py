@@ -21,8 +21,8 @@ NOT_LEARNT = 0.1
 VERDICTS = {"reached": "reached", "missed": "**missed**"}
 
 BARS: dict[str, Callable[[dict], list[Bar]]] = {
-    "learn": learning_bars, "train": step_bars, "train_slower": step_bars,
-    "attention": attention_bars,
+    "learn": learning_bars, "learn_slower": learning_bars,
+    "train": step_bars, "train_slower": step_bars, "attention": attention_bars,
 }
 
 

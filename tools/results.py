@@ -38,26 +38,35 @@ What was aimed at stands in tables of bars, with a verdict: *reached*, **missed*
 anew* where the recording is older than the figure, *no GPU yet* where none was there to measure,
 or *did not run there* where a GPU's memory was not enough for one of the two.
 """
-# file → what it is about, and rows: words, where the figure stands, how it is written
+# words, where the figure stands, how it is written
+LEARNED: tuple[tuple[str, Keys, str], ...] = (
+    ("minutes", ("minutes",), ".0f"),
+    ("bits per byte, ours", ("bits_per_byte", "ours"), ".3f"),
+    ("bits per byte, nanoGPT", ("bits_per_byte", "nanoGPT"), ".3f"),
+    ("ours over nanoGPT, mean of the seeds (below 1 is better)",
+     ("ours_over_nanogpt", "mean"), ".3f"),
+    ("upper end of its 95 % interval", ("ours_over_nanogpt", "high"), ".3f"),
+    ("bits per byte, 5-gram model", ("kneser_ney_5_gram_bits_per_byte",), ".3f"),
+    *((f"stories of level {level} free of contradictions",
+       ("stories", level, "consistent_fraction"), ".1%") for level in "123"),
+    ("bad sentences a story of level 3", ("stories", "3", "bad_sentences_per_story"), ".2f"),
+    *((f"bits of unread stories of level {level} over an upper estimate of the world's own",
+       ("story_bits_over_the_worlds", level), ".3f") for level in "123"),
+)  # fmt: skip
+SEARCHED: tuple[tuple[str, Keys, str], ...] = (
+    ("nanoGPT's rows a step, of 4, 8 and 16", ("nanogpt_rows",), ".0f"),
+    ("nanoGPT's peak rate, of .001, .002 and .004", ("nanogpt_rate",), ".3f"),
+)
+# file → what it is about, and such rows
 SECTIONS: dict[str, tuple[str, tuple[tuple[str, Keys, str], ...]]] = {
     "train": ("A step, beside nanoGPT and transformers", step_rows(BAR_SHAPES, OLDER)),
     "train_slower": (
         "A later recording, where products of bfloat16 are half as fast", step_rows(SHAPES, TRAINED)
     ),
-    "learn": ("Bits per byte after so many minutes, beside nanoGPT", (
-        ("minutes", ("minutes",), ".0f"),
-        ("bits per byte, ours", ("bits_per_byte", "ours"), ".3f"),
-        ("bits per byte, nanoGPT", ("bits_per_byte", "nanoGPT"), ".3f"),
-        ("ours over nanoGPT, mean of the seeds (below 1 is better)",
-         ("ours_over_nanogpt", "mean"), ".3f"),
-        ("upper end of its 95 % interval", ("ours_over_nanogpt", "high"), ".3f"),
-        ("bits per byte, 5-gram model", ("kneser_ney_5_gram_bits_per_byte",), ".3f"),
-        *((f"stories of level {level} free of contradictions",
-           ("stories", level, "consistent_fraction"), ".1%") for level in "123"),
-        ("bad sentences a story of level 3", ("stories", "3", "bad_sentences_per_story"), ".2f"),
-        *((f"bits of unread stories of level {level} over an upper estimate of the world's own",
-           ("story_bits_over_the_worlds", level), ".3f") for level in "123"),
-    )),
+    "learn": ("Bits per byte after so many minutes, beside nanoGPT", LEARNED),
+    "learn_slower": (
+        "The same beside nanoGPT at its best, without units for bfloat16", (*SEARCHED, *LEARNED)
+    ),
     "stories": ("What moves the stories, at equal compute", ()),
     "transfer": ("The best learning rate by width", (
         ("best rates of D = 32, 64, 128 apart, one rate for all",

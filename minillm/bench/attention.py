@@ -186,13 +186,19 @@ def ratios(rows: Mapping[str, Figures], ours: str, others: Sequence[str], length
 
 # package only
 def held_growth(rows: Mapping[str, Figures], name: str) -> float | None:
-    """Bytes held at the longest length for each held at the shortest, by token: linear is 1."""
-    held = [
-        figures["held_bytes"][name] / (figures["batch"] * figures["tokens"])
-        for figures in rows.values()
-        if name in figures["held_bytes"]
-    ]
-    return held[-1] / held[0] if held else None
+    """Bytes held at the longest length for each held at the shortest, by token: linear is 1. Of the
+    head width where that is most; None where the longest length did not run."""
+    growths = []
+    for width in {figures["head_width"] for figures in rows.values()}:
+        of_width = [figures for figures in rows.values() if figures["head_width"] == width]
+        ends = [find(of_width, key=lambda figures: figures["tokens"]) for find in (min, max)]
+        if not all(name in figures["held_bytes"] for figures in ends):
+            return None
+        first, last = (
+            figures["held_bytes"][name] / (figures["batch"] * figures["tokens"]) for figures in ends
+        )
+        growths.append(last / first)
+    return max(growths, default=None)
 
 
 # package only
@@ -204,7 +210,10 @@ def compiled() -> list[Figures]:
     for architecture in ARCHITECTURES:
         command = [sys.executable, "-m", "minillm.bench.compiling", str(architecture)]
         environment = os.environ | {"TRITON_INTERPRET": "0"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            raise RuntimeError(f"compiling for sm_{architecture} has ended: {last[0]}")
         lines += done.stdout.splitlines()
     return [json.loads(line) for line in lines]
 
@@ -230,6 +239,7 @@ def measure() -> Figures:
         setting, device, ours = CPU, f"{NO_GPU}{torch.get_num_threads()}", "fused"
         shapes = [(1, CPU_HEADS, length, 64) for length in CPU_LENGTHS]
     print(device)
+    machine_code = compiled()  # first: what goes wrong there is not to lose what was timed
     rows = compare(setting, shapes, REPEATS)
     others = [name for name in setting.forms if name != ours]
     figures: Figures = {"device": device, **rows}
@@ -241,4 +251,4 @@ def measure() -> Figures:
         from minillm.model.flash_tiles import FASTEST
 
         figures["tiles"] = {" ".join(map(str, kind)): list(each) for kind, each in FASTEST.items()}
-    return figures | {"compiled": compiled()}
+    return figures | {"compiled": machine_code}

@@ -164,7 +164,7 @@ def step_bars(found: dict) -> list[Bar]:
         bars += [
             Bar(
                 words=f"{size}: {words}", limit=limit, is_least=True,
-                found=of_size[kind][name] if is_fair or name in ("nanoGPT", "ours") else None,
+                found=of_size[kind].get(name) if is_fair or name in ("nanoGPT", "ours") else None,
                 form=".0%" if kind == "mfu" else ".2f",
             )
             for words, kind, name, limit in rows if size in BAR_SHAPES
@@ -173,7 +173,7 @@ def step_bars(found: dict) -> list[Bar]:
         bars += [
             Bar(
                 words=f"{size}: share of a step beside its passes and update, {name}; quartiles",
-                found=shares[name][1] if shares else None, limit=0.04, form=".1%",
+                found=shares[name][1] if name in shares else None, limit=0.04, form=".1%",
                 seeds=shares.get(name, ()),
             )
             for name in LOOPS

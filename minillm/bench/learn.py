@@ -60,7 +60,8 @@ def answers_of(learner: Learner) -> list[dict]:
     environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": learner.cache}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
-        raise RuntimeError(f"{learner.who} has ended: {done.stderr.strip().splitlines()[-1]}")
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"{learner.who} has ended: {last[0]}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -12,8 +12,9 @@ All train a decoder of the same depth and width on the same file of ids. Ours ru
 course runs, with what it asks of the process (`detect`: freed memory is kept, float32 products may
 be faster); nanoGPT's model and optimizer come from a checkout that the user names, and are stepped
 as its `train.py` does; transformers' Llama is stepped in the same way, by the fused AdamW that its
-Trainer takes. In float32 a peer keeps PyTorch's defaults; otherwise its process is asked for the
-same as ours. Attention is PyTorch's own in the peers, what is faster here in ours.
+Trainer takes. nanoGPT as its authors publish it keeps PyTorch's defaults; every other peer's
+process is asked for the same as ours. Attention is PyTorch's own in the peers, what is faster here
+in ours.
 """
 
 import importlib
@@ -61,6 +62,7 @@ class Side:
     precision: str = "float32"
     is_compiled: bool = False
     is_beside_bare: bool = False
+    is_as_published: bool = False  # with nothing that its authors do not speak of
     statistics_every_steps: int | None = None
     shape: ModelConfig
     rows: int
@@ -105,6 +107,7 @@ class Paced:
         started_s = time.perf_counter()
         for _ in range(self.asked):
             self.bare_step()
+        torch.clear_autocast_cache()  # the loop's next step casts its own
         return {"bare_seconds": time.perf_counter() - started_s}
 
 
@@ -149,6 +152,7 @@ def bare_step(
 ) -> None:
     """What no training can leave out: forward, backward, step."""
     # the loop asks for its batches within an autocast of its own: backward is not to be in it
+    torch.clear_autocast_cache()  # which keeps the cast weights as long as the loop's block lasts
     with torch.autocast("cpu", enabled=False):
         with autocast("cpu", precision):
             nats = loss(model, batch)
@@ -211,8 +215,8 @@ def peer_losses(side: Side) -> tuple[nn.Module, Callable[[torch.Tensor, torch.Te
 # package only
 def run_peer(side: Side) -> None:
     """Random rows, loss, gradients, PyTorch's clipping and AdamW; the loss read every tenth."""
-    if side.precision != "float32":
-        detect()
+    if not side.is_as_published:
+        detect()  # what is asked of PyTorch for ours: to keep freed memory, faster products
     model, loss_fn = peer_losses(side)
     answer(parameters=sum(each.numel() for each in model.parameters()))
     optimizer = peer_optimizer(model, PEER_RATE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from minillm.core.progress import track
 from minillm.corpus.storyworld import Story, check_story
 from minillm.model.generate import generate_batch
 from minillm.model.loss import bits_per_byte
@@ -119,7 +120,7 @@ def probe(
 ) -> dict[int, dict[str, float]]:
     """Scores by level for the first `count` held-out stories of each level."""
     scores = {}
-    for level in sorted({story.level for story in held_out}):
+    for level in track(sorted({story.level for story in held_out}), "telling stories"):
         openings = [story.opening for story in held_out if story.level == level][: config.count]
         scores[level] = story_scores(continue_openings(model, tokenizer, openings, config))
     return scores

@@ -11,6 +11,7 @@ import importlib.util
 import math
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 
 import torch
 import torch.nn.functional as F
@@ -122,12 +123,14 @@ def triton_attention(
     window: int | None = None,
     slopes_H: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Our fused kernels where Triton is installed; else PyTorch's, with a warning."""
+    """Our fused kernels where Triton can run; else PyTorch's, with a warning."""
     said = {"offset": offset, "window": window}
     is_decoding = q_BHTK.shape[2] == 1 and documents_BT is None and not torch.is_grad_enabled()
     reason = None
     if importlib.util.find_spec("triton") is None:
         reason = "triton is not installed here"
+    elif not (q_BHTK.is_cuda or import_module("minillm.model.flash_inputs").INTERPRETED):
+        reason = "the tensors are not on a GPU, where the Triton kernel runs"
     elif isinstance(offset, torch.Tensor) and not is_decoding:
         reason = "the Triton kernel has one offset for all rows, unless each decodes one query"
     elif slopes_H is not None:

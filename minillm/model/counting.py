@@ -113,16 +113,18 @@ def attention_numbers(config: ModelConfig, length: int) -> int:
 
 def mask_bytes(config: ModelConfig, rows: int, length: int, is_packed: bool, index: int) -> int:
     """What a layer keeps of the mask: booleans, or for PyTorch's kernel, if it is more than causal,
-    numbers to be added; for the Triton kernel (where Triton is; it knows no prices) nothing. A mask
-    of whole rows is one for all."""
+    numbers to be added; for the Triton kernel (where Triton is; it knows no prices) where the
+    document of each place begins and ends. A mask of whole rows is one for all."""
     pairs = (rows if is_packed else 1) * length**2
     if config.attention == "reference":
         return pairs
     if config.positions == "alibi":
         return FLOAT_BYTES * pairs * config.num_heads
+    if config.attention == "triton":
+        return 2 * ORDINAL_BYTES * rows * length if is_packed else 0
     window = layer_window(config, index)
     is_plain = not is_packed and (window is None or window >= length)
-    return 0 if is_plain or config.attention == "triton" else FLOAT_BYTES * pairs
+    return 0 if is_plain else FLOAT_BYTES * pairs
 
 
 def activation_bytes(
@@ -149,7 +151,9 @@ def activation_bytes(
     outside += FLOAT_BYTES  # how many targets counted
     if is_recomputed:
         layers = L * FLOAT_BYTES * num_tokens * D
-        outside += ORDINAL_BYTES * num_tokens if has_documents else 0  # one tensor for all layers
+    is_read_back = config.attention == "triton" and config.positions != "alibi"
+    if has_documents and (is_recomputed or is_read_back):
+        outside += ORDINAL_BYTES * num_tokens  # the documents, one tensor for all layers
     if config.positions == "learned":  # which row of the table each place has taken
         outside += ID_BYTES * length * (num_rows if has_documents else 1)
     return layers + outside

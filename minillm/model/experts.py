@@ -60,6 +60,11 @@ def router_z_loss(routing: Routing) -> torch.Tensor:
     return routing.logits_NE.logsumexp(dim=-1).square().mean()
 
 
+def is_on_the_way_back() -> bool:
+    """Does the backward pass run this? A layer that is recomputed has told its routing before."""
+    return torch._C._current_graph_task_id() != -1
+
+
 def real_places(batch: Batch) -> torch.Tensor:
     """is_real_BT: padding is a piece of its row like any other, but without a single target."""
     pieces_BT = batch.documents_BT.long()
@@ -93,7 +98,7 @@ class Experts(nn.Module):
         with torch.autocast(x_ND.device.type, enabled=False):
             logits_NE = self.gate(x_ND.to(self.gate.weight.dtype))
         routing = routed(logits_NE, self.experts_per_token)
-        self.routing = routing if torch.is_grad_enabled() else None
+        self.routing = routing if torch.is_grad_enabled() and not is_on_the_way_back() else None
         self.chosen_NA = routing.chosen_NA
         return self.grouped(x_ND, routing).view_as(x_BTD)
 

@@ -101,8 +101,9 @@ class FlashAttention(torch.autograd.Function):
         mask: Mask,
     ) -> torch.Tensor:
         out_BHTK, lse_BHT = attention_forward(q_BHTK, k_BGSK, v_BGSK, mask)
-        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, out_BHTK, lse_BHT)
-        ctx.mask = mask
+        offset, window, *of_documents = mask
+        ctx.save_for_backward(q_BHTK, k_BGSK, v_BGSK, out_BHTK, lse_BHT, *of_documents)
+        ctx.offset, ctx.window = offset, window
         return out_BHTK
 
     @staticmethod
@@ -110,7 +111,9 @@ class FlashAttention(torch.autograd.Function):
     def backward(
         ctx: FunctionCtx, grad_out_BHTK: torch.Tensor
     ) -> tuple[torch.Tensor | None, ...]:
-        return *attention_backward(ctx.saved_tensors, grad_out_BHTK, ctx.mask), None
+        *kept, documents_BT, begins_BT, ends_BT = ctx.saved_tensors
+        mask = Mask(ctx.offset, ctx.window, documents_BT, begins_BT, ends_BT)
+        return *attention_backward(kept, grad_out_BHTK, mask), None
 
 
 @torch.compiler.disable  # a graph is cut here: the compiler cannot look into the launches

@@ -13,6 +13,7 @@ from minillm.model.flash_selftest import check_interpreter
 # With no GPU the kernels run in Triton's interpreter, on the CPU (see minillm/__init__.py).
 INTERPRETED = triton.knobs.runtime.interpret
 DTYPES = {torch.float32, torch.float16, torch.bfloat16}  # products of these are summed in float32
+MAX_GRID = 65_535  # programs along the second and the third axis of a launch
 MAX_HEAD_WIDTH = 256  # tiles of wider heads do not fit a GPU's registers and shared memory
 NO_GPU = (
     "the kernels run on a GPU; move the tensors with .to('cuda'), choose attention 'torch', "
@@ -36,6 +37,7 @@ def check_tensors(q_BHTK: torch.Tensor, k_BGSK: torch.Tensor, v_BGSK: torch.Tens
         (keys[3] != width, "queries and keys need the same head width"),
         (width > MAX_HEAD_WIDTH, f"K can be {MAX_HEAD_WIDTH} at most; use more, narrower heads"),
         (len(dtypes) > 1, "all need the same dtype; cast them"),
+        (max(batch_size, num_heads) > MAX_GRID, f"at most {MAX_GRID:,} rows and heads; cut them"),
         (not dtypes <= DTYPES, "cast them to float32, float16 or bfloat16"),
         (len({x.device for x in inputs.values()}) > 1, "move all to one device"),
         (not (q_BHTK.is_cuda or INTERPRETED), NO_GPU),
@@ -56,7 +58,8 @@ def check_mask(
     (batch_size, _, num_queries, _), num_keys = q_BHTK.shape, k_BGSK.shape[2]
     found = f"{num_queries} queries, {num_keys} keys, offset {offset}"
     if offset < 0:
-        raise ValueError(f"{found}: the keys before the first query cannot be fewer than 0")
+        remedy = "the keys before the first query cannot be fewer than 0; give more"
+        raise ValueError(f"{found}: {remedy}")
     check_window(window)
     if window is not None and num_queries + offset - window >= num_keys:
         raise ValueError(

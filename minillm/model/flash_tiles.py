@@ -1,9 +1,11 @@
 """How large a tile is, and how many warps work on it: from a table, or by the clock on a GPU.
 
 Larger tiles are read less often, too large ones overflow the registers. The table was chosen by
-what the compiler says: nothing is spilled for sm_80 and sm_90, and shared memory is enough on the
-smaller GPUs too. On a GPU long calls are timed, once for each kind of call, and the fastest stays.
-Not run on a GPU: that the timing is right is tested with made-up times.
+what the compiler says: nothing is spilled for sm_80 and sm_90, but for the keys' gradients under a
+window (up to 24 bytes), and shared memory is enough on the smaller GPUs too. On a GPU long calls
+are timed, once for each kind of call, and the fastest stays; another process may find another one
+faster, and then adds up in another order. Not run on a GPU: that the timing is right is tested with
+made-up times.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,6 +71,8 @@ def fastest(launch: Launch, candidates: Sequence[Tiles], time_ms: Callable[..., 
             times_ms[tiles] = time_ms(lambda tiles=tiles: launch(tiles))
         except (OutOfResources, PTXASError):
             continue
+    if not times_ms:
+        raise ValueError(f"none of {list(candidates)} fits this GPU; choose attention 'torch'")
     return min(times_ms, key=times_ms.__getitem__)
 
 

@@ -113,8 +113,13 @@ class FusedNorm(torch.autograd.Function):
 
 
 # package only
-def check_device(x: torch.Tensor) -> None:
-    """ValueError where nothing can run the kernels."""
+def check_inputs(x: torch.Tensor, weight_D: torch.Tensor) -> None:
+    """ValueError where nothing can run the kernels, or they would read beyond the weight."""
+    if weight_D.shape != x.shape[-1:] or weight_D.device != x.device:
+        raise ValueError(
+            f"weight_D {tuple(weight_D.shape)} {weight_D.device}, x {tuple(x.shape)} {x.device}: "
+            "the weight needs the width of x's rows, and x's device"
+        )
     if not (x.is_cuda or INTERPRETED):
         raise ValueError(
             f"x {tuple(x.shape)} {x.device}: the kernel runs on a GPU; use `RMSNorm`, or start "
@@ -125,7 +130,7 @@ def check_device(x: torch.Tensor) -> None:
 @torch.compiler.disable  # a graph is cut here: the compiler cannot look into the launches
 def fused_rms_norm(x: torch.Tensor, weight_D: torch.Tensor, epsilon: float) -> torch.Tensor:
     """x / √(mean(x²) + ε) · w over the last axis, as `RMSNorm` of `transformer.py` computes it."""
-    check_device(x)
+    check_inputs(x, weight_D)
     dtype = torch.promote_types(x.dtype, weight_D.dtype)
     if INTERPRETED:  # which is wrong about bfloat16
         check_interpreter()

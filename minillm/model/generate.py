@@ -80,13 +80,15 @@ def side_by_side(
 
 
 # package only
-def chosen_cache(cache: Cache | None) -> Cache:
-    """The caller's, which must be empty, or a plain one."""
+def chosen_cache(cache: Cache | None, use_cache: bool) -> Cache | None:
+    """The caller's, which must be empty, or a plain one; none where none shall be used."""
+    if cache is not None and not use_cache:
+        raise ValueError("cache with use_cache = False: it would stay empty; leave one of them out")
     if cache is not None and cache.num_tokens:
         raise ValueError(
             f"cache holds {cache.num_tokens} tokens of another text: give a fresh one, or none"
         )
-    return KeyValueCache() if cache is None else cache
+    return KeyValueCache() if cache is None and use_cache else cache
 
 
 @torch.no_grad()
@@ -113,7 +115,7 @@ def generate_batch(
     lengths_B = torch.tensor(lengths, device=device)
     stop_tensor = torch.tensor(stop_ids, dtype=torch.long, device=device)
     is_done_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    cache = chosen_cache(cache) if use_cache else None
+    cache = chosen_cache(cache, use_cache)
     for place in range(min(lengths), end):
         logits_BV = last_logits(model, tokens_BT[:, :place], cache)
         drawn_B = drawn_tokens(logits_BV, tokens_BT[:, :place], lengths_B, options, generator)

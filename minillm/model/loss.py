@@ -126,6 +126,8 @@ def scored_pieces(
 
     Pieces overlap by half a context: no token far into a document is judged with little before it.
     """
+    if context_length < 1:
+        raise ValueError(f"context_length = {context_length}: must be at least 1, the token before")
     scored = 1
     while scored < len(document):
         start = max(0, scored - 1 - context_length // 2)

@@ -3,9 +3,9 @@
 Penalties change the logits of tokens that were used, temperature sharpens or flattens what remains,
 top-k, top-p and min-p cut the tail off. The order and the definitions are the field's, so that a
 setting found elsewhere means the same here. Nucleus: Holtzman et al. (arXiv:1904.09751). Min-p:
-Nguyen et al. (arXiv:2407.01082). Repetition penalty: Keskar et al., CTRL (arXiv:1909.05858, 4.1);
-frequency and presence penalties: OpenAI's API. Left out: typical sampling, n-grams that may not
-return, grammars.
+Nguyen et al. (arXiv:2407.01082). Repetition penalty: Keskar et al., CTRL (arXiv:1909.05858, 4.1),
+which always divides; that negative logits are multiplied is transformers'. Frequency and presence
+penalties: OpenAI's API. Left out: typical sampling, n-grams that may not return, grammars.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 MAX_PENALTY = 2.0
+MAX_RATIO = 1000
 # below it logits divided by the temperature may be too large for float32, which ends at 3e38
 MIN_TEMPERATURE = 1e-30
 # So many are looked at first: they nearly always hold the nucleus, and putting all tokens in order
@@ -60,8 +61,8 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         refuse_impossible_sampling(self.temperature, self.top_k, self.top_p, self.min_p)
-        if not 0 < self.repetition_penalty < float("inf"):
-            remedy = "must be above 0; 1 leaves the logits as they are, more discourages"
+        if not 1 / MAX_RATIO <= self.repetition_penalty <= MAX_RATIO:
+            remedy = f"must be 1/{MAX_RATIO} to {MAX_RATIO}; 1 changes nothing, more discourages"
             raise ValueError(f"repetition_penalty = {self.repetition_penalty}: {remedy}")
         for name in ("frequency_penalty", "presence_penalty"):
             if not -MAX_PENALTY <= getattr(self, name) <= MAX_PENALTY:

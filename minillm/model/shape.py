@@ -4,6 +4,7 @@ One frozen configuration says all that decides which weights a model has and wha
 them. What does not fit together is refused here, with the remedy, before anything is built.
 """
 
+import math
 from dataclasses import dataclass, fields
 
 from minillm.model.attention import ATTENTION
@@ -23,8 +24,10 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
     for field in fields(config):
         value = getattr(config, field.name)
         is_number = value is not None and not isinstance(value, bool | str)
-        if is_number and value <= 0 and not field.name.endswith("_coefficient"):
-            raise ValueError(f"{field.name} = {value}: must be above 0")
+        may_be_none = field.name.endswith("_coefficient")
+        if is_number and not (0 < value < math.inf or (may_be_none and value == 0)):
+            least = "at least 0, which is none" if may_be_none else "above 0"
+            raise ValueError(f"{field.name} = {value}: must be {least}, and a finite number")
     if config.width % config.num_heads:
         raise ValueError(
             f"width = {config.width}: must be a multiple of num_heads = {config.num_heads}, since "

@@ -65,12 +65,9 @@ class Attention(nn.Module):
         self.q_norm, self.k_norm = norms if config.qk_norm else (None, None)
 
     def forward(
-        self,
-        x_BTD: torch.Tensor,
-        rotary: tuple[torch.Tensor, torch.Tensor] | None,
-        cache: Cache | None,
-        documents_BT: torch.Tensor | None,
-    ) -> torch.Tensor:
+        self, x_BTD: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor] | None,
+        cache: Cache | None, documents_BT: torch.Tensor | None,
+    ) -> torch.Tensor:  # fmt: skip
         by_head = (-1, self.head_width)
         q_BHTK = self.q_proj(x_BTD).unflatten(-1, by_head).transpose(1, 2)
         k_BGTK = self.k_proj(x_BTD).unflatten(-1, by_head).transpose(1, 2)
@@ -85,7 +82,9 @@ class Attention(nn.Module):
             # keys before the new ones: fewer than tokens where the cache has dropped some
             is_by_row = isinstance(cache.num_tokens, torch.Tensor)
             offset = cache.num_tokens if is_by_row else k_BGSK.shape[2] - k_BGTK.shape[2]
-        seen = {"documents_BT": documents_BT, "slopes_H": self.slopes_H, "window": self.window}
+        # without a window of its own the model has that of a sliding cache
+        window = getattr(cache, "window", None) if self.window is None else self.window
+        seen = {"documents_BT": documents_BT, "slopes_H": self.slopes_H, "window": window}
         seen = {name: each for name, each in seen.items() if each is not None}
         out_BHTK = self.attend(q_BHTK, k_BGSK, v_BGSK, offset=offset, **seen)
         return self.o_proj(out_BHTK.transpose(1, 2).reshape(x_BTD.shape))

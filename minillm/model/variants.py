@@ -113,9 +113,6 @@ def refuse_impossible_variants(config: Variants) -> None:
             f"full_every = 1: every layer sees all, and window = {config.window} means "
             "nothing; leave both out, or give 2 or more"
         )
-    for name in ("balance_coefficient", "router_z_coefficient"):
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name} = {getattr(config, name)}: must be at least 0, which is none")
     if config.num_experts is not None and config.experts_per_token > config.num_experts:
         raise ValueError(
             f"experts_per_token = {config.experts_per_token}: there are num_experts = "

@@ -33,6 +33,8 @@ from minillm.train.resumable import resumable
 from minillm.train.schedule import TrainingConfig, TrainState
 
 NAME, PAIRS_NAME = "second", "second_pairs"
+# what this stage's training would not heed
+UNHEARD = ("recompute", "compile")
 # the stories of replay come after those of the stages before: seeds of the training split
 FIRST_REPLAY_STORY = 700_000
 
@@ -72,6 +74,12 @@ class SecondConfig:
         for name in ("beta", "pair_learning_rate"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} = {getattr(self, name)}: must be above 0")
+        for option in UNHEARD:
+            if value := getattr(self.training, option):
+                raise ValueError(
+                    f"training.{option} = {value}: it would do nothing in this stage; leave it out "
+                    "here (pretraining takes it)"
+                )
 
 
 def whole_text(text: str, tokenizer: Tokenizer) -> Example:

@@ -78,6 +78,12 @@ def accumulate_gradients(
     return {**means, "num_targets": num_targets}
 
 
+def wait_for_device(model: nn.Module) -> None:
+    """A GPU is told what to do, and does it later: a clock that does not wait stops too soon."""
+    if next(model.parameters()).is_cuda:
+        torch.cuda.synchronize()
+
+
 def training_step(
     model: nn.Module,
     batches: Iterator[BatchType],
@@ -103,6 +109,7 @@ def training_step(
         figures["is_skipped"] = 1.0
     watch.after_move()
     model.zero_grad(set_to_none=True)
+    wait_for_device(model)
     return figures
 
 

@@ -38,20 +38,3 @@ def recomputed(loss: Loss) -> Loss:
             return loss(model, batch)
 
     return loss_with_less_memory
-
-
-def saved_bytes(function: Callable[[], torch.Tensor], parameters: Iterable[nn.Parameter]) -> int:
-    """The bytes that a forward pass keeps for its backward pass, each once, parameters left out."""
-    skipped = {each.untyped_storage().data_ptr() for each in parameters}
-    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given twice
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in skipped:
-            kept[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = function()
-    del result
-    return sum(storage.nbytes() for storage in kept.values())

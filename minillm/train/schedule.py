@@ -79,8 +79,8 @@ def check_training(config: TrainingConfig) -> None:
         )
     for name in POSITIVE_FIELDS:
         value = getattr(config, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} = {value}: must be above 0")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} = {value}: must be above 0, and a finite number")
     for name in ("warmup_fraction", "final_fraction", "decay_fraction", "ramp_fraction"):
         value = getattr(config, name)
         if not 0 <= value <= 1:

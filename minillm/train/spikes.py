@@ -2,10 +2,10 @@
 
 In: a loss (or a gradient's length), the recent ones, and over how many targets each was a mean.
 Out: how many spreads it lies above their median. The median and the median deviation from it (MAD)
-stay where they are while fewer than half of the values are odd; a mean and a standard deviation are
-drawn up by the very spike they should show. What to do about a spike: note it, leave its step out,
-or go back to the last checkpoint and read on behind the batch (Chowdhery et al., arXiv:2204.02311,
-5.1). Left out: single rows to blame, spikes of one layer alone.
+stay among the usual values while fewer than half are odd, however far out these lie; a mean and a
+standard deviation are drawn up by the very spike they should show. What to do about a spike: note
+it, leave its step out, or go back to the last checkpoint and read on behind the batch (Chowdhery et
+al., arXiv:2204.02311, 5.1). Left out: single rows to blame, spikes of one layer alone.
 """
 
 import math

@@ -4,8 +4,8 @@ In: the model between its gradients and its move, and after it. Out: a line for 
 norm by kind of parameter, ‖Δθ‖/‖θ‖ by layer, dead units, attention's entropy, the experts' shares,
 speed, the share of the machine's multiplications that are used (MFU: Chowdhery et al.,
 arXiv:2204.02311, B), memory, the time left, and energy by an assumption. Nothing is measured on the
-steps between. Compiled steps have no inside: what is found in layers is left out. Left out too:
-single weights, and the units of experts.
+steps between, whose operations alone are counted. Compiled steps have no inside: what is found in
+layers is left out. Left out too: single weights, and the units of experts.
 """
 
 import math
@@ -202,7 +202,8 @@ class StatisticsWatch:
         self.model, self.config, self.state, self.log = model, config, state, log
         self.world_size = world_size
         self.probe, self.device = Probe(model), next(model.parameters()).device.type
-        self.shapes: list[tuple[int, int]] = []
+        # operations of whole steps since the last line, and of the step that is under way
+        self.done_flops, self.step_flops = 0, 0
         self.line: dict[str, object] | None = None
         self.before: dict[str, torch.Tensor] = {}
         self.since = (state.step, state.elapsed_s, state.num_targets)
@@ -216,13 +217,15 @@ class StatisticsWatch:
 
         def loss(model: nn.Module, batch: BatchType) -> tuple[torch.Tensor, StepFigures]:
             nonlocal noted
+            if noted != self.state.step:
+                noted = self.state.step
+                self.done_flops, self.step_flops = self.done_flops + self.step_flops, 0
+                self.probe.forget()
+            if hasattr(batch, "tokens_BT") and isinstance(self.model, Transformer):
+                shape, again = batch.tokens_BT.shape, self.config.recompute
+                self.step_flops += training_flops(self.model.config, *shape, again)
             if not self.is_due():
                 return loss_fn(model, batch)
-            if noted != self.state.step:
-                noted, self.shapes = self.state.step, []
-                self.probe.forget()
-            if hasattr(batch, "tokens_BT"):
-                self.shapes.append(tuple(batch.tokens_BT.shape))
             with nullcontext() if self.config.compile else self.probe.looking():
                 return loss_fn(model, batch)
 
@@ -248,6 +251,7 @@ class StatisticsWatch:
         """Of the steps since the last line; time left; energy. Nothing before the first step."""
         state, (step, elapsed_s, num_targets) = self.state, self.since
         self.since = (state.step, state.elapsed_s, state.num_targets)
+        flops, self.done_flops = self.done_flops, 0
         seconds = state.elapsed_s - elapsed_s
         if state.step == step or seconds <= 0:
             return {}
@@ -257,10 +261,8 @@ class StatisticsWatch:
             "eta_s": seconds_left(state, self.config),
             "assumed_watts": watts, "energy_j": watts * state.elapsed_s,
         }
-        if isinstance(self.model, Transformer) and self.shapes:
-            shapes, again = self.shapes, self.config.recompute
-            flops = sum(training_flops(self.model.config, *shape, again) for shape in shapes)
+        if flops:
             peak = peak_flops(self.device, self.config.precision or "float32")
-            figures["mfu"] = flops * (state.step - step) / seconds / peak
+            figures["mfu"] = flops / seconds / peak
             figures["peak_flops_per_s"] = peak
         return figures

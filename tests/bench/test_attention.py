@@ -61,6 +61,12 @@ def test_ratios_and_growth_by_hand():
     assert held_growth(rows, "x") == 1.0
     assert held_growth(rows, "y") == 2.0
     assert held_growth(rows, "absent") is None
+    wide = {
+        "c": {**made(tokens=10, held_bytes={"x": 300, "z": 300}), "head_width": 128},
+        "d": {**made(tokens=20, held_bytes={"x": 630}), "head_width": 128},
+    }
+    assert held_growth(rows | wide, "x") == pytest.approx(1.05), "width by width"
+    assert held_growth(wide, "z") is None, "its longest length did not run"
 
 
 def test_rows_are_named_by_their_sizes():

@@ -245,6 +245,20 @@ def test_without_triton_pytorch_is_used_and_said_so(monkeypatch: pytest.MonkeyPa
     assert torch.equal(out_BHTK, torch_attention(*inputs))
 
 
+def test_on_the_cpu_of_a_machine_with_a_gpu_pytorch_is_used_and_said_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A model that was trained with the kernels is served from a processor, too."""
+    inputs = pytest.importorskip(
+        "minillm.model.flash_inputs", reason="triton has wheels for Linux alone"
+    )
+    monkeypatch.setattr(inputs, "INTERPRETED", False)
+    tensors = random_inputs((1, 2, 1, 5, 5, 4))
+    with pytest.warns(UserWarning, match="the tensors are not on a GPU, .*: attention 'torch'"):
+        out_BHTK = triton_attention(*tensors)
+    assert torch.equal(out_BHTK, torch_attention(*tensors))
+
+
 # Leaks: the same two probes must be silent for every form, and cry out for planted bugs
 
 
@@ -291,8 +305,6 @@ def broken_attention(bug: str) -> Attend:
         documents_BT = None if bug == "documents ignored" else documents_BT
         offset = offset + 1 if bug == "mask off by one" else offset
         num_queries, num_keys = q_BHTK.shape[2], k_BGSK.shape[2]
-        if window is not None and bug == "window off by one":
-            window = window + 1
         mask = attention_mask(num_queries, num_keys, offset, documents_BT, q_BHTK.device, window)
         hidden = 0.0 if bug == "hidden scores are 0" else -math.inf
         scale = q_BHTK.shape[-1] ** (-1 if bug == "scaled by K" else -0.5)

@@ -220,6 +220,20 @@ def test_a_sliding_cache_gives_the_numbers_of_a_windowed_mask(
     assert largest_cache_error(model, splits, lambda: SlidingCache(window)) < 1e-5
 
 
+@pytest.mark.parametrize("attention", ["reference", "torch"])
+def test_however_many_tokens_come_at_once_a_sliding_cache_shows_as_few(attention: str) -> None:
+    """The model has no window of its own: read in pieces = token by token."""
+    model = small_model(attention=attention)
+    tokens_BT, found = torch.randint(61, (2, 29), generator=seeded(1)), []
+    for splits in (range(1, 29), (7, 8, 20), ()):
+        cache = SlidingCache(3)
+        for stop in splits:
+            last_logits(model, tokens_BT[:, :stop], cache)
+        found.append(last_logits(model, tokens_BT, cache))
+    assert all(float((each - found[0]).abs().max()) < 1e-5 for each in found)
+    assert float((last_logits(model, tokens_BT, KeyValueCache()) - found[0]).abs().max()) > 0.01
+
+
 @pytest.mark.parametrize("window", [1, 2, 7, 29, 40])
 @pytest.mark.parametrize("attention", ["reference", "torch"])
 def test_token_by_token_no_mask_is_needed(

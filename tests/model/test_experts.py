@@ -312,6 +312,13 @@ def test_layers_that_are_recomputed_give_the_same_gradients() -> None:
         torch.testing.assert_close(again[name], each, msg=name)
 
 
+def test_a_recomputed_layer_keeps_no_routing_behind() -> None:
+    """It would hang on the second pass's graph, and hold all that was to be forgotten."""
+    model = expert_model()
+    gradients(model, recomputed(next_token_loss))
+    assert all(layer.mlp.routing is None for layer in model.model.layers)
+
+
 def test_an_expert_that_nobody_chose_has_a_gradient_of_zero() -> None:
     model = expert_model(num_experts=9)
     for layer in model.model.layers:

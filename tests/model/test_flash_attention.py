@@ -8,7 +8,8 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -20,11 +21,13 @@ from minillm.model.attention import ATTENTION, attention_mask
 triton = pytest.importorskip("triton", reason="triton has wheels for Linux alone")
 
 import triton.language as tl  # noqa: E402  needs triton
+from triton.runtime import interpreter  # noqa: E402  needs triton
 
 from minillm.bench.traffic import counted_traffic  # noqa: E402  needs triton
 from minillm.model import flash_attention as launches  # noqa: E402  needs triton
 from minillm.model import flash_inputs, flash_kernels, flash_selftest  # noqa: E402  needs triton
 from minillm.model.flash_attention import document_bounds, flash_attention  # noqa: E402  triton
+from minillm.model.flash_kernels import View, tile_cells  # noqa: E402  needs triton
 from tests.model.flash_cases import (  # noqa: E402  needs triton
     CALLS,
     DEVICE,
@@ -47,7 +50,12 @@ def test_a_kernel_that_is_easy_to_check_is_right():
     flash_selftest.check_interpreter.__wrapped__(DEVICE)
 
 
-@pytest.mark.skipif(not flash_inputs.INTERPRETED, reason="on a GPU nothing is interpreted")
+needs_interpreter = pytest.mark.skipif(
+    not flash_inputs.INTERPRETED, reason="on a GPU nothing is interpreted"
+)
+
+
+@needs_interpreter
 def test_an_interpreter_that_answers_with_zeros_is_not_trusted(monkeypatch: pytest.MonkeyPatch):
     from triton.runtime.interpreter import interpreter_builder
 
@@ -68,7 +76,7 @@ def square_kernel(x, y, EDGE: tl.constexpr):
     tl.store(y + cells, tl.dot(tile, tl.trans(tile)))
 
 
-@pytest.mark.skipif(not flash_inputs.INTERPRETED, reason="on a GPU nothing is interpreted")
+@needs_interpreter
 def test_the_interpreter_is_wrong_about_bfloat16_which_is_why_it_never_gets_any():
     x = torch.arange(256.0).reshape(16, 16).div(256).bfloat16()
     y = torch.zeros(16, 16)
@@ -102,13 +110,51 @@ def test_bfloat16_keeps_the_rule_too(name: str):
     check_rule(launches, NAMED[name], torch.bfloat16)
 
 
+@contextmanager
+def told_of_overflows() -> Iterator[None]:
+    """The interpreter looks at sums and products of whole numbers, but says what it saw only where
+    it is asked to."""
+    with pytest.MonkeyPatch.context() as patch:
+        options = dataclasses.replace(interpreter.interpreter_builder.options, debug=True)
+        patch.setattr(interpreter.interpreter_builder, "options", options)
+        yield
+
+
+@needs_interpreter
 def test_whole_numbers_do_not_overflow():
     """With the interpreter's own checks, which the rule's calls do without."""
     tensors, said = inputs_of(NAMED["documents"])
-    slow = results(flash_attention, tensors, said, torch.float32)
+    with told_of_overflows():
+        slow = results(flash_attention, tensors, said, torch.float32)
     with quick_interpreter():
         quick = results(flash_attention, tensors, said, torch.float32)
     assert all(torch.equal(slow[key], quick[key]) for key in slow)
+
+
+@triton.jit
+def cells_kernel(x, out):
+    """How far from the tensor's beginning the first cell of each batch's tile lies."""
+    batch = tl.program_id(0)
+    cells, _ = tile_cells(x, batch, 0, 0, 16, 16, 16)
+    distance_TK = (cells.to(tl.int64) - x.data.to(tl.int64)) // 4
+    tl.store(out + batch, tl.min(tl.min(distance_TK, 1), 0))
+
+
+@needs_interpreter
+def test_a_batch_may_begin_beyond_two_to_the_31st_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """No such tensor is made: only the places are computed. With 32 bits it is noticed."""
+    x = View(torch.zeros(1), (2**30, 0, 16, 1), (4, 1, 16, 16))
+    found = torch.zeros(4, dtype=torch.int64)
+    right = "tl.cast(batch, tl.int64) * x.strides[0]"
+    narrow = with_bug(tmp_path, right, "batch * x.strides[0]", "flash_kernels").tile_cells
+    with told_of_overflows():
+        cells_kernel[(4,)](x, found)
+        assert found.tolist() == [0, 2**30, 2**31, 3 * 2**30]
+        monkeypatch.setitem(globals(), "tile_cells", narrow)
+        with pytest.raises(Exception, match="int32 overflow"):
+            cells_kernel[(4,)](x, found)
 
 
 def test_output_equals_pytorch_fused_attention():
@@ -131,7 +177,7 @@ def test_with_one_key_the_output_is_its_value_and_no_gradient_goes_to_the_scores
 def test_nothing_as_large_as_the_scores_is_kept():
     (q, k, v, _), _ = inputs_of(Call(queries=150, keys=150, width=5))
     out = flash_attention(q.requires_grad_(), k, v)
-    kept = [x.numel() for x in out.grad_fn.saved_tensors]
+    kept = [x.numel() for x in out.grad_fn.saved_tensors if x is not None]
     assert kept == [150 * 5] * 4 + [150]
 
 

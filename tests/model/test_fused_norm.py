@@ -97,6 +97,25 @@ def test_nothing_beyond_the_rows_is_read_or_written():
     assert (out[:35] != -7).all() and (out[35:] == -7).all() and (sums[7:] == -7).all()
 
 
+def test_on_the_way_back_nothing_beyond_the_rows_is_summed():
+    """What is read there is NaN; the weight's gradient is a sum over all rows of a tile."""
+    around = torch.full((60 + 7 * 5 + 9000,), math.nan, device=DEVICE)
+    x = around[60 : 60 + 35].view(7, 5)
+    x.copy_(torch.arange(35.0).reshape(7, 5))
+    weight, grad = torch.ones(5, device=DEVICE), torch.ones(7, 5, device=DEVICE)
+    kept, found = x.detach().requires_grad_(), weight.clone().requires_grad_()
+    fused(kept, found).backward(grad)
+    *_, expected = results(plain, x, weight, grad)
+    torch.testing.assert_close(found.grad.double(), expected, rtol=1e-5, atol=1e-5)
+    assert kept.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("width", [4, 6])
+def test_a_weight_of_another_width_is_refused(width: int):
+    with pytest.raises(ValueError, match=rf"weight_D \({width},\).*the width of x's rows"):
+        fused(torch.zeros(2, 5, device=DEVICE), torch.ones(width, device=DEVICE))
+
+
 def test_rows_on_the_cpu_are_refused_where_there_is_no_interpreter(monkeypatch):
     monkeypatch.setattr(fused_norm, "INTERPRETED", False)
     with pytest.raises(ValueError, match="use `RMSNorm`, or start Python"):

@@ -154,6 +154,7 @@ def test_a_cache_of_another_text_is_refused() -> None:
         ({"top_p": 0.0}, r"top_p = 0.0.*above 0.*None"),
         ({"top_p": 1.1}, r"top_p = 1.1.*at most 1"),
         ({"max_tokens": 0}, "max_tokens = 0.*at least 1"),
+        ({"use_cache": False, "cache": KeyValueCache()}, "use_cache = False: .*leave one of them"),
     ],
 )
 def test_impossible_settings_are_refused(options: dict, message: str) -> None:

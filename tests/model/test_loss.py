@@ -266,6 +266,11 @@ def test_every_token_after_the_first_is_scored_once(length: int, context_length:
     assert scored == document[1:]
 
 
+def test_a_context_of_no_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="context_length = 0: must be at least 1"):
+        next(scored_pieces([1, 2, 3], 0))
+
+
 def test_a_batch_of_pieces_by_hand() -> None:
     tokens_BT, targets_BT = scoring_batch([([5, 6, 7, 8], 2), ([9, 3], 1)])
     assert tokens_BT.tolist() == [[5, 6, 7], [9, 3, 0]]

@@ -17,6 +17,7 @@ from minillm.monitor.second import read_scores, reasons_against
 from minillm.monitor.slices import SliceChange
 from minillm.recipes import open_run, smoke
 from minillm.stages import STAGES
+from minillm.train.schedule import TrainingConfig
 from tests.evaluate.fakes import story_tokenizer
 
 TOKENIZER = story_tokenizer()
@@ -92,6 +93,10 @@ def test_a_mix_holds_everything_that_fits_in_an_order_that_repeats() -> None:
         ({"replay_per_new": -1.0}, "replay_per_new = -1.0: must be at least 0"),
         ({"replay_conversations": 1.5}, "replay_conversations = 1.5: is a share"),
         ({"beta": 0.0}, "beta = 0.0: must be above 0"),
+        (
+            {"training": TrainingConfig(max_steps=1, recompute=True)},
+            "training.recompute = True: it would do nothing in this stage",
+        ),
     ],
 )
 def test_bad_settings_name_the_remedy(fields: dict, words: str) -> None:
@@ -194,7 +199,6 @@ def looped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Artifact, Sec
     from minillm.monitor.traffic import traffic
     from minillm.monitor.watch import monitor
     from minillm.train.checkpoint import save_model
-    from minillm.train.schedule import TrainingConfig
     from tests.monitor.test_traffic import SCRIPT, WATCH
 
     run, _ = open_run("tiny", home=tmp_path_factory.mktemp("home"))

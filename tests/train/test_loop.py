@@ -73,7 +73,9 @@ def trained(
     if model is None:
         torch.manual_seed(0)
         model = Transformer(tiny_model())
-    optimizer = make_optimizer(model, settings.optimizer, weight_decay=0.1, betas=settings.betas)
+    optimizer = make_optimizer(
+        model, settings.optimizer, weight_decay=settings.weight_decay, betas=settings.betas
+    )
     state, log = options.pop("state", TrainState()), Lines()
     train(model, batches, LOSS, optimizer, settings, state=state, log=log, **options)
     return state, log, model

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from minillm.model.counting import saved_bytes
 from minillm.model.transformer import Transformer
-from minillm.train.recompute import recomputed, recomputing, saved_bytes
+from minillm.train import trainer
+from minillm.train.recompute import recomputed, recomputing
 from minillm.train.trainer import next_token_loss, pretrain
 from tests.train.test_loop import made_batch
 from tests.train.tiny import losses, tiny_config, tiny_model, tiny_run
@@ -36,10 +38,10 @@ def test_the_layers_forward_comes_back_after_an_error() -> None:
 
 
 def test_a_square_keeps_its_input_once() -> None:
-    weights, x = nn.Parameter(torch.ones(4, 4)), torch.ones(3, 4)
-    assert saved_bytes(lambda: (x @ weights).sum(), [weights]) == 3 * 4 * 4
+    linear, x = nn.Linear(4, 4, bias=False), torch.ones(3, 4)
+    assert saved_bytes(linear, lambda: linear(x).sum()) == 3 * 4 * 4
     # exp keeps its result; the two uses of it are one
-    assert saved_bytes(lambda: (x @ weights).exp().square().sum(), [weights]) == 2 * 3 * 4 * 4
+    assert saved_bytes(linear, lambda: linear(x).exp().square().sum()) == 2 * 3 * 4 * 4
 
 
 def test_each_layer_keeps_its_input_alone() -> None:
@@ -48,7 +50,7 @@ def test_each_layer_keeps_its_input_alone() -> None:
 
     def kept(num_layers: int, loss) -> int:
         model = Transformer(tiny_model(num_layers=num_layers))
-        return saved_bytes(lambda: loss(model, batch), model.parameters())
+        return saved_bytes(model, lambda: loss(model, batch))
 
     less, more = (kept(n, recomputed(next_token_loss)) for n in (2, LAYERS))
     plain_less, plain_more = (kept(n, next_token_loss) for n in (2, LAYERS))
@@ -57,8 +59,13 @@ def test_each_layer_keeps_its_input_alone() -> None:
     assert (plain_more - plain_less) / (LAYERS - 2) > 10 * input_bytes
 
 
-def test_a_run_with_recomputation_has_the_same_losses(tmp_path) -> None:
+def test_a_run_with_recomputation_recomputes_and_has_the_same_losses(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = {name: tiny_run(tmp_path / name) for name in ("plain", "twice")}
+    asked = []
+    monkeypatch.setattr(trainer, "recomputed", lambda loss: asked.append(1) or recomputed(loss))
     for name, run in runs.items():
         pretrain(tiny_config(run, max_steps=5, recompute=name == "twice"), run)
+        assert len(asked) == (name == "twice")
     assert losses(runs["plain"]) == losses(runs["twice"])

@@ -91,6 +91,8 @@ def test_the_time_that_is_left_is_the_clocks_or_that_of_the_steps_to_come() -> N
         ({"max_steps": 3, "max_minutes": 1.0}, "give exactly one"),
         ({"max_steps": 0}, "max_steps = 0: must be above 0"),
         ({"max_minutes": -1.0}, "max_minutes = -1.0: must be above 0"),
+        ({"max_minutes": math.nan}, "max_minutes = nan: must be above 0, and a finite number"),
+        ({"max_minutes": math.inf}, "max_minutes = inf: must be above 0, and a finite number"),
         ({"max_steps": 3, "learning_rate": 0.0}, "learning_rate = 0.0: must be above 0"),
         ({"max_steps": 3, "accumulate": 0}, "accumulate = 0: must be above 0"),
         (

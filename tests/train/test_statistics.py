@@ -275,6 +275,17 @@ def test_accumulated_and_recomputed_operations_are_counted(
     assert lines[-1]["mfu"] == pytest.approx(3 * flops / 0.5)
 
 
+def test_operations_are_those_of_the_steps_that_were_made_while_a_batch_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eight steps of 1, 1, 2, 2, 3, 3, 4, 4 batches: the last line is of steps 4 to 7."""
+    monkeypatch.setattr(loop, "time", Clock())
+    monkeypatch.setattr(statistics, "peak_flops", lambda device, precision: 1.0)
+    lines, _ = measured(num_steps=8, every=4, accumulate=4, ramp_fraction=1.0)
+    flops = training_flops(tiny_model(), 2, CONTEXT)
+    assert lines[-1]["mfu"] == pytest.approx((2 + 3 + 3 + 4) * flops / (4 * 0.5))
+
+
 def test_the_peak_is_measured_once_and_is_a_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(machine.PEAK_WIDTH, "cpu", 64)
     machine.peak_flops.cache_clear()
