@@ -24,9 +24,9 @@ def refuse_impossible_shape(config: "ModelConfig") -> None:
     for field in fields(config):
         value = getattr(config, field.name)
         is_number = value is not None and not isinstance(value, bool | str)
-        may_be_none = field.name.endswith("_coefficient")
-        if is_number and not (0 < value < math.inf or (may_be_none and value == 0)):
-            least = "at least 0, which is none" if may_be_none else "above 0"
+        may_be_zero = field.name.endswith("_coefficient")
+        if is_number and not (0 < value < math.inf or (may_be_zero and value == 0)):
+            least = "at least 0, which is none" if may_be_zero else "above 0"
             raise ValueError(f"{field.name} = {value}: must be {least}, and a finite number")
     if config.width % config.num_heads:
         raise ValueError(

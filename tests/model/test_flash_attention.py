@@ -466,7 +466,7 @@ def test_the_model_gives_the_same_logits_with_the_kernel():
 
 
 GOOD = torch.zeros(2, 4, 5, 8), torch.zeros(2, 2, 5, 8), torch.zeros(2, 2, 5, 8), None, 0, None
-WIDE = torch.zeros(1, 1, 1, 300)
+WIDE, MANY = torch.zeros(1, 1, 1, 300), torch.zeros(65_536, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -479,6 +479,7 @@ WIDE = torch.zeros(1, 1, 1, 300)
         ({0: torch.zeros(2, 3, 5, 8)}, "H must be a multiple of G"),
         ({0: torch.zeros(2, 4, 5, 16)}, "same head width"),
         ({0: WIDE, 1: WIDE, 2: WIDE}, "K can be 256 at most"),
+        ({0: MANY, 1: MANY, 2: MANY}, "at most 65,535 rows and heads; cut them"),
         ({0: GOOD[0].half()}, "same dtype; cast them"),
         ({i: GOOD[i].double() for i in range(3)}, "cast them to float32, float16 or bfloat16"),
         ({1: GOOD[1].to("meta")}, "move all to one device"),

@@ -42,6 +42,11 @@ def test_the_fastest_that_fits_is_kept(candidates: list[Tiles]):
     assert fastest(launched, candidates, lambda launch: TIMES_MS[launch()]) == MIDDLE
 
 
+def test_where_nothing_fits_the_remedy_is_named():
+    with pytest.raises(ValueError, match="none of .* fits this GPU; choose attention 'torch'"):
+        fastest(launched, [LARGE], lambda launch: TIMES_MS[launch()])
+
+
 def test_a_mistake_in_a_launch_is_not_taken_for_a_tile_that_does_not_fit():
     def broken(tiles: Tiles) -> None:
         raise TypeError("no such argument")

@@ -34,8 +34,7 @@ def test_the_widest_gap_by_hand() -> None:
     assert ks_statistic([1.0], [1.0]) == 0.0
 
 
-# its p-value, which is not looked at, divides by zero where a sample has one value
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # its p-value, unread, may divide by 0
 @given(FEW, FEW)
 @settings(max_examples=60, deadline=None)
 def test_the_widest_gap_is_scipys(reference: list[float], live: list[float]) -> None:
